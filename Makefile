@@ -1,0 +1,57 @@
+# Everything runs in .venv, which the first target that needs it makes.
+# Another Python: make test PYTHON=python3.13 VENV=.venv-3.13
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+CODE := openenv_async openenv_sync tests examples benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: run test test-all check lint types fmt bench build clean help
+
+run: $(INSTALLED)  ## Write an environment into ./run, serve it, play an episode, stop the server
+	@$(BIN)/python examples/first_run.py
+
+test: $(INSTALLED)  ## Run the tests; ARGS="-k name" chooses some
+	$(BIN)/python -m pytest $(ARGS)
+
+test-all: check  ## The checks, then every test: none may be skipped
+	OPENENV_TEST_ALL=1 $(BIN)/python -m pytest $(ARGS)
+
+check: lint types  ## Lint, format and types
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy $(CODE)
+
+fmt: $(INSTALLED)  ## Format the code and repair what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED)  ## Measure against openenv 0.10.0, side by side
+	$(BIN)/python -m benchmarks $(ARGS)
+
+build: $(INSTALLED)  ## Build the wheel and the source archive into ./dist
+	$(BIN)/python -m build
+
+clean:  ## Remove what was built, generated and cached; .venv stays
+	rm -rf build dist run .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	find $(CODE) scaffold -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+
+# The stamp is written last, so that an interrupted installation is done again.
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		"$(PYTHON) is Python %d.%d and 3.11 is needed; try make PYTHON=python3.11" % sys.version_info[:2])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV); this happens once and takes a minute or two."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""An environment package as `openenv init` lays it out, holding every environment of the benchmark."""

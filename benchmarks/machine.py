@@ -1,0 +1,43 @@
+"""What the numbers were taken on: processor, system, versions of both sides. No host or user names."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+from benchmarks.peer import versions
+
+OURS = ("hypercorn", "uvloop", "starlette", "httpx", "httpx-ws", "wsproto", "msgspec", "anyio", "numpy", "gymnasium")
+
+
+def processor() -> str:
+    """Name the processor; Linux says it only in /proc."""
+    try:
+        for text in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if text.startswith("model name"):
+                return text.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def facts(ours: Path, peer: Path) -> Mapping[str, str]:
+    """Describe the machine and both sides."""
+    from openenv_async import __version__
+
+    mine, theirs = versions(ours, OURS), versions(peer)
+    python = mine.pop("python")
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return {
+        "machine": f"{processor()}, {os.cpu_count()} cores, {psutil.virtual_memory().total >> 30} GiB, "
+        f"{platform.system()} {platform.release()}, load {load:.1f} at the start",
+        "ours": f"openenv-async {__version__}, Python {python}, " + ", ".join(f"{k} {v}" for k, v in mine.items()),
+        "peer": f"openenv {theirs.pop('openenv')}, Python {theirs.pop('python')}, "
+        + ", ".join(f"{k} {v}" for k, v in theirs.items()),
+        "event loops": f"ours uvloop on both sides{'' if 'uvloop' in mine else ' (not installed: asyncio)'}; "
+        f"peer {'uvloop' if 'uvloop' in theirs else 'asyncio, as it installs no uvloop'}",
+    }

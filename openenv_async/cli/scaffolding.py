@@ -1,0 +1,87 @@
+"""From the template to the text of one environment's project.
+
+Owns where the template is and what its placeholders mean. `names` gives the
+names, `layout` keeps the code tidy under each of them, and `project` puts the
+files where they belong.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Literal
+
+import openenv_async
+from openenv_async.cli.errors import CommandFailed
+from openenv_async.cli.layout import arrange
+from openenv_async.cli.names import Names
+
+Models = Literal["msgspec", "pydantic", "dataclass"]
+
+_FACES = ("🎯", "🧩", "🎲", "🧭", "🪁", "🧪", "🛰️", "🪄")
+_COLORS = ("blue", "green", "indigo", "purple", "red", "yellow")
+_YAML_WORDS = frozenset({"false", "n", "no", "null", "off", "on", "true", "y", "yes"})
+
+
+def template_folder() -> Path:
+    """Find the template: inside the installed package, or beside the package in a checkout."""
+    package = Path(openenv_async.__file__).parent
+    for folder in (package / "_scaffold", package.parent / "scaffold"):
+        if (folder / "openenv.yaml").is_file():
+            return folder
+    raise CommandFailed(f"The project template is missing from {package}; install openenv-async again.")
+
+
+def render(names: Names, models: Models, wheel: str) -> dict[str, str]:
+    """Give the text of every file of the project, by its path inside it.
+
+    Args:
+        names: what the project and its classes are called.
+        models: what the classes of `models.py` are made with.
+        wheel: the file name of the runtime's wheel, which the project has in `wheels/`.
+    """
+    words = _placeholders(names, models) | {"__RUNTIME_WHEEL__": f"wheels/{wheel}"}
+    files: dict[str, str] = {}
+    folder = template_folder()
+    for source in sorted(folder.rglob("*")):
+        path = source.relative_to(folder).as_posix()
+        if source.is_dir() or "__pycache__" in path:
+            continue
+        if path.startswith("models_"):
+            if path != f"models_{models}.py":
+                continue
+            path = "models.py"
+        text = _filled(source.read_text(encoding="utf-8"), words)
+        files[_filled(path, words)] = arrange(text) if path.endswith((".py", ".md")) else text
+    return files
+
+
+def _placeholders(names: Names, models: Models) -> dict[str, str]:
+    # By name and not by chance: the same command always writes the same project.
+    pick = zlib.crc32(names.package.encode())
+    extra = "[pydantic]" if models == "pydantic" else ""
+    return {
+        "__ENV_NAME__": names.package,
+        "__ENV_STEM__": names.stem,
+        "__ENV_CLASS__": names.classes,
+        "__ENV_TITLE__": names.title,
+        "__ENV_DIST__": names.distribution,
+        "__ENV_IMAGE__": names.image,
+        "__YAML_NAME__": _yaml(names.package),
+        "__YAML_TITLE__": _yaml(names.title),
+        "__EMOJI__": _FACES[pick % len(_FACES)],
+        "__COLOR_FROM__": _COLORS[pick % len(_COLORS)],
+        "__COLOR_TO__": _COLORS[(pick + 1) % len(_COLORS)],
+        "__RUNTIME__": f"openenv-async{extra}>={openenv_async.__version__}",
+    }
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    for placeholder, word in words.items():
+        text = text.replace(placeholder, word)
+    return text
+
+
+def _yaml(word: str) -> str:
+    """Quote the names that YAML would read as true, false or null."""
+    return f'"{word}"' if word.lower() in _YAML_WORDS else word

@@ -1,0 +1,45 @@
+"""The contract between `AsyncEnv` and a wire: one session, one request at a time, bytes both ways."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, Protocol
+
+RequestKind = Literal["reset", "step", "state"]
+
+
+class Answer(NamedTuple):
+    """A reply's bytes, in the channel's wire, and what was not done as asked."""
+
+    data: bytes
+    warnings: tuple[str, ...] = ()
+
+
+class Channel(Protocol):
+    """An open session on a server."""
+
+    native: bool
+    """Bytes are msgpack; False: OpenEnv's JSON."""
+
+    session_id: str | None
+    """The server's name for the session, where the wire tells it."""
+
+    async def request(self, kind: RequestKind, payload: bytes, timeout_s: float | None) -> Answer:
+        """Ask and wait for the answer.
+
+        Args:
+            kind: what to do.
+            payload: the action or the arguments, encoded for the channel's wire.
+            timeout_s: seconds the server may take; None: the client's `message_timeout_s`, which only the client knows.
+
+        Raises:
+            SessionLost: the session has gone with its connection or its server.
+            StepTimeout: no answer in time.
+            EnvError: what the server answered.
+            CancelledError: the server is told; a late answer is dropped, never taken for another's.
+        """
+
+    async def aclose(self) -> None:
+        """End the session; returns when its slot is free, or after some seconds. Safe to repeat, never raises."""
+
+    def abandon(self) -> None:
+        """End the session without waiting, for a client that was not closed."""

@@ -1,0 +1,281 @@
+"""The native wire's client side: one connection that carries the sessions of many clients.
+
+One task reads, one writes; a request is a future that the reader resolves. Frames
+that become ready in one turn of the loop leave in one message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from openenv_async.client.channel import Answer, RequestKind
+from openenv_async.errors import ConnectFailed, EnvError, SessionLost, StepTimeout, from_wire
+from openenv_async.protocol.batches import CLIENT_SIDE, BadFrame, Inbox, Outbox, too_large
+from openenv_async.protocol.frames import (
+    AnyFrame,
+    Cancel,
+    Close,
+    Closed,
+    Failure,
+    GetState,
+    Hello,
+    Open,
+    Opened,
+    Reply,
+    Reset,
+    ServerFrame,
+    Step,
+)
+from openenv_async.transport.link import Link, LinkClosed
+
+CLOSE_WAIT_S = 5.0
+"""Seconds that `aclose` waits for the server to say that the session has ended."""
+
+ANSWER_SLACK_S = 1.0
+"""Seconds beyond a call's own deadline in which the server's verdict on it may still arrive."""
+
+
+class NativeConnection:
+    """A WebSocket shared by every client of one event loop that has the same server and headers."""
+
+    def __init__(self, link: Link, max_message_bytes: int, on_idle: Callable[[NativeConnection], None]) -> None:
+        self._link, self._on_idle = link, on_idle
+        self._inbox: Inbox[ServerFrame] = Inbox(CLIENT_SIDE, max_message_bytes)
+        self._outbox = Outbox(256 * 1024)
+        self._channels: dict[int, NativeChannel] = {}
+        self._sid = 0
+        self._ready: asyncio.Future[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.lost: SessionLost | None = None
+        self.max_message_bytes = max_message_bytes
+        self.open_wait_s = 0.0
+
+    async def start(self, timeout_s: float) -> None:
+        """Read the server's hello and start the two tasks.
+
+        Raises:
+            ConnectFailed: the server said nothing, or something else.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                frames = self._inbox.receive(await self._link.receive())
+        except (TimeoutError, LinkClosed) as exc:
+            await self._link.aclose()
+            raise ConnectFailed(f"the server did not say hello: {exc or 'no answer in time'}") from exc
+        hello = frames[0] if frames else None
+        if not isinstance(hello, Hello):
+            await self._link.aclose()
+            raise ConnectFailed("the server's first frame was no hello; is it a newer or another kind of server?")
+        self._obey(hello.limits)
+        for frame in frames[1:]:
+            self._dispatch(frame)
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._read(), name="openenv client reader"),
+            loop.create_task(self._write(), name="openenv client writer"),
+        ]
+
+    def _obey(self, limits: dict[str, Any]) -> None:
+        chunk, most, wait = limits.get("chunk_bytes"), limits.get("max_message_bytes"), limits.get("queue_timeout_s")
+        if isinstance(chunk, int) and chunk > 0:
+            self._outbox = Outbox(chunk)
+        if isinstance(most, int) and most > 0:
+            self.max_message_bytes = min(self.max_message_bytes, most)
+        if isinstance(wait, (int, float)):
+            self.open_wait_s = float(wait)
+
+    async def open(self, timeout_s: float | None) -> NativeChannel:
+        """Open a session.
+
+        Raises:
+            EnvError: no slot, or the environment could not be built.
+            SessionLost: the connection broke meanwhile.
+        """
+        self._sid += 1
+        channel = NativeChannel(self, self._sid, timeout_s)
+        self._channels[channel.sid] = channel
+        self.put(Open(channel.sid))
+        try:
+            await channel.opening(None if timeout_s is None else timeout_s + self.open_wait_s)
+        except BaseException:
+            if channel.sid in self._channels:
+                self.put(Close(channel.sid))
+                self.forget(channel)
+            raise
+        return channel
+
+    def put(self, frame: AnyFrame, payload_bytes: int = 0) -> None:
+        """Queue a frame to leave with the others of this turn."""
+        self._outbox.put(frame, payload_bytes)
+        ready = self._ready
+        if ready is not None and not ready.done():
+            ready.set_result(None)
+
+    def forget(self, channel: NativeChannel) -> None:
+        """A session has ended; the last one ends the connection."""
+        if self._channels.pop(channel.sid, None) is not None and not self._channels:
+            self._on_idle(self)
+
+    async def aclose(self) -> None:
+        """Send what is queued and close the socket."""
+        self._lose(SessionLost("the connection was closed"))
+        reader, writer = self._tasks
+        reader.cancel()
+        await asyncio.wait([writer], timeout=CLOSE_WAIT_S)
+        writer.cancel()
+        await self._link.aclose()
+
+    async def _read(self) -> None:
+        receive, read, dispatch = self._link.receive, self._inbox.receive, self._dispatch
+        try:
+            while True:
+                for frame in read(await receive()):
+                    dispatch(frame)
+        except LinkClosed as exc:
+            self._lose(SessionLost(f"the connection to the server is gone ({exc.reason}), and the episode with it"))
+            await self._link.aclose()
+
+    async def _write(self) -> None:
+        outbox, send = self._outbox, self._link.send
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                if not outbox:
+                    if self.lost is not None:
+                        return
+                    self._ready = loop.create_future()
+                    await self._ready
+                    continue
+                await send(outbox.take())
+        except LinkClosed:
+            pass
+
+    def _lose(self, reason: SessionLost) -> None:
+        if self.lost is None:
+            self.lost = reason
+        for channel in list(self._channels.values()):
+            channel.end(SessionLost(reason.message + "; call reset() for a new session"))
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_result(None)
+
+    def _dispatch(self, frame: ServerFrame | BadFrame) -> None:
+        if isinstance(frame, Reply):
+            channel = self._channels.get(frame.sid)
+            if channel is not None:
+                channel.resolve(frame.rid, Answer(bytes(frame.data), tuple(frame.warnings)))
+        elif isinstance(frame, Failure):
+            self._failed(frame.sid, frame.rid, from_wire(frame.code, frame.message, frame.details))
+        elif isinstance(frame, Opened):
+            channel = self._channels.get(frame.sid)
+            if channel is not None:
+                channel.session_id = frame.session_id
+                channel.resolve(0, Answer(b""))
+        elif isinstance(frame, Closed):
+            channel = self._channels.get(frame.sid)
+            if channel is not None:
+                text = frame.message or "the session was closed"
+                channel.end(from_wire(frame.code, text, {}) if frame.code else SessionLost(text))
+        elif isinstance(frame, BadFrame):
+            self._failed(frame.sid, frame.rid, frame.error)
+
+    def _failed(self, sid: int, rid: int, error: EnvError) -> None:
+        channel = self._channels.get(sid)
+        if channel is not None:
+            channel.resolve(rid, error)
+
+
+class NativeChannel:
+    """One session on a shared connection. See `Channel`."""
+
+    native = True
+
+    def __init__(self, connection: NativeConnection, sid: int, timeout_s: float | None) -> None:
+        self.sid = sid
+        self.session_id: str | None = None
+        self._connection = connection
+        self._timeout_s = timeout_s
+        self._rid = 0
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[Answer] = self._loop.create_future()
+        self._over: asyncio.Future[None] = self._loop.create_future()
+        self._end: EnvError | None = None
+
+    async def opening(self, timeout_s: float | None) -> None:
+        """Wait for the server to open the session."""
+        await self._wait(timeout_s, "the session could not be opened")
+
+    async def request(self, kind: RequestKind, payload: bytes, timeout_s: float | None) -> Answer:
+        """See `Channel.request`."""
+        if self._end is not None:
+            raise self._end
+        size = len(payload)
+        if size > self._connection.max_message_bytes:
+            raise too_large(size, self._connection.max_message_bytes)
+        self._rid += 1
+        rid = self._rid
+        self._waiter = self._loop.create_future()
+        if kind == "step":
+            self._connection.put(Step(self.sid, rid, msgspec.Raw(payload), timeout_s), size)
+        elif kind == "reset":
+            self._connection.put(Reset(self.sid, rid, msgspec.Raw(payload), timeout_s), size)
+        else:
+            self._connection.put(GetState(self.sid, rid, timeout_s))
+        try:
+            return await self._wait(self._timeout_s if timeout_s is None else timeout_s + ANSWER_SLACK_S, f"{kind}()")
+        except (asyncio.CancelledError, StepTimeout) as exc:
+            if not isinstance(exc, StepTimeout) or exc.details.get("local"):
+                self._connection.put(Cancel(self.sid, rid))
+            raise
+
+    async def _wait(self, timeout_s: float | None, what: str) -> Answer:
+        waiter = self._waiter
+        if timeout_s is None:
+            return await waiter
+        timer = self._loop.call_later(timeout_s, self._expire, waiter, timeout_s, what)
+        try:
+            return await waiter
+        finally:
+            timer.cancel()
+
+    def _expire(self, waiter: asyncio.Future[Answer], timeout_s: float, what: str) -> None:
+        if not waiter.done():
+            text = f"{what}: no answer within {timeout_s:g} s; the server was told to stop, and the session can go on"
+            waiter.set_exception(StepTimeout(text, timeout_s=timeout_s, session_usable=True, local=True))
+
+    def resolve(self, rid: int, answer: Answer | EnvError) -> None:
+        """Take the server's answer to request `rid`; one that nobody waits for any longer is dropped."""
+        if rid != self._rid or self._waiter.done():
+            return
+        if isinstance(answer, EnvError):
+            self._waiter.set_exception(answer)
+        else:
+            self._waiter.set_result(answer)
+
+    def end(self, error: EnvError) -> None:
+        """The session is over: fail what waits and everything later."""
+        self._end = error
+        if not self._waiter.done():
+            self._waiter.set_exception(error)
+            # Whoever waited may have been cancelled in this very turn.
+            self._waiter.exception()
+        if not self._over.done():
+            self._over.set_result(None)
+        self._connection.forget(self)
+
+    async def aclose(self) -> None:
+        """See `Channel.aclose`."""
+        if not self._over.done():
+            self._connection.put(Close(self.sid))
+            await asyncio.wait([self._over], timeout=CLOSE_WAIT_S)
+        self._end = self._end or SessionLost("the session was closed")
+        self._connection.forget(self)
+
+    def abandon(self) -> None:
+        """See `Channel.abandon`."""
+        if not self._over.done():
+            self._connection.put(Close(self.sid))
+        self._connection.forget(self)

@@ -1,0 +1,112 @@
+"""How a client connects: its options, and the targets it understands."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from openenv_async.composition import Builders
+from openenv_async.errors import UsageError
+
+WireChoice = Literal["auto", "native", "json"]
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """Options of one client; the names and defaults of the first four are OpenEnv's."""
+
+    connect_timeout_s: float = 10.0
+    """Seconds to reach the server and agree on a wire."""
+    message_timeout_s: float | None = 60.0
+    """Seconds a call waits for its answer when it has no `timeout_s` of its own; None: for ever."""
+    max_message_bytes: int = 100 * MIB
+    """Largest action sent and observation received."""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Sent when the connection is opened."""
+    wire: WireChoice = "auto"
+    """`"native"` refuses servers that only speak OpenEnv's JSON; `"json"` asks for nothing else."""
+
+
+def make_options(
+    *,
+    connect_timeout_s: float,
+    message_timeout_s: float | None,
+    max_message_size_mb: float,
+    headers: Mapping[str, str] | None,
+    token: str | None,
+    wire: WireChoice,
+) -> Options:
+    """Check the constructor's arguments and fold them into `Options`.
+
+    Raises:
+        ValueError: a time or size that is not above zero, or no such wire.
+    """
+    for name, value in (
+        ("connect_timeout_s", connect_timeout_s),
+        ("message_timeout_s", message_timeout_s),
+        ("max_message_size_mb", max_message_size_mb),
+    ):
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} must be above 0, not {value!r}")
+    if wire not in ("auto", "native", "json"):
+        raise ValueError(f"wire must be 'auto', 'native' or 'json', not {wire!r}")
+    sent = dict(headers or {})
+    if token is not None:
+        sent["Authorization"] = f"Bearer {token}"
+    return Options(
+        connect_timeout_s=connect_timeout_s,
+        message_timeout_s=message_timeout_s,
+        max_message_bytes=int(max_message_size_mb * MIB),
+        headers=tuple(sorted(sent.items())),
+        wire=wire,
+    )
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the server is: a URL, a Unix socket, or an app in this process."""
+
+    url: str
+    """The address of the `/ws` endpoint, under `http` or `https` as httpx wants it."""
+    unix_path: str | None = None
+    app: Any = None
+
+
+def find_target(given: Any) -> Target:
+    """Understand `http(s)://`, `ws(s)://`, a bare `host:port`, `unix:/path`, an Environment class or an ASGI app.
+
+    Raises:
+        UsageError: none of these.
+    """
+    if isinstance(given, str):
+        return _address(given)
+    if inspect.isclass(given) and callable(getattr(given, "step", None)):
+        if Builders.app_for is None:
+            raise UsageError("playing a class in process takes the whole package: import openenv_async")
+        return Target("in-process", app=Builders.app_for(given))
+    if callable(given):
+        return Target("in-process", app=given)
+    raise UsageError(
+        f"cannot connect to {type(given).__name__}; give a URL, host:port, unix:/path, an Environment class, "
+        "or an ASGI app"
+    )
+
+
+def _address(text: str) -> Target:
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:").removeprefix("//")
+        if not path.startswith("/"):
+            raise UsageError(f"{text!r} needs an absolute path: unix:/path/to/socket")
+        return Target("http://localhost/ws", unix_path=path)
+    whole = text if "://" in text else f"http://{text}"
+    parts = urlsplit(whole)
+    scheme = {"http": "http", "ws": "http", "https": "https", "wss": "https"}.get(parts.scheme)
+    if scheme is None or not parts.netloc:
+        raise UsageError(f"{text!r} is no address; use http(s)://host:port, ws(s)://host:port, host:port or unix:/path")
+    path = parts.path.rstrip("/").removesuffix("/ws")
+    return Target(f"{scheme}://{parts.netloc}{path}/ws")

@@ -1,0 +1,133 @@
+"""Which connection carries which client: one per event loop, server and headers, without anyone asking.
+
+A server that does not speak the native wire is remembered for as long as the
+loop lives, and each session then gets a connection of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from openenv_async.client.channel import Channel
+from openenv_async.client.native import NativeConnection
+from openenv_async.client.openenv_json import JsonChannel
+from openenv_async.client.options import Options, Target
+from openenv_async.errors import ConnectFailed, Unauthorized
+from openenv_async.protocol.frames import SUBPROTOCOL
+from openenv_async.transport.inprocess import open_inprocess
+from openenv_async.transport.link import Link, LinkClosed, LinkRefused
+from openenv_async.transport.websocket import Address, open_link
+
+
+@dataclass
+class _Shared:
+    """What one event loop knows of one server."""
+
+    native: asyncio.Task[NativeConnection | Link] | None = None
+    speaks_json_only: bool = False
+
+
+@dataclass
+class Pool:
+    """The connections of one event loop."""
+
+    shared: dict[Any, _Shared] = field(default_factory=dict)
+    closing: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def open(self, target: Target, options: Options) -> Channel:
+        """Open a session, on the shared connection where there can be one.
+
+        Raises:
+            ConnectFailed: nobody answered, or no server of this kind.
+            EnvError: the server refused the session.
+        """
+        key = (target.url, target.unix_path, id(target.app), options.headers, options.max_message_bytes)
+        known = self.shared.setdefault(key, _Shared())
+        if options.wire == "json" or known.speaks_json_only:
+            if options.wire == "native":
+                raise ConnectFailed(f"the server at {target.url} does not speak the native wire; use wire='auto'")
+            return await self._json(await _connect(target, options, ()), options)
+        if known.native is None or known.native.cancelled() or _failed(known.native):
+            known.native = asyncio.get_running_loop().create_task(self._connect(key, target, options))
+        task = known.native
+        found = await asyncio.shield(task)
+        if isinstance(found, NativeConnection):
+            if found.lost is not None:
+                known.native = None if known.native is task else known.native
+                return await self.open(target, options)
+            return await found.open(options.message_timeout_s)
+        known.speaks_json_only = True
+        if known.native is task:
+            # The connection that found it out serves the first session.
+            known.native = None
+            if options.wire != "native":
+                return await self._json(found, options)
+            await found.aclose()
+        return await self.open(target, options)
+
+    async def _json(self, link: Link, options: Options) -> JsonChannel:
+        return JsonChannel(link, options.message_timeout_s, options.max_message_bytes)
+
+    async def _connect(self, key: Any, target: Target, options: Options) -> NativeConnection | Link:
+        link = await _connect(target, options, (SUBPROTOCOL,))
+        if link.subprotocol != SUBPROTOCOL:
+            return link
+
+        def on_idle(connection: NativeConnection) -> None:
+            known = self.shared.get(key)
+            task = known.native if known is not None else None
+            if known is not None and task is not None and task.done() and not _failed(task):
+                if task.result() is connection:
+                    known.native = None
+            closing = asyncio.ensure_future(connection.aclose())
+            self.closing.add(closing)
+            closing.add_done_callback(self.closing.discard)
+
+        connection = NativeConnection(link, options.max_message_bytes, on_idle)
+        await connection.start(options.connect_timeout_s)
+        return connection
+
+
+def _failed(task: asyncio.Task[Any]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
+
+
+async def _connect(target: Target, options: Options, subprotocols: tuple[str, ...]) -> Link:
+    headers = dict(options.headers)
+    try:
+        if target.app is not None:
+            async with asyncio.timeout(options.connect_timeout_s):
+                return await open_inprocess(target.app, "/ws", headers, subprotocols)
+        return await open_link(
+            Address(
+                url=target.url,
+                unix_path=target.unix_path,
+                headers=headers,
+                subprotocols=subprotocols,
+                connect_timeout_s=options.connect_timeout_s,
+            )
+        )
+    except (LinkRefused, LinkClosed, TimeoutError) as exc:
+        status = getattr(exc, "status", None)
+        where = target.unix_path or target.url
+        if status in (401, 403):
+            raise Unauthorized(
+                f"the server at {where} refused this client (HTTP {status}): give its token as token= or in headers="
+            ) from exc
+        text = str(exc) or "no answer in time"
+        raise ConnectFailed(f"cannot connect to {where}: {text}; is the server running there?", status=status) from exc
+
+
+_POOLS: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()
+
+
+def pool() -> Pool:
+    """Give the running loop's own."""
+    loop = asyncio.get_running_loop()
+    found = _POOLS.get(loop)
+    if found is None:
+        found = _POOLS[loop] = Pool()
+    return found

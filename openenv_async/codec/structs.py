@@ -1,0 +1,128 @@
+"""Structs, dataclasses, TypedDicts and every other type that msgspec reads natively.
+
+Owns the two decoders per class and what happens when they refuse: a second, slow
+reading for values that only extensions or Python's JSON reader carry, then the error.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, get_origin, is_typeddict
+
+import msgspec
+
+from openenv_async.codec import encoding, failures, hooks, schemas
+from openenv_async.codec.encoding import Buffer
+from openenv_async.codec.ext import ext_hook
+from openenv_async.codec.models import ModelCodec
+from openenv_async.codec.texts import safe_text
+from openenv_async.errors import InvalidPayload, UsageError
+
+_MAX_QUOTED = 64 * 1024
+
+
+class StructCodec(ModelCodec[Any]):
+    """The codec of a class that msgspec reads: one C call each way in the common case."""
+
+    def __init__(self, cls: Any, *, ignore_unknown: bool = False) -> None:
+        """Build the decoders.
+
+        Raises:
+            UsageError: msgspec cannot read the class.
+        """
+        self.cls = cls
+        try:
+            self._msgpack = msgspec.msgpack.Decoder(cls, dec_hook=hooks.decode_hook, ext_hook=ext_hook)
+            self._json = msgspec.json.Decoder(cls, dec_hook=hooks.decode_hook)
+        except Exception as exc:
+            name = getattr(cls, "__qualname__", None) or safe_text(cls)
+            raise UsageError(f"values of {name} cannot travel: {safe_text(exc)}") from exc
+        self._known = None if ignore_unknown else _known_keys(cls)
+        self._is_class = isinstance(cls, type) and get_origin(cls) is None and not is_typeddict(cls)
+
+    def decode_msgpack(self, data: Buffer) -> Any:
+        """Decode one value of the native wire."""
+        try:
+            value = self._msgpack.decode(data)
+            keys = None if self._known is None else _KEYS_MSGPACK.decode(data)
+        except BaseException as exc:
+            return self._reread_msgpack(data, exc)
+        if keys is not None:
+            self._refuse_unknown(keys)
+        return value
+
+    def decode_json(self, data: Buffer | str) -> Any:
+        """Decode one value of the JSON wire."""
+        try:
+            value = self._json.decode(data)
+            keys = None if self._known is None else _KEYS_JSON.decode(data)
+        except BaseException as exc:
+            return self._reread_json(data, exc)
+        if keys is not None:
+            self._refuse_unknown(keys)
+        return value
+
+    def from_builtins(self, value: Any) -> Any:
+        """Make a value from plain ones."""
+        if self._is_class and isinstance(value, self.cls):
+            return value
+        return self._convert(value)
+
+    def schema(self) -> dict[str, Any]:
+        """Give the class's JSON Schema, with its properties at the top."""
+        return schemas.schema_of(self.cls)
+
+    def _convert(self, value: Any) -> Any:
+        try:
+            converted = msgspec.convert(value, self.cls, dec_hook=hooks.decode_hook, str_keys=True)
+        except BaseException as exc:
+            raise failures.invalid(exc, lambda: value) from exc
+        if self._known is not None and isinstance(value, dict):
+            self._refuse_unknown(value)
+        return converted
+
+    def _reread_msgpack(self, data: Buffer, exc: BaseException) -> Any:
+        if isinstance(exc, msgspec.ValidationError) and "got `ext`" in str(exc):
+            # An integer over 64 bits or a text with a lone surrogate where the class says int or str.
+            return self._convert(encoding.decode_any_msgpack(data))
+        read = (lambda: encoding.decode_any_msgpack(data)) if _length(data) <= _MAX_QUOTED else None
+        raise failures.invalid(exc, read) from exc
+
+    def _reread_json(self, data: Buffer | str, exc: BaseException) -> Any:
+        if isinstance(exc, msgspec.DecodeError) and not isinstance(exc, msgspec.ValidationError):
+            # NaN, Infinity and lone surrogates: not JSON, but Python's writer makes them and OpenEnv takes them.
+            lenient = encoding.read_leniently(data)
+            if lenient is not None:
+                return self._convert(lenient)
+        read = (lambda: encoding.decode_any_json(data)) if _length(data) <= _MAX_QUOTED else None
+        raise failures.invalid(exc, read) from exc
+
+    def _refuse_unknown(self, keys: dict[str, Any]) -> None:
+        assert self._known is not None
+        unknown = next((key for key in keys if key not in self._known), None)
+        if unknown is not None:
+            name = safe_text(unknown)
+            text = f"Object contains unknown field `{name}`"
+            raise InvalidPayload(
+                f"Invalid message: o{text[1:]}",
+                path=name,
+                errors=[{"type": "extra_forbidden", "loc": [name], "msg": text}],
+            )
+
+
+_KEYS_MSGPACK = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
+_KEYS_JSON = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _known_keys(cls: Any) -> frozenset[str] | None:
+    """Give the keys of a class that has no way of its own to refuse others."""
+    plain: Any = get_origin(cls) or cls
+    if is_typeddict(plain):
+        return frozenset(plain.__required_keys__ | plain.__optional_keys__)
+    if isinstance(plain, type) and dataclasses.is_dataclass(plain):
+        return frozenset(field.name for field in dataclasses.fields(plain))
+    return None
+
+
+def _length(data: Buffer | str) -> int:
+    return len(data) if isinstance(data, str) else memoryview(data).nbytes

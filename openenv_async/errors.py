@@ -1,0 +1,242 @@
+"""Every error a caller can meet, in one tree.
+
+    EnvError
+    ├── UsageError                the caller's own code is wrong; nothing was sent
+    │   ├── NotConnected          a call before connect()
+    │   ├── NotReset              step() or state() before reset()
+    │   ├── ClientClosed          a call after close()
+    │   ├── SessionBusy           two calls at once on one session
+    │   └── WrongLoop             used from another event loop, or sync inside a running one
+    ├── InvalidMessage            INVALID_JSON: the frame itself
+    │   ├── UnknownType           UNKNOWN_TYPE
+    │   └── InvalidPayload        VALIDATION_ERROR: a field of the action or the arguments
+    ├── PayloadTooLarge           PAYLOAD_TOO_LARGE
+    ├── EnvironmentFailed         EXECUTION_ERROR: the environment raised
+    │   └── UnencodableValue      EXECUTION_ERROR: it returned what the wire cannot carry
+    ├── EnvironmentCrashed        ENV_CRASHED: its thread or process ended
+    ├── StepTimeout               TIMEOUT
+    ├── FactoryError              FACTORY_ERROR: no environment could be built
+    ├── CapacityError             CAPACITY_REACHED
+    ├── ServerClosing             SERVER_CLOSING
+    ├── Unauthorized              UNAUTHORIZED
+    ├── SessionLost               SESSION_LOST: the episode is gone; reset() starts another
+    ├── SessionBroken             SESSION_BROKEN: the environment hung or crashed before
+    ├── ConnectFailed             no server answered
+    └── ProtocolError             a frame that the session's state does not allow
+        ├── LocalProtocolError    this side tried to send it
+        └── RemoteProtocolError   the peer sent it
+
+An error carries fields; `__str__` makes the sentence. `code` is its name on the
+wire, `fault` says whether the task or the infrastructure is to blame, and
+`retryable` whether the same call may be made again in the same session.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+Fault = Literal["task", "infrastructure"]
+
+
+class EnvError(Exception):
+    """Base of every error that this package raises on purpose.
+
+    Args:
+        message: one sentence: what was wrong, where, and what to do next.
+        details: plain values that travel with it and become attributes.
+    """
+
+    code: ClassVar[str] = "SESSION_ERROR"
+    fault: ClassVar[Fault] = "infrastructure"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, **details: Any) -> None:
+        """Keep the sentence and its fields."""
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+    def __str__(self) -> str:
+        """Give the sentence."""
+        return self.message
+
+    def __getattr__(self, name: str) -> Any:
+        """Give a detail by its name."""
+        details = self.__dict__.get("details", {})
+        if name in details:
+            return details[name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+
+class UsageError(EnvError):
+    """The calling code is wrong. Nothing was sent and nothing changed."""
+
+    code = "USAGE"
+    fault = "task"
+
+
+class NotConnected(UsageError):
+    """A call came before `connect()` or `async with`."""
+
+
+class NotReset(UsageError):
+    """A step or state came before the first `reset()`."""
+
+
+class ClientClosed(UsageError):
+    """A call came after `close()`."""
+
+
+class SessionBusy(UsageError):
+    """A second call began while the first was in flight; a session does one thing at a time."""
+
+
+class WrongLoop(UsageError):
+    """A client was used where its event loop does not run."""
+
+
+class InvalidMessage(EnvError):
+    """A frame could not be read. The session lives."""
+
+    code = "INVALID_JSON"
+    fault = "task"
+
+
+class UnknownType(InvalidMessage):
+    """A frame of a type that does not exist."""
+
+    code = "UNKNOWN_TYPE"
+
+
+class InvalidPayload(InvalidMessage):
+    """A value does not fit its class. The session lives.
+
+    `path` names the field, e.g. `message` or `moves.0.x`; `errors` lists every
+    problem as pydantic would: dicts with `type`, `loc`, `msg`, `input`.
+    """
+
+    code = "VALIDATION_ERROR"
+
+    def __init__(
+        self, message: str, *, path: str = "", errors: list[dict[str, Any]] | None = None, **details: Any
+    ) -> None:
+        """Keep the sentence, the path of the bad field, and the list of problems."""
+        super().__init__(message, path=path, errors=errors or [], **details)
+
+
+class PayloadTooLarge(EnvError):
+    """A value is larger than `limit` bytes. The session lives."""
+
+    code = "PAYLOAD_TOO_LARGE"
+    fault = "task"
+
+
+class EnvironmentFailed(EnvError):
+    """The environment raised. The session lives.
+
+    Details: `exception_type`, `error_id` (find it in the server's log), and
+    `traceback` when the server runs with `--debug`.
+    """
+
+    code = "EXECUTION_ERROR"
+    fault = "task"
+
+    def __str__(self) -> str:
+        """Give the environment's text with the exception's type and where to find it in the log."""
+        kind, error_id = self.details.get("exception_type"), self.details.get("error_id")
+        text = f"{kind}: {self.message}" if kind else self.message
+        return f"{text} [error {error_id} in the server's log]" if error_id else text
+
+
+class UnencodableValue(EnvironmentFailed):
+    """The environment returned a value that cannot travel; `path` names the field. The session lives."""
+
+
+class EnvironmentCrashed(EnvError):
+    """The thread or process that held the environment ended. The session is broken."""
+
+    code = "ENV_CRASHED"
+
+
+class StepTimeout(EnvError, TimeoutError):
+    """The deadline passed. `session_usable` says whether the session can go on without `reset()`."""
+
+    code = "TIMEOUT"
+
+
+class FactoryError(EnvError):
+    """The environment could not be built."""
+
+    code = "FACTORY_ERROR"
+
+
+class CapacityError(EnvError):
+    """Every slot is taken. Details: `active_sessions`, `max_sessions`, `waiting`, `retry_after_s`."""
+
+    code = "CAPACITY_REACHED"
+    retryable = True
+
+
+class ServerClosing(EnvError):
+    """The server is stopping and takes no new work."""
+
+    code = "SERVER_CLOSING"
+
+
+class Unauthorized(EnvError):
+    """The server wants a token that was missing or wrong."""
+
+    code = "UNAUTHORIZED"
+
+
+class SessionLost(EnvError, ConnectionError):
+    """The session is gone and with it the episode; `reset()` opens a new one. Nothing went on silently."""
+
+    code = "SESSION_LOST"
+
+
+class SessionBroken(EnvError):
+    """The session's environment hung or crashed earlier; `reset()` gets a fresh one."""
+
+    code = "SESSION_BROKEN"
+
+
+class ConnectFailed(EnvError, ConnectionError):
+    """No server answered at the address, or what answered is not one."""
+
+    code = "CONNECT_FAILED"
+    retryable = True
+
+
+class ProtocolError(EnvError):
+    """A frame that the session's state does not allow."""
+
+
+class LocalProtocolError(ProtocolError):
+    """This side tried to send it: a bug here, or a missing call before it."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent it: it is answered with an error and nothing else happens."""
+
+    code = "VALIDATION_ERROR"
+
+
+def _tree(base: type[EnvError]) -> dict[str, type[EnvError]]:
+    found = {base.code: base}
+    for child in base.__subclasses__():
+        for code, cls in _tree(child).items():
+            # The class that introduced a code answers for it, not its children.
+            found.setdefault(code, cls)
+    return found
+
+
+_BY_CODE = _tree(EnvError)
+
+
+def from_wire(code: str, message: str, details: dict[str, Any]) -> EnvError:
+    """Make the error that a peer's frame names; an unknown code gives an `EnvError` with that code in it."""
+    cls = _BY_CODE.get(code, EnvError)
+    if cls is EnvError and code != EnvError.code:
+        return EnvError(f"{message} (code: {code})", **details)
+    return cls(message, **details)

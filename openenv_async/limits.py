@@ -1,0 +1,72 @@
+"""Every bound of the runtime, in one frozen object.
+
+Owns the numbers and what passing each of them means. Does not enforce any: the
+registry, the wires and the transports do. `server.settings` builds one from
+options and environment variables.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Bounds of one server; units are in the names, `None` means unlimited.
+
+    Raises:
+        ValueError: a bound is negative, or zero where zero makes no sense.
+    """
+
+    max_sessions: int = 1024
+    """Environments alive at once, over every wire. A further one waits `queue_timeout_s`."""
+
+    max_sessions_per_connection: int = 4096
+    """Sessions one native connection may hold; one more is refused with `CAPACITY_REACHED`."""
+
+    max_message_bytes: int = 100 * MIB
+    """Largest action, observation or state. Beyond it the call fails with `PAYLOAD_TOO_LARGE`
+    and the session lives. The figure is OpenEnv's client default, `max_message_size_mb=100`."""
+
+    chunk_bytes: int = 256 * KIB
+    """A native message larger than this travels in pieces, so that other sessions' frames go between."""
+
+    max_queued_bytes: int = 8 * MIB
+    """Replies waiting for one slow connection; above it that connection is not read any further."""
+
+    queue_timeout_s: float = 30.0
+    """Seconds a native client waits for a free slot before `CAPACITY_REACHED`; 0 refuses at once.
+    The JSON wire and HTTP always refuse at once, as OpenEnv does."""
+
+    create_timeout_s: float | None = 120.0
+    """Seconds an environment's factory may take before `FACTORY_ERROR`."""
+
+    step_timeout_s: float | None = None
+    """Seconds a reset or step may take when neither the call nor the environment class says."""
+
+    state_timeout_s: float = 30.0
+    """Seconds `state` and `get_metadata` may take."""
+
+    http_idle_timeout_s: float = 300.0
+    """Seconds without a request before a session opened over HTTP is closed."""
+
+    resume_window_s: float = 60.0
+    """Seconds a native session outlives its lost connection, waiting for the client to come back."""
+
+    close_timeout_s: float = 10.0
+    """Seconds an environment's `close()` may take before the runtime stops waiting for it."""
+
+    grace_s: float = 10.0
+    """Seconds that calls in flight are given when the server stops."""
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that no server could work with."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            least = 1 if field.name.startswith("max_") or field.name == "chunk_bytes" else 0
+            if value is not None and value < least:
+                raise ValueError(f"Limits.{field.name} must be {least} or more, not {value!r}")

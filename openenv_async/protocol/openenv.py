@@ -1,0 +1,93 @@
+"""OpenEnv's JSON wire, as `openenv` 0.10.0 speaks it: requests in, replies out.
+
+Owns the shape of the text messages. One session per connection, one reply per
+request, in order; the values inside (`data`) are `codec`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from openenv_async.errors import InvalidMessage, InvalidPayload, UnknownType
+from openenv_async.protocol.failures import Description, printable
+
+Kind = Literal["reset", "step", "state", "close", "mcp"]
+KINDS: tuple[Kind, ...] = ("reset", "step", "state", "close", "mcp")
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """One message of the client. `data` is the action itself for `step`, the arguments for `reset`."""
+
+    kind: Kind
+    data: msgspec.Raw
+
+
+_EMPTY = msgspec.Raw(b"{}")
+_ENVELOPE = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TEXT = msgspec.json.Decoder(str)
+_ENCODER = msgspec.json.Encoder()
+
+
+def read_request(message: str | bytes) -> Request:
+    """Read one message.
+
+    Raises:
+        InvalidMessage: not text, not JSON, or nested too deep.
+        UnknownType: `type` is none of OpenEnv's.
+        InvalidPayload: the message is no object, or has keys that its type does not take.
+    """
+    if not isinstance(message, str):
+        raise InvalidMessage("Invalid JSON: this wire takes text messages only, and got a binary message")
+    try:
+        fields = _ENVELOPE.decode(message)
+    except msgspec.ValidationError as exc:
+        raise _invalid([], f"the message must be a JSON object: {exc}") from exc
+    except (msgspec.DecodeError, UnicodeError) as exc:
+        raise InvalidMessage(f"Invalid JSON: {exc}") from exc
+    except RecursionError as exc:
+        raise InvalidMessage("Invalid JSON: the message is nested too deep") from exc
+    kind = _read_kind(fields)
+    unknown = sorted(set(fields) - ({"type", "data"} if kind in ("reset", "step", "mcp") else {"type"}))
+    if unknown:
+        raise _invalid(unknown[:1], f"unknown key {printable(unknown[0])!r} in a {kind} message")
+    if kind == "step" and "data" not in fields:
+        raise _invalid(["data"], "a step message needs `data`: the action", "missing")
+    data = fields.get("data", _EMPTY)
+    if bytes(data).lstrip()[:1] != b"{":
+        raise _invalid(["data"], "`data` must be an object", "dict_type")
+    return Request(kind, data)
+
+
+def _read_kind(fields: dict[str, msgspec.Raw]) -> Kind:
+    raw = fields.get("type", msgspec.Raw(b'""'))
+    try:
+        name = _TEXT.decode(raw)
+    except (msgspec.DecodeError, UnicodeError):
+        name = bytes(raw)[:40].decode("utf-8", "backslashreplace")
+    for kind in KINDS:
+        if kind == name:
+            return kind
+    raise UnknownType(f"Unknown message type: {printable(name)}")
+
+
+def _invalid(loc: list[str], text: str, type_: str = "extra_forbidden") -> InvalidPayload:
+    problem = {"type": type_, "loc": [printable(part) for part in loc], "msg": text}
+    return InvalidPayload(f"Invalid message: {text}", path=".".join(problem["loc"]), errors=[problem])
+
+
+def reply(kind: Literal["observation", "state", "mcp"], data: bytes, warnings: tuple[str, ...] = ()) -> str:
+    """Give the text of a reply around `data`, which is JSON already.
+
+    `warnings` go beside it: OpenEnv has no place for them, and its clients pass over what they do not know.
+    """
+    more = ',"warnings":' + _ENCODER.encode(warnings).decode() if warnings else ""
+    return '{"type":"' + kind + '","data":' + data.decode() + more + "}"
+
+
+def failure(error: Description) -> str:
+    """Give the text of an error reply: `message` and `code` first, then what the error knows besides."""
+    data: dict[str, Any] = {"message": error.message, "code": error.code}
+    data.update((key, value) for key, value in error.details.items() if key not in data)
+    return _ENCODER.encode({"type": "error", "data": data}).decode()

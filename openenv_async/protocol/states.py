@@ -1,0 +1,95 @@
+"""The states of a session and the only moves between them.
+
+Both sides keep one `SessionState`. Rules: every change of state is a move in
+`MOVES`; a move that is not there raises and leaves the state as it was.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from openenv_async.errors import LocalProtocolError
+
+
+class State(Enum):
+    """Where a session stands."""
+
+    OPENING = auto()
+    """Waiting for a slot, or its environment is being built."""
+    READY = auto()
+    """Nothing in flight."""
+    BUSY = auto()
+    """One call in flight."""
+    DETACHED = auto()
+    """Its connection is gone; a call may still be in flight. It resumes or is closed."""
+    BROKEN = auto()
+    """Its environment hung or crashed: only a reset, which builds another, or a close."""
+    CLOSED = auto()
+    """Over. Its slot is free or about to be."""
+
+
+class Move(Enum):
+    """What can happen to a session."""
+
+    OPENED = auto()
+    FAILED = auto()
+    CALL = auto()
+    DONE = auto()
+    BREAK = auto()
+    REVIVE = auto()
+    LOSE = auto()
+    RESUME = auto()
+    RESUME_BUSY = auto()
+    CLOSE = auto()
+
+
+MOVES: dict[State, dict[Move, State]] = {
+    State.OPENING: {
+        Move.OPENED: State.READY,
+        Move.FAILED: State.CLOSED,
+        # A client that never learnt the session's name cannot come back to it.
+        Move.LOSE: State.CLOSED,
+        Move.CLOSE: State.CLOSED,
+    },
+    State.READY: {Move.CALL: State.BUSY, Move.LOSE: State.DETACHED, Move.CLOSE: State.CLOSED},
+    State.BUSY: {
+        Move.DONE: State.READY,
+        Move.BREAK: State.BROKEN,
+        Move.LOSE: State.DETACHED,
+        Move.CLOSE: State.CLOSED,
+    },
+    State.DETACHED: {
+        Move.DONE: State.DETACHED,
+        Move.BREAK: State.BROKEN,
+        Move.RESUME: State.READY,
+        Move.RESUME_BUSY: State.BUSY,
+        Move.CLOSE: State.CLOSED,
+    },
+    State.BROKEN: {Move.REVIVE: State.OPENING, Move.LOSE: State.CLOSED, Move.CLOSE: State.CLOSED},
+    State.CLOSED: {},
+}
+
+
+class SessionState:
+    """One session's state. Call `move()`; read `now`."""
+
+    __slots__ = ("now",)
+
+    def __init__(self) -> None:
+        self.now = State.OPENING
+
+    def move(self, move: Move) -> State:
+        """Make one move and give the new state.
+
+        Raises:
+            LocalProtocolError: the table does not have this move here; nothing changed.
+        """
+        target = MOVES[self.now].get(move)
+        if target is None:
+            raise LocalProtocolError(f"a session that is {self.now.name} cannot {move.name}")
+        self.now = target
+        return target
+
+    def may(self, move: Move) -> bool:
+        """Say whether the table has this move here."""
+        return move in MOVES[self.now]

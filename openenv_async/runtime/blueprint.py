@@ -1,0 +1,107 @@
+"""What the server knows of an environment before it has one: its factory, its classes, how it runs.
+
+`create_app` makes one `Blueprint`; every session builds its own environment from it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from openenv_async.codec import ModelCodec, ObservationCodec
+from openenv_async.environment import Execution
+from openenv_async.errors import FactoryError
+
+EXECUTIONS: tuple[str, ...] = get_args(Execution)
+
+
+class Identities:
+    """Remembers which environments the factory has given, to refuse one that comes twice. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[int, Callable[[], Any]] = {}
+
+    def claim(self, env: object, factory_name: str) -> None:
+        """Register a new environment.
+
+        Raises:
+            FactoryError: the same object was claimed before and still exists.
+        """
+        with self._lock:
+            known = self._seen.get(id(env))
+            if known is not None and known() is env:
+                raise FactoryError(
+                    f"the factory {factory_name!r} returned the same {type(env).__name__} object twice; every session "
+                    "needs its own environment: pass the class, or a function that builds a new one at each call",
+                    factory_name=factory_name,
+                )
+            self._seen[id(env)] = self._reference(env)
+
+    def _reference(self, env: object) -> Callable[[], Any]:
+        key = id(env)
+        try:
+            return weakref.ref(env, lambda _: self._seen.pop(key, None))
+        except TypeError:  # a class with __slots__ and no __weakref__ is held until release()
+            return lambda: env
+
+    def release(self, env: object) -> None:
+        """Forget an environment that could only be held strongly."""
+        with self._lock:
+            known = self._seen.get(id(env))
+            if known is not None and not isinstance(known, weakref.ref):
+                del self._seen[id(env)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blueprint:
+    """Everything a session needs to build and play its environment."""
+
+    factory: Callable[[], Any]
+    name: str
+    action: ModelCodec[Any]
+    observation: ObservationCodec[Any]
+    state: ModelCodec[Any]
+    execution: Execution | None
+    debug: bool = False
+    identities: Identities = field(default_factory=Identities)
+
+    @property
+    def env_cls(self) -> type | None:
+        """The environment's class, if the factory is one or a partial of one."""
+        factory = self.factory
+        while isinstance(factory, functools.partial):
+            factory = factory.func
+        return factory if inspect.isclass(factory) else None
+
+    @property
+    def factory_name(self) -> str:
+        """The factory's name for messages."""
+        return getattr(self.factory, "__name__", None) or type(self.factory).__name__
+
+    def is_async(self, env: object | None = None) -> bool | None:
+        """Say whether `step` is `async def`; None when no class is known yet."""
+        known = env if env is not None else self.env_cls
+        return None if known is None else inspect.iscoroutinefunction(getattr(known, "step", None))
+
+
+def chosen_execution(factory: Callable[[], Any], execution: str | None) -> Execution | None:
+    """Decide how environments run: the argument, else what the class declares, else None (by its methods).
+
+    Raises:
+        ValueError: no such execution.
+    """
+    chosen = execution or getattr(factory, "execution", None)
+    if chosen is None:
+        return None
+    for name in get_args(Execution):
+        if name == chosen:
+            if name == "process":
+                raise ValueError("execution='process' is not built yet; use 'thread' or 'inline'")
+            return name  # type: ignore[no-any-return]
+    raise ValueError(f"execution must be one of {', '.join(EXECUTIONS)}, not {chosen!r}")

@@ -1,0 +1,40 @@
+"""What passes between a session and its executor: a call with its bytes, an outcome with its bytes.
+
+Bytes on both sides, so that an executor in another process needs no decoding here.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import Literal, NamedTuple
+
+import msgspec
+
+CallKind = Literal["reset", "step", "state", "metadata"]
+
+
+class Wire(Enum):
+    """How a call's bytes are written, and how its outcome's are to be."""
+
+    NATIVE = auto()
+    """msgpack both ways."""
+    JSON = auto()
+    """OpenEnv's `/ws`: JSON; the outcome is the reply's `data`."""
+    HTTP = auto()
+    """OpenEnv's HTTP bodies: as JSON, with `reward` as a float and `metadata` always there."""
+
+
+class Call(NamedTuple):
+    """One thing to do with an environment."""
+
+    kind: CallKind
+    payload: bytes | msgspec.Raw
+    wire: Wire
+    timeout_s: float | None = None
+
+
+class Outcome(NamedTuple):
+    """The result's bytes, and what was not done as asked."""
+
+    data: bytes
+    warnings: tuple[str, ...] = ()

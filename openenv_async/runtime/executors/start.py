@@ -1,0 +1,63 @@
+"""Build an environment where it will live, and give the executor that holds it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import anyio.to_thread
+
+from openenv_async.errors import FactoryError
+from openenv_async.runtime.blueprint import Blueprint
+from openenv_async.runtime.executors.base import Executor
+from openenv_async.runtime.executors.inline import InlineExecutor
+from openenv_async.runtime.executors.thread import ThreadExecutor
+from openenv_async.runtime.host import Host
+from openenv_async.runtime.threads import PinnedThread
+
+
+async def start_executor(blueprint: Blueprint, session_id: str, timeout_s: float | None) -> Executor:
+    """Build the environment, bounded by `timeout_s` seconds.
+
+    Raises:
+        FactoryError: the factory raised, took too long, or gave no environment of its own.
+        CancelledError: what has been built is closed where it lives.
+    """
+    host = Host(blueprint, session_id)
+    if blueprint.execution == "inline":
+        host.create()
+        return InlineExecutor(host, None)
+    thread = PinnedThread(f"openenv-{session_id}")
+    created = thread.run(host.create)
+    done, _ = await _wait(created, timeout_s, host, thread)
+    if not done:
+        _give_up(host, thread)
+        raise FactoryError(
+            f"Environment factory '{blueprint.factory_name}' did not finish within {timeout_s:g} s.",
+            factory_name=blueprint.factory_name,
+        )
+    try:
+        created.result()
+    except BaseException:
+        thread.stop()
+        raise
+    if blueprint.execution is None and host.is_async:
+        thread.stop()
+        return InlineExecutor(host, anyio.to_thread.run_sync)
+    return ThreadExecutor(host, thread, session_id)
+
+
+async def _wait(
+    created: asyncio.Future[None], timeout_s: float | None, host: Host, thread: PinnedThread
+) -> tuple[set[Any], set[Any]]:
+    try:
+        return await asyncio.wait([created], timeout=timeout_s)
+    except asyncio.CancelledError:
+        _give_up(host, thread)
+        raise
+
+
+def _give_up(host: Host, thread: PinnedThread) -> None:
+    # Queued behind the factory, so that what it builds in the end is closed on its own thread.
+    thread.run(host.close_blocking)
+    thread.stop()

@@ -1,0 +1,78 @@
+"""Environments in a thread of their own: plain `def` ones, and libraries that insist on one thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from openenv_async.errors import StepTimeout
+from openenv_async.runtime.calls import Call, Outcome
+from openenv_async.runtime.host import Host
+from openenv_async.runtime.threads import PinnedThread
+
+logger = logging.getLogger("openenv_async")
+
+
+class ThreadExecutor:
+    """See `Executor`. A call that passes its deadline cannot be stopped: its thread is abandoned.
+
+    An abandoned thread closes its environment when the call ends, if it ever does.
+
+    Args:
+        host: holds the environment, built on `thread` already.
+        thread: where every call goes.
+        name: the session's, for the log.
+    """
+
+    abandoned_total = 0
+    """Threads given up in this process so far."""
+
+    def __init__(self, host: Host, thread: PinnedThread, name: str) -> None:
+        self.step_timeout_s = host.step_timeout_s
+        self._host, self._thread, self._name = host, thread, name
+        self._in_flight = False
+        self._closing: asyncio.Future[None] | None = None
+
+    async def call(self, call: Call) -> Outcome:
+        """See `Executor.call`."""
+        future = self._thread.run(self._host.perform_blocking, call)
+        self._in_flight = True
+        future.add_done_callback(self._landed)
+        return await (future if call.timeout_s is None else self._bounded(future, call))
+
+    def _landed(self, future: asyncio.Future[Outcome]) -> None:
+        # A future that was cancelled with its waiter says nothing of the call, which still runs.
+        self._in_flight = future.cancelled()
+        if not future.cancelled():
+            future.exception()
+
+    async def _bounded(self, future: asyncio.Future[Outcome], call: Call) -> Outcome:
+        done, _ = await asyncio.wait([future], timeout=call.timeout_s)
+        if done:
+            return future.result()
+        ThreadExecutor.abandoned_total += 1
+        logger.warning(
+            "%s() of session %s passed its deadline of %g s; its thread is abandoned (%d so far)",
+            call.kind,
+            self._name,
+            call.timeout_s,
+            ThreadExecutor.abandoned_total,
+        )
+        raise StepTimeout(
+            f"{call.kind}() did not finish within {call.timeout_s:g} s; it runs in a thread, which cannot be stopped, "
+            "so the session is broken: call reset() for a fresh environment",
+            timeout_s=call.timeout_s,
+            session_usable=False,
+        )
+
+    def cancel(self) -> bool:
+        """See `Executor.cancel`."""
+        return False
+
+    async def aclose(self) -> None:
+        """See `Executor.aclose`."""
+        if self._closing is None:
+            self._closing = self._thread.run(self._host.close_blocking)
+            self._thread.stop()
+        if not self._in_flight:
+            await asyncio.shield(self._closing)

@@ -1,0 +1,146 @@
+"""One table of sessions and one cap for all of it, whatever wire they came by.
+
+Owns the slots, the queue for them, and each session's task from slot to closed
+environment. Decisions are made without awaiting; the session's task does the waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from openenv_async.errors import CapacityError, ServerClosing
+from openenv_async.limits import Limits
+from openenv_async.protocol.states import Move
+from openenv_async.runtime.blueprint import Blueprint
+from openenv_async.runtime.executors.start import start_executor
+from openenv_async.runtime.session import Session, Sink
+
+
+class Registry:
+    """The sessions of one server."""
+
+    def __init__(self, blueprint: Blueprint, limits: Limits, max_sessions: int) -> None:
+        self.blueprint = blueprint
+        self.limits = limits
+        self.max_sessions = max_sessions
+        self.sessions: dict[str, Session] = {}
+        """Every session that has not ended, those that wait for a slot included."""
+        self.closing = False
+        self._held = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def active(self) -> int:
+        """Slots in use: environments that are being built, alive, or being closed."""
+        return self._held
+
+    @property
+    def waiting(self) -> int:
+        """Sessions that wait for a slot."""
+        return len(self._waiting)
+
+    def open(self, sink: Sink, *, wait_s: float = 0.0, idle_timeout_s: float | None = None) -> Session:
+        """Begin a session; the sink hears `opened`, or `ended` with the reason.
+
+        Args:
+            sink: where its results go.
+            wait_s: seconds to wait for a slot; 0 refuses at once.
+            idle_timeout_s: seconds without a request before it ends; None: never.
+        """
+        session = Session(secrets.token_hex(8), self.limits, sink, idle_timeout_s)
+        self.sessions[session.id] = session
+        session.task = asyncio.get_running_loop().create_task(
+            self._live(session, sink, wait_s), name=f"openenv session {session.id}"
+        )
+        return session
+
+    async def drain(self, grace_s: float) -> None:
+        """End every session: calls in flight get `grace_s` seconds, then are cancelled; every `close()` runs."""
+        self.closing = True
+        tasks = []
+        for session in list(self.sessions.values()):
+            session.finish(ServerClosing("the server is stopping"))
+            if session.task is not None:
+                tasks.append(session.task)
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=grace_s)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=self.limits.close_timeout_s + 1)
+
+    async def _live(self, session: Session, sink: Sink, wait_s: float) -> None:
+        error: BaseException | None = None
+        try:
+            async with self._slot(wait_s):
+                executor = await start_executor(self.blueprint, session.id, self.limits.create_timeout_s)
+                try:
+                    await session.serve(executor)
+                finally:
+                    with anyio.CancelScope(shield=True), anyio.move_on_after(self.limits.close_timeout_s):
+                        await executor.aclose()
+        except asyncio.CancelledError:
+            error = ServerClosing("the session was cancelled")
+        except Exception as exc:  # the sink tells the caller; a bug of ours is logged on its way to the wire
+            error = exc
+        finally:
+            del self.sessions[session.id]
+            if session.state.may(Move.CLOSE):
+                session.state.move(Move.CLOSE)
+        sink.ended(session, error or session.reason)
+
+    @asynccontextmanager
+    async def _slot(self, wait_s: float) -> AsyncIterator[None]:
+        if self.closing:
+            raise ServerClosing("the server is stopping and takes no new sessions")
+        if self._held >= self.max_sessions or self._waiting:
+            await self._wait_for_slot(wait_s)
+        else:
+            self._held += 1
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Give a slot that has become free to whoever has waited longest, or back."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self._held -= 1
+
+    async def _wait_for_slot(self, wait_s: float) -> None:
+        if wait_s <= 0:
+            raise self._full()
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            async with asyncio.timeout(wait_s):
+                await waiter
+        except BaseException as exc:
+            if waiter.done() and not waiter.cancelled():
+                # The slot came in the same turn as the timeout or the cancellation.
+                self._pass_on()
+            elif waiter in self._waiting:
+                self._waiting.remove(waiter)
+            if isinstance(exc, TimeoutError):
+                raise self._full() from None
+            raise
+
+    def _full(self) -> CapacityError:
+        return CapacityError(
+            f"Server at capacity: {self._held}/{self.max_sessions} sessions active. Cannot accept new connections.",
+            active_sessions=self._held,
+            max_sessions=self.max_sessions,
+            waiting=len(self._waiting),
+            retry_after_s=1.0,
+        )

@@ -1,0 +1,59 @@
+"""The running server behind an app: its sessions and its connections, and how they all end."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Protocol
+
+from openenv_async.runtime.blueprint import Blueprint
+from openenv_async.runtime.registry import Registry
+from openenv_async.server.settings import Settings
+
+
+class Connection(Protocol):
+    """An open WebSocket of either wire."""
+
+    async def drain(self, grace_s: float) -> None:
+        """Tell the client that the server is stopping; its sessions are ended by the registry."""
+
+    async def aclose(self) -> None:
+        """Send what is still to be sent and close the socket."""
+
+
+class Server:
+    """What `create_app` makes and its routes share."""
+
+    def __init__(self, blueprint: Blueprint, settings: Settings) -> None:
+        self.blueprint = blueprint
+        self.settings = settings
+        self.limits = settings.limits
+        self.id = secrets.token_hex(6)
+        self.registry = Registry(blueprint, settings.limits, settings.limits.max_sessions)
+        self.connections: set[Connection] = set()
+        self._draining: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Take work (again): called as the app's lifespan begins."""
+        self.registry.closing = False
+        self._draining = None
+
+    async def drain(self, grace_s: float | None = None) -> None:
+        """Refuse new sessions, let calls finish, close every environment and every socket. Safe to repeat.
+
+        Args:
+            grace_s: seconds that calls in flight are given; None: `Limits.grace_s`.
+        """
+        if self._draining is None:
+            grace = self.limits.grace_s if grace_s is None else grace_s
+            self._draining = asyncio.get_running_loop().create_task(self._drain(grace), name="openenv drain")
+        await asyncio.shield(self._draining)
+
+    async def _drain(self, grace_s: float) -> None:
+        self.registry.closing = True
+        for connection in list(self.connections):
+            await connection.drain(grace_s)
+        await self.registry.drain(grace_s)
+        closing = [asyncio.ensure_future(connection.aclose()) for connection in list(self.connections)]
+        if closing:
+            await asyncio.wait(closing, timeout=5)

@@ -1,0 +1,212 @@
+"""The HTTP routes: OpenEnv's, and sessions over plain requests.
+
+Without `x-session-id` a request gets an environment of its own, as OpenEnv does. A
+reset keeps its environment and names it in that header; requests that carry the
+name play on with it until `DELETE /session`, or until it has been idle for
+`Limits.http_idle_timeout_s`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from openenv_async.errors import EnvError, InvalidMessage, InvalidPayload, SessionLost
+from openenv_async.protocol.batches import too_large
+from openenv_async.protocol.failures import describe
+from openenv_async.runtime.calls import Call, Outcome, Wire
+from openenv_async.runtime.direct import DirectSession, open_direct
+from openenv_async.server.core import Server
+
+SESSION_HEADER = "x-session-id"
+
+STATUS = {
+    "INVALID_JSON": 422,
+    "VALIDATION_ERROR": 422,
+    "UNKNOWN_TYPE": 422,
+    "PAYLOAD_TOO_LARGE": 413,
+    "EXECUTION_ERROR": 500,
+    "FACTORY_ERROR": 500,
+    "TIMEOUT": 504,
+    "CAPACITY_REACHED": 503,
+    "SERVER_CLOSING": 503,
+    "SESSION_LOST": 404,
+    "USAGE": 409,
+}
+"""The HTTP status of each error code; what is not here is 500."""
+
+_BODY = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_EMPTY = msgspec.Raw(b"{}")
+
+
+class HttpRoutes:
+    """The handlers behind the HTTP routes of one server."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._sessions: dict[str, DirectSession] = {}
+
+    async def health(self, request: Request) -> Response:
+        """`GET /health`: the server answers."""
+        return _json(b'{"status":"healthy"}')
+
+    async def schema(self, request: Request) -> Response:
+        """`GET /schema`: the JSON Schemas of action, observation and state."""
+        blueprint = self._server.blueprint
+        observation = blueprint.observation.model.schema()
+        schemas = {
+            "action": blueprint.action.schema(),
+            "observation": observation,
+            "state": blueprint.state.schema(),
+            "reset_observation": observation,
+        }
+        return _json(msgspec.json.encode(schemas))
+
+    async def metadata(self, request: Request) -> Response:
+        """`GET /metadata`: what the environment says of itself."""
+        return await self._guarded(self._once, Call("metadata", b"", Wire.HTTP, self._server.limits.state_timeout_s))
+
+    async def state(self, request: Request) -> Response:
+        """`GET /state`: of the session named in the header, or of a fresh environment."""
+        call = Call("state", b"", Wire.HTTP, self._server.limits.state_timeout_s)
+        return await self._guarded(self._play, request, call)
+
+    async def reset(self, request: Request) -> Response:
+        """`POST /reset`: the body's keys are the arguments; answers with `x-session-id`."""
+        return await self._guarded(self._reset, request)
+
+    async def step(self, request: Request) -> Response:
+        """`POST /step`: `{"action": {...}, "timeout_s": seconds}`."""
+        return await self._guarded(self._step, request)
+
+    async def end(self, request: Request) -> Response:
+        """`DELETE /session`: end the session named in the header."""
+        return await self._guarded(self._end, request)
+
+    async def _guarded(self, handler: Any, *args: Any) -> Response:
+        try:
+            response: Response = await handler(*args)
+        except Exception as exc:  # every failure has an answer; a bug of ours is logged on its way
+            return _failure(exc)
+        return response
+
+    async def _reset(self, request: Request) -> Response:
+        body = await self._body(request)
+        call = Call("reset", body, Wire.HTTP)
+        session = self._named(request)
+        if session is not None:
+            return _outcome(await session.call(call), session.id)
+        session = await open_direct(self._server.registry, self._server.limits.http_idle_timeout_s)
+        try:
+            outcome = await session.call(call)
+        except BaseException:
+            # The caller never learns the name of a session whose reset failed.
+            await session.aclose()
+            raise
+        self._keep(session)
+        return _outcome(outcome, session.id)
+
+    async def _step(self, request: Request) -> Response:
+        fields = _fields(await self._body(request))
+        action, timeout_s = fields.get("action"), _timeout(fields.get("timeout_s"))
+        if action is None or bytes(action).lstrip()[:1] != b"{":
+            problem = "missing" if action is None else "dict_type"
+            raise InvalidPayload(
+                "the body needs `action`: an object",
+                path="action",
+                errors=[{"type": problem, "loc": ["body", "action"], "msg": "`action` must be an object"}],
+            )
+        return await self._play(request, Call("step", action, Wire.HTTP, timeout_s))
+
+    async def _play(self, request: Request, call: Call) -> Response:
+        session = self._named(request)
+        if session is None:
+            return await self._once(call)
+        return _outcome(await session.call(call), session.id)
+
+    async def _once(self, call: Call) -> Response:
+        session = await open_direct(self._server.registry)
+        try:
+            return _outcome(await session.call(call))
+        finally:
+            await session.aclose()
+
+    async def _end(self, request: Request) -> Response:
+        session = self._named(request)
+        if session is None:
+            text = f"name the session to end in the {SESSION_HEADER} header"
+            raise InvalidPayload(text, path=SESSION_HEADER)
+        await session.aclose()
+        return Response(status_code=204)
+
+    def _keep(self, session: DirectSession) -> None:
+        name = session.id
+        self._sessions[name] = session
+        session.over.add_done_callback(lambda _: self._sessions.pop(name, None))
+
+    def _named(self, request: Request) -> DirectSession | None:
+        name = request.headers.get(SESSION_HEADER)
+        if name is None:
+            return None
+        session = self._sessions.get(name)
+        if session is None:
+            raise SessionLost(f"no session {name[:64]!r}: it has ended or never was; POST /reset to begin another")
+        return session
+
+    async def _body(self, request: Request) -> bytes:
+        limit = self._server.limits.max_message_bytes
+        parts, size = [], 0
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                raise too_large(size, limit, "or more ")
+            parts.append(part)
+        return b"".join(parts).strip() or b"{}"
+
+
+def _fields(body: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return _BODY.decode(body)
+    except msgspec.ValidationError as exc:
+        raise InvalidPayload(
+            "the body must be a JSON object", errors=[{"type": "dict_type", "loc": ["body"], "msg": str(exc)}]
+        ) from exc
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
+        raise InvalidMessage(f"Invalid JSON: {exc}") from exc
+
+
+def _timeout(raw: msgspec.Raw | None) -> float | None:
+    if raw is None:
+        return None
+    try:
+        value = msgspec.json.decode(raw, type=float | None)
+    except (msgspec.DecodeError, UnicodeError) as exc:
+        raise InvalidPayload(f"timeout_s: {exc}", path="timeout_s") from exc
+    if value is not None and not value > 0:
+        raise InvalidPayload("timeout_s must be more than 0 seconds", path="timeout_s")
+    return value
+
+
+def _outcome(outcome: Outcome, session_id: str | None = None) -> Response:
+    headers = {SESSION_HEADER: session_id} if session_id else {}
+    if outcome.warnings:
+        headers["x-openenv-warning"] = "; ".join(outcome.warnings).encode("ascii", "replace").decode()
+    return _json(outcome.data, headers=headers)
+
+
+def _failure(exc: Exception) -> Response:
+    what = describe(exc)
+    status = STATUS.get(what.code, 500)
+    detail: Any = what.message
+    if isinstance(exc, InvalidPayload) and exc.details.get("errors"):
+        detail = what.details["errors"]
+    body = {"detail": detail, "code": what.code, "message": what.message, **what.details}
+    headers = {"retry-after": "1"} if isinstance(exc, EnvError) and exc.retryable else {}
+    return _json(msgspec.json.encode(body), status, headers)
+
+
+def _json(data: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(data, status, headers, media_type="application/json")

@@ -1,0 +1,240 @@
+"""A connection of the native wire: frames in, sessions, frames out.
+
+One task reads and dispatches without waiting for any session; one task writes
+whatever has become ready. `protocol` knows the frames, `runtime` the sessions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import msgspec
+
+from openenv_async.errors import (
+    CapacityError,
+    RemoteProtocolError,
+    SessionBroken,
+    SessionBusy,
+    SessionLost,
+)
+from openenv_async.protocol.batches import SERVER_SIDE, BadFrame, Inbox, Outbox, too_large
+from openenv_async.protocol.failures import describe
+from openenv_async.protocol.frames import (
+    VERSION,
+    AnyFrame,
+    Cancel,
+    ClientFrame,
+    Close,
+    Closed,
+    Draining,
+    Failure,
+    GetState,
+    Hello,
+    Open,
+    Opened,
+    Reply,
+    Reset,
+    Step,
+)
+from openenv_async.runtime.calls import Call, Outcome, Wire
+from openenv_async.runtime.session import Session
+from openenv_async.server.core import Server
+from openenv_async.transport.link import Link, LinkClosed
+
+logger = logging.getLogger("openenv_async")
+
+MAX_QUEUED = 16
+"""Requests that may wait in one session. A client of ours has one in flight, or a few it has given up."""
+
+_NO_PAYLOAD = b"\x80"
+
+
+class _Seat:
+    """A session's place on this connection."""
+
+    __slots__ = ("opened", "rid", "session", "sid")
+
+    def __init__(self, sid: int) -> None:
+        self.sid = sid
+        self.rid = 0
+        self.opened = False
+        self.session: Session | None = None
+
+
+class NativeConnection:
+    """One WebSocket that carries many sessions. `await run()` until it ends."""
+
+    def __init__(self, server: Server, link: Link) -> None:
+        self._server, self._link = server, link
+        self._limits = server.limits
+        self._inbox: Inbox[ClientFrame] = Inbox(SERVER_SIDE, server.limits.max_message_bytes)
+        self._outbox = Outbox(server.limits.chunk_bytes)
+        self._seats: dict[int, _Seat] = {}
+        self._by_session: dict[Session, _Seat] = {}
+        self._last_sid = 0
+        self._ready: asyncio.Future[None] | None = None
+        self._sent = asyncio.Event()
+        self._writer_gone = False
+
+    async def run(self) -> None:
+        """Serve the connection until either side ends it; its sessions end with it."""
+        limits = self._limits
+        self._put(
+            Hello(
+                VERSION,
+                self._server.id,
+                {
+                    "max_message_bytes": limits.max_message_bytes,
+                    "chunk_bytes": limits.chunk_bytes,
+                    "max_sessions": limits.max_sessions,
+                    "queue_timeout_s": limits.queue_timeout_s,
+                },
+                ["cancel", "chunk", "deadline"],
+            )
+        )
+        writer = asyncio.get_running_loop().create_task(self._write(), name="openenv native writer")
+        self._server.connections.add(self)
+        try:
+            await self._read()
+        except LinkClosed:
+            pass
+        finally:
+            self._server.connections.discard(self)
+            for seat in list(self._seats.values()):
+                if seat.session is not None:
+                    seat.session.close()
+            writer.cancel()
+            await asyncio.wait([writer])
+
+    async def drain(self, grace_s: float) -> None:
+        """See `Connection.drain`."""
+        self._put(Draining(grace_s))
+
+    async def aclose(self) -> None:
+        """See `Connection.aclose`."""
+        while self._outbox and not self._writer_gone:
+            self._sent.clear()
+            await self._sent.wait()
+        await self._link.aclose(1001, "the server is stopping")
+
+    async def _read(self) -> None:
+        receive, inbox, dispatch = self._link.receive, self._inbox.receive, self._dispatch
+        most = self._limits.max_queued_bytes
+        while True:
+            for frame in inbox(await receive()):
+                dispatch(frame)
+            # A client that does not read its replies is not read either; others have their own connection.
+            while self._outbox.queued_bytes > most and not self._writer_gone:
+                self._sent.clear()
+                await self._sent.wait()
+
+    async def _write(self) -> None:
+        outbox, send, sent = self._outbox, self._link.send, self._sent
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                if not outbox:
+                    self._ready = loop.create_future()
+                    await self._ready
+                await send(outbox.take())
+                sent.set()
+        except LinkClosed:
+            pass
+        finally:
+            self._writer_gone = True
+            sent.set()
+
+    def _put(self, frame: AnyFrame, payload_bytes: int = 0) -> None:
+        self._outbox.put(frame, payload_bytes)
+        ready = self._ready
+        if ready is not None and not ready.done():
+            ready.set_result(None)
+
+    def _dispatch(self, frame: ClientFrame | BadFrame) -> None:
+        if isinstance(frame, Step):
+            self._request(frame.sid, frame.rid, Call("step", frame.data, Wire.NATIVE, frame.timeout_s))
+        elif isinstance(frame, Reset):
+            self._request(frame.sid, frame.rid, Call("reset", frame.data, Wire.NATIVE, frame.timeout_s))
+        elif isinstance(frame, GetState):
+            limit = frame.timeout_s or self._limits.state_timeout_s
+            self._request(frame.sid, frame.rid, Call("state", _NO_PAYLOAD, Wire.NATIVE, limit))
+        elif isinstance(frame, Open):
+            self._open(frame.sid)
+        elif isinstance(frame, Close):
+            self._close(frame.sid)
+        elif isinstance(frame, Cancel):
+            seat = self._seats.get(frame.sid)
+            if seat is not None and seat.session is not None:
+                seat.session.cancel(frame.rid)
+        elif isinstance(frame, BadFrame):
+            self._fail(frame.sid, frame.rid, frame.error)
+
+    def _request(self, sid: int, rid: int, call: Call) -> None:
+        seat = self._seats.get(sid)
+        if seat is None or seat.session is None:
+            self._fail(sid, rid, SessionLost(f"this connection has no session {sid}; open one first"))
+        elif rid <= seat.rid:
+            self._fail(sid, rid, RemoteProtocolError(f"request {rid} came after request {seat.rid}; ids only grow"))
+        elif seat.session.queued >= MAX_QUEUED:
+            self._fail(sid, rid, SessionBusy(f"{MAX_QUEUED} requests wait in this session already"))
+        elif (size := memoryview(call.payload).nbytes) > self._limits.max_message_bytes:
+            self._fail(sid, rid, too_large(size, self._limits.max_message_bytes))
+        else:
+            seat.rid = rid
+            seat.session.submit(rid, call)
+
+    def _open(self, sid: int) -> None:
+        if sid <= self._last_sid:
+            self._fail(sid, 0, RemoteProtocolError(f"session {sid} came after session {self._last_sid}; ids only grow"))
+            return
+        self._last_sid = sid
+        if len(self._seats) >= self._limits.max_sessions_per_connection:
+            limit = self._limits.max_sessions_per_connection
+            text = f"this connection holds {limit} sessions, the most it may"
+            self._fail(sid, 0, CapacityError(text, active_sessions=limit, max_sessions=limit))
+            return
+        seat = self._seats[sid] = _Seat(sid)
+        seat.session = self._server.registry.open(self, wait_s=self._limits.queue_timeout_s)
+        self._by_session[seat.session] = seat
+
+    def _close(self, sid: int) -> None:
+        seat = self._seats.get(sid)
+        self._inbox.forget(sid)
+        if seat is None or seat.session is None:
+            self._put(Closed(sid))
+        else:
+            seat.session.close()
+
+    def _fail(self, sid: int, rid: int, error: BaseException) -> None:
+        what = describe(error)
+        self._put(Failure(sid, rid, what.code, what.message, what.details))
+
+    # What follows is `runtime.session.Sink`.
+
+    def opened(self, session: Session) -> None:
+        """See `Sink.opened`."""
+        seat = self._by_session[session]
+        seat.opened = True
+        self._put(Opened(seat.sid, session.id))
+
+    def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> None:
+        """See `Sink.deliver`."""
+        sid = self._by_session[session].sid
+        if isinstance(outcome, Outcome):
+            data = outcome.data
+            self._put(Reply(sid, rid, msgspec.Raw(data), list(outcome.warnings)), len(data))
+        else:
+            self._fail(sid, rid, outcome)
+
+    def ended(self, session: Session, error: BaseException | None) -> None:
+        """See `Sink.ended`."""
+        seat = self._by_session.pop(session)
+        self._seats.pop(seat.sid, None)
+        if not seat.opened:
+            self._fail(seat.sid, 0, error or SessionLost("the session was closed before it was open"))
+            return
+        if session.was_broken:
+            error = SessionBroken("the environment hung and was given up; call reset() for a fresh one")
+        what = describe(error) if error is not None else None
+        self._put(Closed(seat.sid, what.code, what.message) if what else Closed(seat.sid))

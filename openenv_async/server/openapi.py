@@ -1,0 +1,140 @@
+"""`/openapi.json` and `/docs`: what the HTTP routes take and give, made from the environment's own schemas."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from openenv_async.runtime.blueprint import Blueprint
+
+_SESSION = {
+    "name": "x-session-id",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The session to play on with, as named by the answer to POST /reset.",
+}
+
+
+def document(blueprint: Blueprint) -> dict[str, Any]:
+    """Make the OpenAPI 3.1 document of one server."""
+    schemas: dict[str, Any] = {}
+    for name, schema in (
+        ("Action", blueprint.action.schema()),
+        ("Observation", blueprint.observation.model.schema()),
+        ("State", blueprint.state.schema()),
+    ):
+        schema = _at_home(schema, schemas)
+        schemas[name] = schema
+    schemas["StepResponse"] = {
+        "type": "object",
+        "properties": {
+            "observation": {"$ref": "#/components/schemas/Observation"},
+            "reward": {"type": ["number", "null"]},
+            "done": {"type": "boolean"},
+            "metadata": {"type": ["object", "null"]},
+        },
+        "required": ["observation", "reward", "done"],
+    }
+    reset_body = {
+        "type": "object",
+        "properties": {"seed": {"type": ["integer", "null"], "minimum": 0}, "episode_id": {"type": ["string", "null"]}},
+        "additionalProperties": True,
+    }
+    step_body = {
+        "type": "object",
+        "properties": {
+            "action": {"$ref": "#/components/schemas/Action"},
+            "timeout_s": {"type": ["number", "null"], "exclusiveMinimum": 0, "description": "seconds"},
+        },
+        "required": ["action"],
+    }
+    step = _ref("StepResponse")
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": f"{blueprint.name} environment", "version": "1.0.0"},
+        "paths": {
+            "/health": {"get": _route("The server answers", {"type": "object"})},
+            "/metadata": {"get": _route("What the environment says of itself", {"type": "object"})},
+            "/schema": {"get": _route("JSON Schemas of action, observation and state", {"type": "object"})},
+            "/state": {"get": _route("The episode's state", _ref("State"), session=True)},
+            "/reset": {"post": _route("Begin an episode", step, body=reset_body, session=True)},
+            "/step": {"post": _route("Play one action", step, body=step_body, session=True)},
+            "/session": {"delete": _route("End the session", None, session=True)},
+        },
+        "components": {"schemas": schemas},
+    }
+
+
+def _at_home(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    """Move a schema's `$defs` among the components, where an OpenAPI document looks for them."""
+    text = msgspec.json.encode(schema).replace(b'"#/$defs/', b'"#/components/schemas/')
+    moved: dict[str, Any] = msgspec.json.decode(text)
+    schemas.update(moved.pop("$defs", {}))
+    return moved
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _route(
+    summary: str, result: dict[str, Any] | None, *, body: dict[str, Any] | None = None, session: bool = False
+) -> dict[str, Any]:
+    done = {"200": {"description": summary, "content": {"application/json": {"schema": result}}}}
+    route: dict[str, Any] = {"summary": summary, "responses": done if result else {"204": {"description": summary}}}
+    if body is not None:
+        route["requestBody"] = {"content": {"application/json": {"schema": body}}}
+        route["responses"]["422"] = {"description": "The body does not fit; `detail` lists every problem"}
+    if session:
+        route["parameters"] = [_SESSION]
+    return route
+
+
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title><style>
+body{{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}}
+code,pre{{font:14px/1.45 ui-monospace,monospace}}pre{{overflow:auto;padding:.75rem;border:1px solid #8886}}
+summary{{cursor:pointer;padding:.4rem 0}}b{{display:inline-block;min-width:4.5rem}}</style>
+<h1>{title}</h1><p>The document itself: <a href="openapi.json">openapi.json</a>.
+Trainers use the WebSocket at <code>/ws</code>: <code>await AsyncEnv.connect(url)</code>.</p>{routes}</html>"""
+
+
+def page(spec: dict[str, Any]) -> str:
+    """Draw the document as one page that needs no script and nothing from elsewhere."""
+    rows = []
+    for path, methods in spec["paths"].items():
+        for method, route in methods.items():
+            body = html.escape(msgspec.json.format(msgspec.json.encode(route), indent=2).decode())
+            head = f"<b>{method.upper()}</b><code>{html.escape(path)}</code> {html.escape(route['summary'])}"
+            rows.append(f"<details><summary>{head}</summary><pre>{body}</pre></details>")
+    for name, schema in spec["components"]["schemas"].items():
+        body = html.escape(msgspec.json.format(msgspec.json.encode(schema), indent=2).decode())
+        rows.append(f"<details><summary><b>Schema</b>{html.escape(name)}</summary><pre>{body}</pre></details>")
+    return _PAGE.format(title=html.escape(spec["info"]["title"]), routes="".join(rows))
+
+
+class Documents:
+    """The handlers of the two routes; the document is made on first use."""
+
+    def __init__(self, blueprint: Blueprint) -> None:
+        self._blueprint = blueprint
+        self._spec: dict[str, Any] | None = None
+
+    def spec(self) -> dict[str, Any]:
+        """Give the document."""
+        if self._spec is None:
+            self._spec = document(self._blueprint)
+        return self._spec
+
+    async def openapi(self, request: Request) -> Response:
+        """`GET /openapi.json`."""
+        return Response(msgspec.json.encode(self.spec()), media_type="application/json")
+
+    async def docs(self, request: Request) -> Response:
+        """`GET /docs`."""
+        return HTMLResponse(page(self.spec()))

@@ -1,0 +1,243 @@
+"""Runs an ASGI app under Hypercorn in this process, from bound socket to clean end.
+
+Owns the order of things: bind, start the app, listen, and on stop drain the
+environments, end the connections, end the app; plus Hypercorn's settings, the
+loop and the signals of the blocking form. `server.sockets` binds,
+`server.worker` holds the connections, `server.lifespan` the app's own start and
+end. Knows of `EnvApp` only that `app.server` has `drain` and `limits`, so any
+ASGI app can be served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol, runtime_checkable
+
+from hypercorn.config import Config
+from starlette.types import ASGIApp
+
+from openenv_async.limits import MIB, Limits
+from openenv_async.server.lifespan import Lifespan
+from openenv_async.server.sockets import BACKLOG, Bind, Listeners
+from openenv_async.server.worker import Worker
+
+logger = logging.getLogger("openenv_async.server")
+
+Ready = Callable[[list[str]], None]
+"""Told the addresses once the server answers on them."""
+
+_MESSAGE_MARGIN = 16 * MIB
+_CLOSE_MARGIN_S = 6.0
+_STARTUP_TIMEOUT_S = 300.0
+_CUT_SHORT_S = 3.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServeOptions:
+    """How the server behaves, apart from where it listens."""
+
+    grace_s: float | None = None
+    """Seconds that calls in flight are given when the server stops; `None`: the app's own limit."""
+
+    linger_s: float = 3.0
+    """Seconds that a connection may take to end once its calls have; then it is cut off."""
+
+    access_log: bool = False
+    """Whether each request and socket is written to stdout."""
+
+    ping_interval_s: float = 20.0
+    """Seconds between WebSocket pings; they keep proxies from closing a quiet connection."""
+
+    keep_alive_s: float = 75.0
+    """Seconds that an HTTP connection may be idle between two requests."""
+
+    handover: bool = False
+    """Stop listening before the calls in flight end, because another process goes on with the same socket.
+    Otherwise a client that comes meanwhile is told that the server is closing."""
+
+
+@runtime_checkable
+class Drains(Protocol):
+    """What `app.server` must have for environments to be closed before the sockets are."""
+
+    async def drain(self, grace_s: float) -> None:
+        """Refuse new work, let calls in flight end, close every environment and socket. Safe to repeat."""
+
+
+async def serve(
+    app: ASGIApp,
+    *,
+    bind: Sequence[Bind] | Listeners = (("127.0.0.1", 8000),),
+    options: ServeOptions | None = None,
+    ready: Ready | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Serve until `stop` is set or this call is cancelled; both end cleanly and within a bound.
+
+    Args:
+        app: an ASGI app, usually from `create_app`.
+        bind: where to listen; or listeners that are already bound, which this call closes.
+        options: see `ServeOptions`.
+        ready: called with the addresses, as `http://127.0.0.1:8000` or `unix:/path`, once requests are answered.
+        stop: set it to stop the server.
+
+    Raises:
+        BindFailed: an address cannot be listened on; nothing was started.
+        AppStartFailed: the app's startup code failed.
+    """
+    options = options or ServeOptions()
+    with bind if isinstance(bind, Listeners) else Listeners.bind(*bind) as listeners:
+        lifespan = Lifespan(app)
+        worker = Worker(app, _config(app, options), lifespan.state)
+        try:
+            await lifespan.startup(_STARTUP_TIMEOUT_S)
+            await worker.listen(listeners.sockets)
+            if ready is not None:
+                ready(listeners.urls)
+            await (stop or asyncio.Event()).wait()
+        finally:
+            await _despite_cancellation(_end(app, worker, lifespan, listeners, options))
+
+
+def serve_app(
+    app: ASGIApp,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    unix: str | Path | None = None,
+    listeners: Listeners | None = None,
+    options: ServeOptions | None = None,
+    ready: Ready | None = None,
+    stopping: Callable[[], None] | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM, then stop cleanly and return. A second signal ends the process at once.
+
+    Runs an event loop of its own (uvloop where it is installed). Signals are
+    handled only in the main thread; elsewhere the process has to end the server.
+
+    Args:
+        app: an ASGI app, usually from `create_app`.
+        host: a name or address of this machine; `0.0.0.0` lets other machines in.
+        port: 0 picks a free one.
+        unix: path of a unix socket, instead of host and port.
+        listeners: sockets that are already bound, instead of host, port or unix.
+        options: see `ServeOptions`.
+        ready: called with the addresses; by default they are written to stderr.
+        stopping: called when the first signal has come.
+
+    Raises:
+        BindFailed: the address cannot be listened on.
+        AppStartFailed: the app's startup code failed.
+    """
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        loop = runner.get_loop()
+        stop = asyncio.Event()
+
+        def on_signal() -> None:
+            stop.set()
+            if stopping is not None:
+                stopping()
+
+        bind: Listeners | list[Bind] = listeners or [unix if unix is not None else (host, port)]
+        with _signals(lambda: loop.call_soon_threadsafe(on_signal)):
+            runner.run(serve(app, bind=bind, options=options, ready=ready or _announce, stop=stop))
+
+
+async def _end(app: ASGIApp, worker: Worker, lifespan: Lifespan, listeners: Listeners, options: ServeOptions) -> None:
+    limits = _limits(app) or Limits()
+    grace_s = limits.grace_s if options.grace_s is None else options.grace_s
+    bound_s = grace_s + limits.close_timeout_s + _CLOSE_MARGIN_S
+    if options.handover:
+        worker.stop_listening()
+    core = getattr(app, "server", None)
+    linger_s = max(grace_s, options.linger_s)  # an app without a core: its requests are its calls
+    if isinstance(core, Drains):
+        # Before the connections end, so that every client is told and every environment closed.
+        linger_s = options.linger_s
+        try:
+            await asyncio.wait_for(core.drain(grace_s), bound_s)
+        except TimeoutError:
+            logger.error("environments did not close within %g s; they are left behind", bound_s)
+        except Exception:
+            logger.exception("closing the environments failed")
+    await worker.close(linger_s)
+    listeners.close()
+    await lifespan.shutdown(bound_s)
+
+
+async def _despite_cancellation(ending: Coroutine[Any, Any, None]) -> None:
+    """Let `ending` finish though this task is cancelled; a cancellation during it cuts it short."""
+    task = asyncio.get_running_loop().create_task(ending)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait([task], timeout=_CUT_SHORT_S)
+        raise
+
+
+def _limits(app: ASGIApp) -> Limits | None:
+    limits = getattr(getattr(app, "server", None), "limits", None)
+    return limits if isinstance(limits, Limits) else None
+
+
+def _config(app: ASGIApp, options: ServeOptions) -> Config:
+    config = Config()
+    # Above the app's own limit: a message a little too large is answered PAYLOAD_TOO_LARGE, and the
+    # session lives; Hypercorn would close the connection.
+    config.websocket_max_message_size = (_limits(app) or Limits()).max_message_bytes + _MESSAGE_MARGIN
+    config.websocket_ping_interval = options.ping_interval_s
+    config.keep_alive_timeout = options.keep_alive_s
+    config.keep_alive_max_requests = sys.maxsize  # a trainer over plain HTTP sends millions on one connection
+    config.backlog = BACKLOG
+    config.include_server_header = False
+    config.accesslog = "-" if options.access_log else None
+    config.errorlog = logging.getLogger("hypercorn.error")
+    return config
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+@contextlib.contextmanager
+def _signals(stop: Callable[[], object]) -> Iterator[None]:
+    """The first SIGINT or SIGTERM calls `stop`; after it they have their deadly default meaning.
+
+    Not the loop's own signal handlers: those wait for the loop to turn, and code
+    of an environment may be holding it just when somebody wants out.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kinds = (signal.SIGINT, signal.SIGTERM)
+
+    def first(_signum: int, _frame: FrameType | None) -> None:
+        for kind in kinds:
+            signal.signal(kind, signal.SIG_DFL)
+        stop()
+
+    previous = {kind: signal.signal(kind, first) for kind in kinds}
+    try:
+        yield
+    finally:
+        for kind, handler in previous.items():
+            signal.signal(kind, handler)
+
+
+def _announce(urls: list[str]) -> None:
+    sys.stderr.write(f"Listening on {', '.join(urls)}\n")
+    sys.stderr.flush()

@@ -1,0 +1,80 @@
+"""Who may talk to the server: the token, and web pages that try to reach it from a browser.
+
+A pure ASGI middleware in front of every route. Secrets are compared in constant
+time and appear in no message.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from openenv_async.transport.asgi import Receive, Send
+from openenv_async.transport.inprocess import AsgiApp
+
+OPEN_PATHS = frozenset({"/health"})
+"""Answered without a token, so that an orchestrator can probe a server it may not use."""
+
+
+class Guard:
+    """Refuses requests without the token, and those of web pages from elsewhere.
+
+    Args:
+        app: what is guarded.
+        token: required as `Authorization: Bearer TOKEN`; None: no token is needed.
+        allow_origins: origins such as `https://example.org` whose pages may connect, besides the
+            server's own; `"*"` allows every page.
+    """
+
+    def __init__(self, app: AsgiApp, token: str | None, allow_origins: tuple[str, ...]) -> None:
+        self._app = app
+        self._token = token.encode() if token else None
+        self._origins = frozenset(origin.rstrip("/").lower() for origin in allow_origins)
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope, or refuse it."""
+        if scope["type"] in ("http", "websocket"):
+            headers = dict(scope["headers"])
+            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            if not self._origin_fits(headers):
+                origin = headers.get(b"origin", b"").decode("latin-1")
+                text = f"pages of {origin} may not use this server; allow them with --allow-origin {origin}"
+                await _refuse(scope, receive, send, 403, "FORBIDDEN_ORIGIN", text)
+                return
+            if self._token is not None and path not in OPEN_PATHS and not self._token_fits(headers):
+                text = "this server needs a token: send it as `Authorization: Bearer TOKEN` (token= of the client)"
+                await _refuse(scope, receive, send, 401, "UNAUTHORIZED", text)
+                return
+        await self._app(scope, receive, send)
+
+    def _token_fits(self, headers: dict[bytes, bytes]) -> bool:
+        kind, _, given = headers.get(b"authorization", b"").partition(b" ")
+        return kind.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._token or b"")
+
+    def _origin_fits(self, headers: dict[bytes, bytes]) -> bool:
+        origin = headers.get(b"origin")
+        if origin is None or "*" in self._origins:
+            return True
+        text = origin.decode("latin-1").rstrip("/").lower()
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        return text in self._origins or (bool(host) and urlsplit(text).netloc == host)
+
+
+async def _refuse(scope: Any, receive: Receive, send: Send, status: int, code: str, text: str) -> None:
+    body = msgspec.json.encode({"detail": text, "code": code})
+    start = {"status": status, "headers": [(b"content-type", b"application/json")]}
+    if status == 401:
+        start["headers"] = [*start["headers"], (b"www-authenticate", b"Bearer")]  # type: ignore[misc]
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", **start})
+        await send({"type": "http.response.body", "body": body})
+        return
+    await receive()
+    if "websocket.http.response" in scope.get("extensions", {}):
+        await send({"type": "websocket.http.response.start", **start})
+        await send({"type": "websocket.http.response.body", "body": body})
+    else:
+        await send({"type": "websocket.close", "code": 1008, "reason": text[:120]})

@@ -1,0 +1,81 @@
+"""Where a server's settings come from, in one place: arguments, `openenv serve`'s options, the environment.
+
+An app is made when its module is imported, before `openenv serve` could touch it;
+so the command leaves its options here first, and `create_app` asks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from openenv_async.limits import Limits
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overrides:
+    """Options of the command line; None leaves what the app's author chose."""
+
+    max_sessions: int | None = None
+    execution: str | None = None
+    token: str | None = None
+    allow_origins: tuple[str, ...] | None = None
+    debug: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What one server runs with."""
+
+    limits: Limits
+    execution: str | None
+    token: str | None = dataclasses.field(repr=False)
+    allow_origins: tuple[str, ...]
+    debug: bool
+
+
+_overrides = Overrides()
+
+
+def override(overrides: Overrides) -> None:
+    """Set the options that every app made from now on in this process takes."""
+    global _overrides
+    _overrides = overrides
+
+
+def settle(
+    env: Callable[[], Any],
+    *,
+    max_concurrent_envs: int | None,
+    execution: str | None,
+    limits: Limits | None,
+    token: str | None,
+    allow_origins: tuple[str, ...],
+    debug: bool,
+) -> Settings:
+    """Combine the options, the arguments and the environment variables, in that order of weight.
+
+    Raises:
+        ValueError: the environment class allows one session only and more were asked for.
+    """
+    wanted = _overrides.max_sessions or max_concurrent_envs
+    limits = limits or Limits()
+    alone = getattr(env, "SUPPORTS_CONCURRENT_SESSIONS", True) is False
+    if alone and wanted is not None and wanted > 1:
+        raise ValueError(
+            f"{getattr(env, '__name__', env)} has SUPPORTS_CONCURRENT_SESSIONS = False and cannot run "
+            f"{wanted} sessions; set max_concurrent_envs=1, or make it safe to have several and drop the flag"
+        )
+    if wanted is not None or alone:
+        limits = dataclasses.replace(limits, max_sessions=wanted or 1)
+    origins = allow_origins if _overrides.allow_origins is None else _overrides.allow_origins
+    return Settings(
+        limits=limits,
+        execution=_overrides.execution or execution,
+        token=_overrides.token or token or os.environ.get("OPENENV_TOKEN") or None,
+        allow_origins=tuple(origins),
+        debug=debug if _overrides.debug is None else _overrides.debug,
+    )

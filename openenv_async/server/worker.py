@@ -1,0 +1,134 @@
+"""Hypercorn's connections on sockets of ours.
+
+Owns every connection from accept to close. Hypercorn speaks HTTP and WebSocket
+on each (`TCPServer`); its own serving loop is not used because its end waits,
+without a bound, for connections that a slow or silent peer keeps open (on
+Python >= 3.12 `Server.wait_closed` waits for all of them). Here the end is
+bounded: whoever has not left by then is cut off. `server.runner` drives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import sys
+from collections.abc import Iterable
+from typing import Any, cast
+
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config
+from hypercorn.typing import ASGIFramework, LifespanState
+from starlette.types import ASGIApp
+
+logger = logging.getLogger("openenv_async.server")
+
+_ABORT_TIMEOUT_S = 0.5
+
+
+class _Context(WorkerContext):
+    """One connection's context: Hypercorn's, and a sleep between pings that ends with the connection.
+
+    Hypercorn's own sleep keeps the connection's task, and with it the socket of a
+    client that went away, until the next ping is due.
+    """
+
+    def __init__(self, worker: WorkerContext) -> None:
+        super().__init__(None)
+        self.terminated = worker.terminated
+        self.gone = asyncio.Event()
+
+    async def sleep(self, wait: float) -> None:  # type: ignore[override]  # static there, called on an instance
+        if self.gone.is_set():
+            await asyncio.sleep(wait)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self.gone.wait()
+
+
+class _Connection(TCPServer):
+    """One connection; tells its context when nothing more will be read."""
+
+    context: _Context
+
+    async def _read_data(self) -> None:
+        try:
+            await super()._read_data()
+        finally:
+            self.context.gone.set()
+
+
+class Worker:
+    """Accepts connections and gives each to Hypercorn; call `listen`, then `stop_listening`, then `close`.
+
+    Args:
+        app: the ASGI app.
+        config: Hypercorn's settings; its binds are not used.
+        state: the lifespan's state, copied into every scope.
+    """
+
+    def __init__(self, app: ASGIApp, config: Config, state: dict[str, Any]) -> None:
+        self._app = ASGIWrapper(cast(ASGIFramework, app))
+        self._config = config
+        self._state: LifespanState = state
+        self._context = WorkerContext(None)
+        self._servers: list[asyncio.Server] = []
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    async def listen(self, sockets: Iterable[socket.socket]) -> None:
+        """Accept connections on sockets that are bound and listening. They stay the caller's to close."""
+        for sock in sockets:
+            # A duplicate: the loop closes what it accepts on, the caller what it bound.
+            mine = sock.dup()
+            if hasattr(socket, "AF_UNIX") and sock.family == socket.AF_UNIX:
+                # The socket file belongs to whoever bound it, which may be another process.
+                extra: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+                server = await asyncio.start_unix_server(
+                    self._connected, sock=mine, backlog=self._config.backlog, **extra
+                )
+            else:
+                server = await asyncio.start_server(self._connected, sock=mine, backlog=self._config.backlog)
+            self._servers.append(server)
+
+    def stop_listening(self) -> None:
+        """Accept no more connections; those that are open live on. Safe to repeat."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+
+    async def close(self, linger_s: float) -> None:
+        """End every connection: idle ones at once, busy ones when they are done or `linger_s` has passed."""
+        self.stop_listening()
+        await self._context.terminated.set()  # Hypercorn: closes idle connections, keeps none alive
+        await self._wait(linger_s)
+        if self._connections:
+            logger.warning("%d connections did not end within %g s; they are cut off", len(self._connections), linger_s)
+            # abort, not close: close() waits until a peer that reads nothing has taken all that is buffered.
+            for writer in self._connections.values():
+                writer.transport.abort()
+            await self._wait(_ABORT_TIMEOUT_S)
+        for task in self._connections:
+            task.cancel()
+        await self._wait(_ABORT_TIMEOUT_S)
+
+    async def _wait(self, timeout_s: float) -> None:
+        if self._connections:
+            await asyncio.wait(list(self._connections), timeout=timeout_s)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._connections[task] = writer
+        try:
+            loop = asyncio.get_running_loop()
+            await _Connection(self._app, loop, self._config, _Context(self._context), self._state, reader, writer)
+        except asyncio.CancelledError:
+            # Only close() cancels, and nobody awaits this task; asyncio would report it as an error.
+            writer.transport.abort()
+        except Exception:
+            logger.exception("a connection ended with an error")
+        finally:
+            del self._connections[task]

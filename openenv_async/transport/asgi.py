@@ -1,0 +1,73 @@
+"""The server's end of a WebSocket, over the ASGI calls of whatever server runs the app.
+
+Uses the ASGI messages themselves, not Starlette's WebSocket: this is the hot path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from openenv_async.transport.link import LinkClosed, Message
+
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+
+
+class AsgiLink:
+    """One accepted WebSocket. Make it with `accept_link()`."""
+
+    def __init__(self, receive: Receive, send: Send, subprotocol: str | None) -> None:
+        self._receive, self._send, self.subprotocol = receive, send, subprotocol
+        self._closed: LinkClosed | None = None
+
+    async def send(self, message: Message) -> None:
+        """See `Link.send`."""
+        if self._closed is not None:
+            raise self._closed
+        event: Event = {"type": "websocket.send"}
+        event["bytes" if isinstance(message, bytes) else "text"] = message
+        try:
+            await self._send(event)
+        except (OSError, RuntimeError) as exc:
+            # uvicorn raises when the peer has gone; Starlette and Hypercorn raise when we closed first.
+            self._closed = self._closed or LinkClosed(f"the peer has gone: {exc}")
+            raise self._closed from exc
+
+    async def receive(self) -> Message:
+        """See `Link.receive`."""
+        if self._closed is not None:
+            raise self._closed
+        event = await self._receive()
+        if event["type"] == "websocket.disconnect":
+            self._closed = LinkClosed(event.get("reason") or "the peer has gone", event.get("code", 1006))
+            raise self._closed
+        data = event.get("bytes")
+        if data is not None:
+            return bytes(data)
+        return str(event["text"])
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """See `Link.aclose`."""
+        if self._closed is not None:
+            return
+        self._closed = LinkClosed(reason or "closed by the server", code)
+        try:
+            # A WebSocket close frame carries at most 123 bytes of reason (RFC 6455, section 5.5).
+            await self._send({"type": "websocket.close", "code": code, "reason": reason[:120]})
+        except (OSError, RuntimeError):
+            pass
+
+
+async def accept_link(receive: Receive, send: Send, subprotocol: str | None) -> AsgiLink:
+    """Complete the handshake of a `websocket` scope.
+
+    Raises:
+        LinkClosed: the client left before the handshake ended.
+    """
+    event = await receive()
+    if event["type"] != "websocket.connect":
+        raise LinkClosed("the client left during the handshake")
+    await send({"type": "websocket.accept", "subprotocol": subprotocol})
+    return AsgiLink(receive, send, subprotocol)

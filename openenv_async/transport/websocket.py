@@ -1,0 +1,172 @@
+"""The client's end of a WebSocket, over httpx and httpx-ws: TCP, TLS and Unix sockets.
+
+Traps of these libraries that this file keeps from everyone else: `aconnect_ws`
+raises ExceptionGroups and must be entered and left in one task; its
+`max_message_size_bytes` is the size of one read, not a limit; a default
+`httpx.AsyncClient` has timeouts and a pool that fit requests, not connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import anyio
+import httpx
+import httpx_ws
+import wsproto.events
+from wsproto.utilities import LocalProtocolError
+
+from openenv_async.transport.link import LinkClosed, LinkRefused, Message
+
+READ_BYTES = 256 * 1024
+"""Bytes taken from the socket at once. Larger reads join fewer fragments (httpx-ws joins them quadratically)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where a server listens and how to ask for a connection."""
+
+    url: str
+    """`http(s)://host:port/prefix/ws`; httpx opens WebSockets under these schemes."""
+    unix_path: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    subprotocols: tuple[str, ...] = ()
+    connect_timeout_s: float = 10.0
+    ping_interval_s: float | None = 20.0
+    ping_timeout_s: float | None = 20.0
+
+
+class WebSocketLink:
+    """One open WebSocket. Make it with `open_link()`; a task of its own holds the connection."""
+
+    def __init__(self, session: httpx_ws.AsyncWebSocketSession, done: asyncio.Event) -> None:
+        self._session, self._done = session, done
+        self.subprotocol = session.subprotocol
+        self._closed: LinkClosed | None = None
+        self._holder: asyncio.Task[None] | None = None
+
+    async def send(self, message: Message) -> None:
+        """See `Link.send`."""
+        if self._closed is not None:
+            raise self._closed
+        try:
+            if isinstance(message, bytes):
+                await self._session.send_bytes(message)
+            else:
+                await self._session.send_text(message)
+        except (httpx_ws.HTTPXWSException, httpx.HTTPError, anyio.ClosedResourceError, LocalProtocolError) as exc:
+            raise self._lost(exc) from exc
+
+    async def receive(self) -> Message:
+        """See `Link.receive`."""
+        if self._closed is not None:
+            raise self._closed
+        try:
+            event = await self._session.receive()
+        except httpx_ws.WebSocketDisconnect as exc:
+            self._closed = LinkClosed(exc.reason or "the server closed the connection", exc.code)
+            raise self._closed from exc
+        except (httpx_ws.HTTPXWSException, anyio.EndOfStream, anyio.ClosedResourceError) as exc:
+            raise self._lost(exc) from exc
+        if isinstance(event, wsproto.events.BytesMessage):
+            # A message that arrived in one piece is still wsproto's bytearray.
+            return bytes(event.data)
+        if isinstance(event, wsproto.events.TextMessage):
+            return event.data
+        raise self._lost(TypeError(f"unexpected event {type(event).__name__}"))
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """See `Link.aclose`."""
+        self._closed = self._closed or LinkClosed("closed by this client", code)
+        self._done.set()
+        if self._holder is not None and self._holder is not asyncio.current_task():
+            with anyio.CancelScope(shield=True), anyio.move_on_after(5):
+                await asyncio.wait([self._holder])
+
+    def _lost(self, exc: BaseException) -> LinkClosed:
+        self._closed = self._closed or LinkClosed(f"the connection broke: {exc or type(exc).__name__}")
+        return self._closed
+
+    def hold(self, holder: asyncio.Task[None]) -> None:
+        """Remember the task that holds the connection, so that `aclose` can wait for it."""
+        self._holder = holder
+
+
+async def open_link(address: Address) -> WebSocketLink:
+    """Connect, and agree on a subprotocol or on none.
+
+    Raises:
+        LinkRefused: nobody answered, in time or at all, or the answer was not a WebSocket.
+    """
+    loop = asyncio.get_running_loop()
+    opened: asyncio.Future[WebSocketLink] = loop.create_future()
+    holder = loop.create_task(_hold(address, opened), name=f"openenv link to {address.url}")
+    try:
+        async with asyncio.timeout(address.connect_timeout_s):
+            link = await opened
+    except TimeoutError:
+        holder.cancel()
+        await asyncio.wait([holder], timeout=5)
+        raise LinkRefused(f"no answer within {address.connect_timeout_s:g} s") from None
+    except BaseException:
+        holder.cancel()
+        raise
+    link.hold(holder)
+    return link
+
+
+async def _hold(address: Address, opened: asyncio.Future[WebSocketLink]) -> None:
+    """Enter and leave the connection's contexts in this one task."""
+    done = asyncio.Event()
+    session: httpx_ws.AsyncWebSocketSession
+    try:
+        async with (
+            _http_client(address) as client,
+            httpx_ws.aconnect_ws(
+                address.url,
+                client,
+                headers=dict(address.headers),
+                subprotocols=list(address.subprotocols) or None,
+                max_message_size_bytes=READ_BYTES,
+                keepalive_ping_interval_seconds=address.ping_interval_s,
+                keepalive_ping_timeout_seconds=address.ping_timeout_s,
+            ) as session,
+        ):
+            if not opened.done():
+                opened.set_result(WebSocketLink(session, done))
+            await done.wait()
+    except Exception as exc:
+        if not opened.done():
+            opened.set_exception(_refusal(exc))
+
+
+def _http_client(address: Address) -> httpx.AsyncClient:
+    timeout = httpx.Timeout(None, connect=address.connect_timeout_s)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    # Loading the CA bundle takes longer than connecting; without TLS nothing is verified anyway.
+    verify = address.url.startswith("https:")
+    if address.unix_path is not None:
+        transport = httpx.AsyncHTTPTransport(uds=address.unix_path, limits=limits, verify=verify)
+        return httpx.AsyncClient(transport=transport, timeout=timeout)
+    # Environment variables may name a proxy; it must not catch what stays on this machine.
+    away = not _is_loopback(httpx.URL(address.url).host)
+    return httpx.AsyncClient(timeout=timeout, limits=limits, verify=verify, trust_env=away)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _refusal(exc: BaseException) -> LinkRefused:
+    while isinstance(exc, BaseExceptionGroup) and exc.exceptions:
+        exc = exc.exceptions[0]
+    if isinstance(exc, httpx_ws.WebSocketUpgradeError):
+        status = exc.response.status_code
+        return LinkRefused(f"the server answered HTTP {status} instead of opening a WebSocket", status)
+    return LinkRefused(str(exc) or type(exc).__name__)

@@ -1,0 +1,207 @@
+"""`SyncEnv`: one session, stepped from code that does not await.
+
+Owns the rules that only a blocking client needs: connecting on first use, who may
+block where, what a fork and the interpreter's exit mean. What a call does is
+`AsyncEnv`'s matter; `loop` carries it over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import warnings
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from openenv_async.client import AsyncEnv
+from openenv_async.client.generics import type_arguments
+from openenv_async.client.options import WireChoice
+from openenv_async.client.provider import Provider
+from openenv_async.errors import ClientClosed, SessionBusy
+from openenv_async.results import StepResult
+from openenv_sync import process
+from openenv_sync.connecting import Connect
+from openenv_sync.inner import HOOKS, AnyAsyncEnv, inner_class, lend_hooks
+from openenv_sync.loop import Portal
+
+T = TypeVar("T")
+ActT = TypeVar("ActT")
+ObsT = TypeVar("ObsT")
+StateT = TypeVar("StateT")
+
+
+class SyncEnv(Generic[ActT, ObsT, StateT]):
+    """A session on an environment server, for scripts, notebooks and threads.
+
+    Every method is `AsyncEnv`'s without `await`; see there for what each does and
+    raises. Untyped, it takes dict actions and gives dict observations. A typed
+    client is `class MyEnv(SyncEnv[MyAction, MyObservation, MyState])` and nothing more.
+
+    All clients of a process share one background event loop. A client connects in
+    `with`, in `connect()`, or else on its first call. It serves one call at a time;
+    give each thread a client of its own. Ctrl-C ends a call and leaves the client
+    usable. A process made by `fork` needs clients of its own.
+
+    Args:
+        base_url: `http(s)://`, `ws(s)://`, `host:port`, `unix:/path`, or an Environment
+            class or ASGI app, which is then played in process.
+        connect_timeout_s: seconds to reach the server.
+        message_timeout_s: seconds a call waits for its answer when it has no `timeout_s`; None: for ever.
+        max_message_size_mb: largest action and observation, in MiB.
+        headers: sent when the connection is opened.
+        provider: starts the server when there is no `base_url`, and ends it with the client.
+        token: sent as `Authorization: Bearer`.
+        wire: `"auto"` takes the native wire where the server has it, else OpenEnv's JSON.
+
+    Raises:
+        ValueError: neither `base_url` nor `provider`, or an option that makes no sense.
+    """
+
+    _inner_class: ClassVar[type[AnyAsyncEnv]] = AsyncEnv
+
+    # Here and not only in __init__: a constructor that fails leaves an object that is collected all the same.
+    _portal: Portal | None = None
+    _closed = False
+
+    connect = Connect()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Make the async class that carries the type arguments and the overridden hooks."""
+        super().__init_subclass__(**kwargs)
+        hooks = [name for name in HOOKS if getattr(cls, name) is not getattr(SyncEnv, name)]
+        cls._inner_class = inner_class(cls._inner_class, cls.__name__, type_arguments(cls, SyncEnv), hooks)
+
+    def __init__(
+        self,
+        base_url: Any = None,
+        *,
+        connect_timeout_s: float = 10.0,
+        message_timeout_s: float | None = 60.0,
+        max_message_size_mb: float = 100.0,
+        headers: Mapping[str, str] | None = None,
+        provider: Provider | None = None,
+        token: str | None = None,
+        wire: WireChoice = "auto",
+    ) -> None:
+        self._opening = threading.Lock()
+        self._inner: AsyncEnv[ActT, ObsT, StateT] = self._inner_class(
+            base_url,
+            connect_timeout_s=connect_timeout_s,
+            message_timeout_s=message_timeout_s,
+            max_message_size_mb=max_message_size_mb,
+            headers=headers,
+            provider=provider,
+            token=token,
+            wire=wire,
+        )
+        lend_hooks(self._inner, self)
+
+    @property
+    def base_url(self) -> str | None:
+        """The server's address as it was given or as the provider gave it; None for an app in process."""
+        return self._inner.base_url
+
+    @property
+    def session_id(self) -> str | None:
+        """The server's name for the session; None before `connect` and on the JSON wire."""
+        return self._inner.session_id
+
+    @property
+    def connected(self) -> bool:
+        """A session is open and, as far as this side knows, alive; False in a process forked from its own."""
+        return self._portal is not None and process.is_current(self._portal) and self._inner.connected
+
+    def open(self) -> None:
+        """Connect and open a session; nothing happens when there is one. `connect`, `with` and the first call do this."""
+        self._connect("open")
+
+    def reset(
+        self, *, seed: int | None = None, episode_id: str | None = None, timeout_s: float | None = None, **kwargs: Any
+    ) -> StepResult[ObsT]:
+        """Begin an episode; the only call that may open a new session in place of one that was lost."""
+        return self._call("reset", self._inner.reset, seed=seed, episode_id=episode_id, timeout_s=timeout_s, **kwargs)
+
+    def step(self, action: ActT, *, timeout_s: float | None = None) -> StepResult[ObsT]:
+        """Play one action, exactly once."""
+        return self._call("step", self._inner.step, action, timeout_s=timeout_s)
+
+    def state(self) -> StateT:
+        """Read the episode's state; changes nothing."""
+        return self._call("state", self._inner.state)
+
+    def close(self) -> None:
+        """End the session and, if this client owns one, the server. Safe to repeat.
+
+        In a process forked from its own it does nothing: the session is the parent's.
+        """
+        portal = self._portal
+        if portal is not None and process.is_current(portal):
+            self._check_thread("close")
+            self._closed = True
+            portal.call(self._inner.close)
+            portal.let_go(self._inner)
+        self._closed, self._portal = True, None
+
+    def _step_payload(self, action: ActT) -> dict[str, Any]:
+        """Give the JSON form of an action. May be overridden, as in OpenEnv; runs on the background loop."""
+        return AsyncEnv._step_payload(self._inner, action)
+
+    def _parse_result(self, payload: dict[str, Any]) -> StepResult[ObsT]:
+        """Make a result from `{"observation": {...}, "reward": ..., "done": ...}`. May be overridden, as in OpenEnv."""
+        return AsyncEnv._parse_result(self._inner, payload)
+
+    def _parse_state(self, payload: dict[str, Any]) -> StateT:
+        """Make a state from its JSON form. May be overridden, as in OpenEnv."""
+        return AsyncEnv._parse_state(self._inner, payload)
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        portal = self._portal
+        if portal is None or not process.is_current(portal):
+            return
+        if self._inner.connected:
+            text = f"unclosed {type(self).__name__} of {self.base_url or 'an app in process'}; use `with` or close()"
+            warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
+        portal.abandon(self._inner)
+
+    def _call(self, name: str, func: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
+        portal = self._portal
+        if portal is None:
+            portal = self._connect(name)
+        else:
+            self._check_thread(name)
+            if not process.is_current(portal):
+                process.refuse_foreign(portal, type(self).__name__)
+        return portal.call(func, *args, **kwargs)
+
+    def _connect(self, name: str) -> Portal:
+        self._check_thread(name)
+        who = type(self).__name__
+        if self._closed:
+            raise ClientClosed(f"{name}() came after close(); make a new {who}")
+        if not self._opening.acquire(blocking=False):
+            raise SessionBusy(f"{name}() came while another thread connects this {who}; give each thread its own")
+        try:
+            if self._portal is None:
+                self._portal = process.portal()
+                self._portal.hold(self._inner)
+            portal = self._portal
+            if not process.is_current(portal):
+                process.refuse_foreign(portal, who)
+            portal.call(self._inner.open)
+            return portal
+        finally:
+            self._opening.release()
+
+    def _check_thread(self, name: str) -> None:
+        if asyncio._get_running_loop() is not None:
+            process.refuse_running_loop(f"{type(self).__name__}.{name}()")
