@@ -17,7 +17,7 @@ from benchmarks.servers import Side
 
 Kind = Literal["echo", "bytes", "array", "cartpole"]
 
-READY_S = 120.0
+READY_S = 60.0
 """Seconds a driver has to import its client and open its sessions."""
 
 SLACK_S = 90.0

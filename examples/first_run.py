@@ -1,7 +1,8 @@
 """The whole way in one script: write an environment, serve it, play an episode, stop the server.
 
 `make run` starts it. Each step prints the command that does the same by hand.
-The environment stays in ./run/my_env: edit it and run this again.
+The environment stays in ./run/my_env: edit it and run this again. Another
+folder than ./run can be given as an argument.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import importlib
 import queue
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,22 +17,23 @@ import threading
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-RUN = ROOT / "run"
+RUN = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parents[1] / "run").resolve()
+PROJECT = f"{RUN.name}/my_env"
 OPENENV = [sys.executable, "-m", "openenv_async.cli"]
 INIT_S, START_S, STOP_S, STEP_S = 180.0, 30.0, 20.0, 10.0
 
 
 def main() -> None:
     if (RUN / "my_env").exists():
-        title("run/my_env is there already and is used as it is (make clean removes it)")
+        print(f"{PROJECT} is there already and is used as it is; `make clean` removes it.")
     else:
-        title("openenv init my_env --output-dir run")
-        subprocess.run([*OPENENV, "init", "my_env", "--output-dir", "run"], cwd=ROOT, timeout=INIT_S, check=True)
+        title(f"openenv init my_env --output-dir {RUN.name}")
+        command = [*OPENENV, "init", "my_env", "--output-dir", RUN.name]
+        subprocess.run(command, cwd=RUN.parent, timeout=INIT_S, check=True)
 
-    title("openenv serve run/my_env --port 0")
-    command = [*OPENENV, "serve", "run/my_env", "--port", "0"]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    title(f"openenv serve {PROJECT} --port 0")
+    command = [*OPENENV, "serve", PROJECT, "--port", "0"]
+    server = subprocess.Popen(command, cwd=RUN.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         play(address_of(server))
         title("Ctrl-C")
@@ -57,10 +58,13 @@ def address_of(server: subprocess.Popen[str]) -> str:
         lines.put(None)
 
     threading.Thread(target=read, daemon=True).start()
-    while (line := lines.get(timeout=START_S)) is not None:
-        print(f"  {line}")
-        if found := re.search(r"http://[^\s/]+:\d+", line):
-            return found[0]
+    try:
+        while (line := lines.get(timeout=START_S)) is not None:
+            print(f"  {line}", flush=True)
+            if found := re.search(r"http://[^\s/]+:\d+", line):
+                return found[0]
+    except queue.Empty:
+        sys.exit(f"The server did not say where it listens within {START_S:g} s.")
     sys.exit("The server ended before it listened; see above.")
 
 
@@ -78,15 +82,16 @@ def play(url: str) -> None:
             word = "what?" if env.state().step_count == 1 else result.observation.prompt
             result = env.step(my_env.MyAction(message=word))
             total += result.reward or 0.0
-            show(f"env.step(MyAction(message={word!r}))", f"reward {result.reward}, done {result.done}")
+            show(
+                f"env.step(MyAction(message={word!r}))", f"reward {result.reward}, prompt {result.observation.prompt!r}"
+            )
         state = env.state()
         show("env.state()", f"{state.step_count} steps in episode {state.episode_id}")
-    show("total reward", f"{total}")
+        show("result.done", f"{result.done}, with a total reward of {total}")
 
 
 def title(text: str) -> None:
-    width = shutil.get_terminal_size().columns
-    print(f"\n$ {text}"[:width], flush=True)
+    print(f"\n$ {text}", flush=True)
 
 
 def show(what: str, outcome: str) -> None:

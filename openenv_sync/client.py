@@ -8,7 +8,6 @@ block where, what a fork and the interpreter's exit mean. What a call does is
 from __future__ import annotations
 
 import asyncio
-import threading
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
@@ -63,6 +62,8 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
     # Here and not only in __init__: a constructor that fails leaves an object that is collected all the same.
     _portal: Portal | None = None
     _closed = False
+    _opening = False
+    _ready = False
 
     connect = Connect()
 
@@ -84,7 +85,6 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         token: str | None = None,
         wire: WireChoice = "auto",
     ) -> None:
-        self._opening = threading.Lock()
         self._inner: AsyncEnv[ActT, ObsT, StateT] = self._inner_class(
             base_url,
             connect_timeout_s=connect_timeout_s,
@@ -113,8 +113,8 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         return self._portal is not None and process.is_current(self._portal) and self._inner.connected
 
     def open(self) -> None:
-        """Connect and open a session; nothing happens when there is one. `connect`, `with` and the first call do this."""
-        self._connect("open")
+        """Connect and open a session; nothing happens when there is one. `connect`, `with` and a first call do this."""
+        self._usable_portal("open").call(self._open)
 
     def reset(
         self, *, seed: int | None = None, episode_id: str | None = None, timeout_s: float | None = None, **kwargs: Any
@@ -168,40 +168,43 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         portal = self._portal
         if portal is None or not process.is_current(portal):
             return
-        if self._inner.connected:
+        connected = self._inner.connected
+        portal.abandon(self._inner)
+        if connected:
             text = f"unclosed {type(self).__name__} of {self.base_url or 'an app in process'}; use `with` or close()"
             warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
-        portal.abandon(self._inner)
 
     def _call(self, name: str, func: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
-        portal = self._portal
-        if portal is None:
-            portal = self._connect(name)
-        else:
-            self._check_thread(name)
-            if not process.is_current(portal):
-                process.refuse_foreign(portal, type(self).__name__)
+        portal = self._usable_portal(name)
+        if not self._ready:
+            portal.call(self._open)
         return portal.call(func, *args, **kwargs)
 
-    def _connect(self, name: str) -> Portal:
+    def _usable_portal(self, name: str) -> Portal:
         self._check_thread(name)
-        who = type(self).__name__
         if self._closed:
-            raise ClientClosed(f"{name}() came after close(); make a new {who}")
-        if not self._opening.acquire(blocking=False):
-            raise SessionBusy(f"{name}() came while another thread connects this {who}; give each thread its own")
-        try:
-            if self._portal is None:
-                self._portal = process.portal()
-                self._portal.hold(self._inner)
-            portal = self._portal
-            if not process.is_current(portal):
-                process.refuse_foreign(portal, who)
-            portal.call(self._inner.open)
-            return portal
-        finally:
-            self._opening.release()
+            raise ClientClosed(f"{name}() came after close(); make a new {type(self).__name__}")
+        if self._portal is None:
+            self._portal = process.portal()
+            self._portal.hold(self._inner)
+        elif not process.is_current(self._portal):
+            process.refuse_foreign(self._portal, type(self).__name__)
+        return self._portal
 
     def _check_thread(self, name: str) -> None:
         if asyncio._get_running_loop() is not None:
             process.refuse_running_loop(f"{type(self).__name__}.{name}()")
+
+    async def _open(self) -> None:
+        # On the loop, where no signal can break in between and threads take turns.
+        if self._opening:
+            raise SessionBusy(f"another thread is connecting this {type(self).__name__}; give each thread its own")
+        self._opening = True
+        try:
+            await self._inner.open()
+            if self._closed:  # by another thread, meanwhile
+                await self._inner.close()
+                raise ClientClosed(f"this {type(self).__name__} was closed while it connected; make a new one")
+            self._ready = True
+        finally:
+            self._opening = False

@@ -28,7 +28,8 @@ def inner_class(base: type[AnyAsyncEnv], name: str, arguments: tuple[Any, ...], 
         arguments: what the sync class has in its brackets; nothing when it leaves them to its parent.
         hooks: those of `HOOKS` that the sync class overrides.
     """
-    parent: Any = AsyncEnv[arguments] if arguments else base  # type: ignore[valid-type]
+    generic: Any = AsyncEnv
+    parent = generic[arguments] if arguments else base
     made = types.new_class(name, (parent,), exec_body=lambda space: space.update((hook, _hook(hook)) for hook in hooks))
     made.__module__ = __name__
     return made

@@ -15,8 +15,8 @@ import _thread
 import asyncio
 import contextlib
 import logging
-import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -26,8 +26,9 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-# Windows cannot interrupt a wait on a lock, so there Ctrl-C is looked for between short waits; -1 waits for good.
-_WAIT_S = 0.1 if sys.platform == "win32" else -1
+_SIGNAL_CHECK_S = 0.1
+"""A wait of the main thread is cut into pieces of this length: a signal that arrives just before the thread sleeps
+does not wake it (on Windows none does), and Python looks for signals between two waits."""
 
 _CANCEL_GRACE_S = 1.0
 """Seconds an interrupted call may take to end on the loop before the interrupt is raised anyway."""
@@ -37,6 +38,9 @@ _EXIT_GRACE_S = 1.0
 
 _LINGER_S = 0.2
 """Seconds after that for the connections to end before they are cut."""
+
+_DAEMON_PATIENCE_S = 3.0
+"""Seconds in which the interpreter should have ended its daemon threads."""
 
 
 class Closable(Protocol):
@@ -87,7 +91,11 @@ class _Call(Generic[T]):
             self.finish()
 
     def wait(self) -> None:
-        while not self.lock.acquire(True, _WAIT_S):
+        if self.lock.acquire(True, _SIGNAL_CHECK_S):
+            return
+        # Only the main thread handles signals; hundreds of others must not wake up for nothing.
+        pause_s = _SIGNAL_CHECK_S if threading.current_thread() is threading.main_thread() else -1
+        while not self.lock.acquire(True, pause_s):
             pass
 
     def give_up(self) -> None:
@@ -122,16 +130,14 @@ class Portal:
             call.wait()
         except BaseException as exc:
             if self.loop.is_closed():
-                raise stopped() from exc
+                raise too_late() from exc
             call.give_up()
             raise
         error, call.error = call.error, None  # its traceback refers to the call: no cycle
         if error is None:
             return call.result
         try:
-            if self._stopping and isinstance(error, asyncio.CancelledError):
-                raise stopped() from None
-            raise error
+            raise too_late() if self._stopping else error
         finally:
             del error  # its traceback refers to this frame, too
 
@@ -199,8 +205,11 @@ async def _close(client: Closable) -> None:
         logger.debug("closing an abandoned client failed", exc_info=True)
 
 
-def stopped() -> ClientClosed:
-    """Make the error for a call that comes too late."""
+def too_late() -> ClientClosed:
+    """Make the error for a call that the interpreter's exit overtook."""
+    if threading.current_thread().daemon:
+        # The interpreter ends such a thread in a moment; raised before that, the error would only be printed.
+        time.sleep(_DAEMON_PATIENCE_S)
     return ClientClosed("the interpreter is exiting and every sync client has been closed; make this call before that")
 
 

@@ -10,11 +10,10 @@ import atexit
 import os
 import sys
 import threading
-
 from typing import NoReturn
 
 from openenv_async.errors import ClientClosed, WrongLoop
-from openenv_sync.loop import Portal, stopped
+from openenv_sync.loop import Portal, too_late
 
 _lock = threading.Lock()
 _portal: Portal | None = None
@@ -50,7 +49,7 @@ def refuse_foreign(candidate: Portal, who: str) -> NoReturn:
             f"this {who} was connected before fork() and its session belongs to the parent process; "
             f"make a new {who} in this one"
         )
-    raise stopped()
+    raise too_late()
 
 
 def refuse_running_loop(doing: str) -> None:

@@ -46,7 +46,7 @@ def take(plan: Plan, rows: list[Row]) -> None:
                 "ours": lambda: _growth(plan, "ours", up_to["ours"]),
                 "peer": lambda: _growth(plan, "peer", up_to["peer"]),
             },
-            min(ROUNDS, plan.rounds),
+            1 if plan.quick else min(ROUNDS, plan.rounds),
         )
         server_row.ours, server_row.peer = ([server for server, _ in played[side]] for side in up_to)
         client_row.ours, client_row.peer = ([client for _, client in played[side]] for side in up_to)

@@ -12,12 +12,17 @@ VECTOR = 16
 COUNTS = (16, 64)
 
 
+def counts(plan: Plan) -> tuple[int, ...]:
+    """How many sessions of ours."""
+    return COUNTS[:1] if plan.quick else COUNTS
+
+
 def rows(plan: Plan) -> list[Row]:
     """For information: one crosses a network, the other does not."""
     note = f"here `peer` is Gymnasium's AsyncVectorEnv with {VECTOR} processes, in lockstep and without a network"
     return [
         Row("vector", f"CartPole, {count} sessions vs AsyncVectorEnv({VECTOR})", "steps/s", note="" if i else note)
-        for i, count in enumerate(COUNTS)
+        for i, count in enumerate(counts(plan))
     ]
 
 
@@ -27,7 +32,7 @@ def take(plan: Plan, rows: list[Row]) -> None:
         Server(plan, "ours", "cartpole") as server,
         Driver(plan, "ours", None, sessions=VECTOR, module="benchmarks.drivers.vector") as vector,
     ):
-        for row, count in zip(rows, COUNTS, strict=True):
+        for row, count in zip(rows, counts(plan), strict=True):
             with (
                 filling(plan, row),
                 Driver(plan, "ours", server, url=server.url, kind="cartpole", sessions=count) as ours,

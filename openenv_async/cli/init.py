@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,14 +50,16 @@ def init(name: str, output_dir: Path, models: Models) -> None:
 
     names = parse_name(name)
     project = create_project(names, models, output_dir / names.package)
-    _report(project, names)
+    _report(project, names, models)
 
 
-def _report(project: Project, names: Names) -> None:
+def _report(project: Project, names: Names, models: Models) -> None:
     lock = ", uv.lock among them" if project.no_lock is None else ""
     click.echo(f"Created {project.folder} with {project.files} files{lock}.")
     if project.no_lock:
         click.echo(project.no_lock, err=True)
+    if models == "pydantic" and importlib.util.find_spec("pydantic") is None:
+        click.echo("Serving it needs pydantic, which this Python does not have: `pip install pydantic`.", err=True)
     click.echo("\nServe it, and play it from another terminal as its README shows:")
     click.echo(f"  cd {shlex.quote(str(project.folder))}\n  openenv serve\n\nMake it yours:")
     places = {

@@ -80,7 +80,7 @@ def _spelling(name: str) -> str | None:
     if "/" in name or "\\" in name:
         return f"{name!r} is a path, not a name; say where the project goes with --output-dir."
     if keyword.iskeyword(name):
-        return f"{name!r} is a word of the Python language and cannot be imported; {_try(name + '_env')}."
+        return f"{name!r} is a word of the Python language and cannot be imported; {_try(name.lower() + '_env')}."
     if not re.fullmatch(r"[a-z]([a-z0-9_]*[a-z0-9])?", name):
         return (
             f"{name!r} cannot be the name of a package: use small letters, digits and underscores, "

@@ -26,7 +26,7 @@ _YAML_WORDS = frozenset({"false", "n", "no", "null", "off", "on", "true", "y", "
 def template_folder() -> Path:
     """Find the template: inside the installed package, or beside the package in a checkout."""
     package = Path(openenv_async.__file__).parent
-    for folder in (package / "_scaffold", package.parent / "scaffold"):
+    for folder in (package / "_scaffold" / "project", package.parent / "scaffold"):
         if (folder / "openenv.yaml").is_file():
             return folder
     raise CommandFailed(f"The project template is missing from {package}; install openenv-async again.")

@@ -24,7 +24,7 @@ from openenv_async.cli.scaffolding import template_folder
 DISTRIBUTION = "openenv-async"
 PACKAGES = ("openenv_async", "openenv_sync")
 
-_TEMPLATE = "openenv_async/_scaffold"
+_TEMPLATE = "openenv_async/_scaffold/project"
 # The wheel's bytes must depend on its content only, or every lock file would differ.
 _DATE = (1980, 1, 1, 0, 0, 0)
 

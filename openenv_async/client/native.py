@@ -49,6 +49,7 @@ class NativeConnection:
         self._channels: dict[int, NativeChannel] = {}
         self._sid = 0
         self._ready: asyncio.Future[None] | None = None
+        self._sending = False
         self._tasks: list[asyncio.Task[None]] = []
         self.lost: SessionLost | None = None
         self.max_message_bytes = max_message_bytes
@@ -111,9 +112,29 @@ class NativeConnection:
     def put(self, frame: AnyFrame, payload_bytes: int = 0) -> None:
         """Queue a frame to leave with the others of this turn."""
         self._outbox.put(frame, payload_bytes)
+        self._wake_writer()
+
+    def _wake_writer(self) -> None:
         ready = self._ready
         if ready is not None and not ready.done():
             ready.set_result(None)
+
+    async def ask(self, frame: AnyFrame, payload_bytes: int = 0) -> None:
+        """Send a request: with those of the other sessions or, when there are none, at once."""
+        if len(self._channels) > 1 or self._sending or self._outbox:
+            self.put(frame, payload_bytes)
+            return
+        self._outbox.put(frame, payload_bytes)
+        self._sending = True
+        try:
+            while self._outbox:
+                await self._link.send(self._outbox.take())
+        except LinkClosed:
+            pass  # the reader hears of it and tells every session
+        finally:
+            self._sending = False
+            if self._outbox:
+                self._wake_writer()
 
     def forget(self, channel: NativeChannel) -> None:
         """A session has ended; the last one ends the connection."""
@@ -144,13 +165,15 @@ class NativeConnection:
         loop = asyncio.get_running_loop()
         try:
             while True:
-                if not outbox:
+                if not outbox or self._sending:
                     if self.lost is not None:
                         return
                     self._ready = loop.create_future()
                     await self._ready
                     continue
+                self._sending = True
                 await send(outbox.take())
+                self._sending = False
         except LinkClosed:
             pass
 
@@ -218,13 +241,15 @@ class NativeChannel:
         self._rid += 1
         rid = self._rid
         self._waiter = self._loop.create_future()
+        frame: AnyFrame
         if kind == "step":
-            self._connection.put(Step(self.sid, rid, msgspec.Raw(payload), timeout_s), size)
+            frame = Step(self.sid, rid, msgspec.Raw(payload), timeout_s)
         elif kind == "reset":
-            self._connection.put(Reset(self.sid, rid, msgspec.Raw(payload), timeout_s), size)
+            frame = Reset(self.sid, rid, msgspec.Raw(payload), timeout_s)
         else:
-            self._connection.put(GetState(self.sid, rid, timeout_s))
+            frame = GetState(self.sid, rid, timeout_s)
         try:
+            await self._connection.ask(frame, size)
             return await self._wait(self._timeout_s if timeout_s is None else timeout_s + ANSWER_SLACK_S, f"{kind}()")
         except (asyncio.CancelledError, StepTimeout) as exc:
             if not isinstance(exc, StepTimeout) or exc.details.get("local"):

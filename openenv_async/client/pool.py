@@ -17,9 +17,10 @@ from openenv_async.client.openenv_json import JsonChannel
 from openenv_async.client.options import Options, Target
 from openenv_async.errors import ConnectFailed, Unauthorized
 from openenv_async.protocol.frames import SUBPROTOCOL
+from openenv_async.transport.address import Address
 from openenv_async.transport.inprocess import open_inprocess
 from openenv_async.transport.link import Link, LinkClosed, LinkRefused
-from openenv_async.transport.websocket import Address, open_link
+from openenv_async.transport.network import connect_link
 
 
 @dataclass
@@ -101,7 +102,7 @@ async def _connect(target: Target, options: Options, subprotocols: tuple[str, ..
         if target.app is not None:
             async with asyncio.timeout(options.connect_timeout_s):
                 return await open_inprocess(target.app, "/ws", headers, subprotocols)
-        return await open_link(
+        return await connect_link(
             Address(
                 url=target.url,
                 unix_path=target.unix_path,

@@ -130,8 +130,9 @@ class ObservationCodec(Generic[T]):
     def _of_dict(self, obs: Any) -> Decoded[T]:
         if not isinstance(obs, dict):
             return Decoded(obs, None, False, False, None)
+        rest: Any = obs
         reward, done, truncated = obs.pop("reward", None), obs.pop("done", False), obs.pop("truncated", False)
-        return Decoded(obs, reward, _flag(done), _flag(truncated), _filled(obs.get("metadata")))
+        return Decoded(rest, reward, _flag(done), _flag(truncated), _filled(obs.get("metadata")))
 
     def _read_beside(self, data: Buffer) -> dict[str, Any]:
         try:

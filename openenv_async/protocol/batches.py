@@ -15,6 +15,7 @@ import msgspec
 
 from openenv_async.errors import InvalidMessage, InvalidPayload, PayloadTooLarge, UnknownType
 from openenv_async.protocol.frames import AnyFrame, Chunk, ClientFrame, ServerFrame, encode, encode_batch
+from openenv_async.protocol.splitting import split_array
 
 FrameT = TypeVar("FrameT", bound=AnyFrame)
 
@@ -27,6 +28,9 @@ _INT = msgspec.msgpack.Decoder(int)
 BATCH_FRAMES = 1024
 """Frames in one message at most, so that a reader can answer the first before the last has arrived."""
 
+ENVELOPE_BYTES = 4096
+"""What a frame may have around its payload; the limit is the payload's, and what is chunked is the frame."""
+
 
 class BadFrame(Exception):
     """A frame that could not be read: which request it belonged to, if that much could be, and why."""
@@ -37,50 +41,90 @@ class BadFrame(Exception):
 
 
 class Outbox:
-    """Frames waiting to leave one connection. Put frames in, then `take()` messages until it is empty."""
+    """Frames waiting to leave one connection. Put frames in, then `take()` messages until it is empty.
+
+    A message holds some `chunk_bytes` of payload at most, twice that with a chunk. The frames of one
+    session leave in the order in which they were put; sessions overtake each other.
+    """
 
     def __init__(self, chunk_bytes: int) -> None:
-        self._small: list[AnyFrame] = []
-        self._large: deque[Iterator[Chunk]] = deque()
         self._chunk_bytes = chunk_bytes
+        self._frames: deque[AnyFrame] = deque()
+        self._sizes: deque[int] = deque()
+        self._large: deque[tuple[int, Iterator[Chunk]]] = deque()
+        self._behind: dict[int, list[tuple[AnyFrame, int]]] = {}
+        """By session: what waits until its large frame has left."""
         self.queued_bytes = 0
         """Payload bytes put in and not yet taken; the caller stops reading its peer above a bound."""
 
     def __bool__(self) -> bool:
-        return bool(self._small or self._large)
+        return bool(self._frames or self._large)
 
     def put(self, frame: AnyFrame, payload_bytes: int = 0) -> None:
         """Add a frame; `payload_bytes` is the size of its `data`, which decides whether it is chunked."""
         self.queued_bytes += payload_bytes
-        if payload_bytes > self._chunk_bytes:
-            self._large.append(self._chunks(frame))
-        else:
-            self._small.append(frame)
+        self._frames.append(frame)
+        self._sizes.append(payload_bytes)
 
     def take(self) -> bytes:
-        """Give the next message: every small frame that is ready, and one chunk of one large frame."""
-        frames = self._small[:BATCH_FRAMES]
-        del self._small[:BATCH_FRAMES]
-        if self._large:
-            chunks = self._large.popleft()
-            chunk = next(chunks, None)
-            if chunk is not None:
-                frames.append(chunk)
-                if not chunk.last:
-                    self._large.append(chunks)
-        if not self:
+        """Give the next message: the small frames that are ready, and one chunk of one large frame."""
+        if not self._large and self.queued_bytes <= self._chunk_bytes and len(self._frames) <= BATCH_FRAMES:
+            frames = list(self._frames)
+            self._frames.clear()
+            self._sizes.clear()
             self.queued_bytes = 0
+        else:
+            frames = self._take_small()
+            if self._large:
+                frames.append(self._take_chunk())
         return encode_batch(frames)
 
-    def _chunks(self, frame: AnyFrame) -> Iterator[Chunk]:
+    def _take_small(self) -> list[AnyFrame]:
+        frames: list[AnyFrame] = []
+        room = self._chunk_bytes
+        while self._frames and len(frames) < BATCH_FRAMES:
+            size, sid = self._sizes[0], _sid(self._frames[0])
+            if sid not in self._behind and size <= self._chunk_bytes and size > room:
+                break
+            self._sizes.popleft()
+            frame = self._frames.popleft()
+            if sid in self._behind:
+                self._behind[sid].append((frame, size))
+            elif size > self._chunk_bytes:
+                self._behind[sid] = []
+                self._large.append((sid, self._chunks(frame, size)))
+            else:
+                frames.append(frame)
+                room -= size
+                self.queued_bytes -= size
+        return frames
+
+    def _take_chunk(self) -> Chunk:
+        sid, chunks = self._large.popleft()
+        chunk = next(chunks)
+        if chunk.last:
+            for frame, size in reversed(self._behind.pop(sid)):
+                self._frames.appendleft(frame)
+                self._sizes.appendleft(size)
+        else:
+            self._large.append((sid, chunks))
+        return chunk
+
+    def _chunks(self, frame: AnyFrame, payload_bytes: int) -> Iterator[Chunk]:
         whole = memoryview(encode(frame))
-        sid, rid = cast("int", getattr(frame, "sid", 0)), cast("int", getattr(frame, "rid", 0))
-        size = self._chunk_bytes
+        sid, rid = _sid(frame), cast("int", getattr(frame, "rid", 0))
+        size, left = self._chunk_bytes, payload_bytes
         for seq, start in enumerate(range(0, len(whole), size)):
             piece = bytes(whole[start : start + size])
             last = start + size >= len(whole)
+            gone = left if last else min(left, len(piece))
+            left -= gone
+            self.queued_bytes -= gone
             yield Chunk(sid, rid, seq, last, piece)
-            self.queued_bytes = max(0, self.queued_bytes - len(piece))
+
+
+def _sid(frame: AnyFrame) -> int:
+    return cast("int", getattr(frame, "sid", 0))
 
 
 class Inbox(Generic[FrameT]):
@@ -88,12 +132,13 @@ class Inbox(Generic[FrameT]):
 
     Args:
         decoder: `CLIENT_SIDE` or `SERVER_SIDE`.
-        max_bytes: the largest frame that will be put together from chunks.
+        max_bytes: the largest payload of a frame that will be put together from chunks.
     """
 
     def __init__(self, decoder: msgspec.msgpack.Decoder[list[FrameT]], max_bytes: int) -> None:
         self._decoder = decoder
         self._max_bytes = max_bytes
+        """Of a payload."""
         self._partial: dict[tuple[int, int], list[bytes] | None] = {}
         self._sizes: dict[tuple[int, int], int] = {}
 
@@ -117,21 +162,21 @@ class Inbox(Generic[FrameT]):
 
     def _one_by_one(self, message: bytes) -> list[FrameT | BadFrame]:
         try:
-            raws = _RAW_LIST.decode(message)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            raws = _elements(message)
+        except (ValueError, UnicodeDecodeError) as exc:
             return [BadFrame(0, 0, InvalidMessage(f"the message is not a msgpack array of frames: {exc}"))]
-        out: list[FrameT | BadFrame] = []
-        for raw in raws:
-            # A batch of one keeps a single decoder for both paths.
-            out += self._read_one(bytes(raw))
-        return out
+        return [frame for raw in raws for frame in self._read_one(raw)]
 
     def _read_one(self, raw: bytes) -> list[FrameT | BadFrame]:
+        frame = self._decode(raw)
+        return [frame] if isinstance(frame, BadFrame) else self._assemble(frame)
+
+    def _decode(self, raw: bytes) -> FrameT | BadFrame:
         try:
-            frame = self._decoder.decode(b"\x91" + raw)[0]
+            # A batch of one keeps a single decoder for both paths.
+            return self._decoder.decode(b"\x91" + raw)[0]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-            return [_explain(raw, exc)]
-        return self._assemble(frame)
+            return _explain(raw, exc)
 
     def _assemble(self, frame: FrameT) -> list[FrameT | BadFrame]:
         if not isinstance(frame, Chunk):
@@ -139,16 +184,18 @@ class Inbox(Generic[FrameT]):
         key = (frame.sid, frame.rid)
         if frame.seq == 0:
             self._partial[key], self._sizes[key] = [], 0
-        parts = self._partial.get(key)
-        size = self._sizes.get(key, 0) + len(frame.data)
+        parts = self._partial.get(key, [])
         if parts is None:
             return self._skip(key, frame)
-        if size > self._max_bytes or frame.seq != len(parts):
+        size = self._sizes.get(key, 0) + len(frame.data)
+        if size > self._max_bytes + ENVELOPE_BYTES or frame.seq != len(parts):
             self._partial[key] = None
-            if size > self._max_bytes:
-                error: InvalidMessage | PayloadTooLarge = too_large(size, self._max_bytes, "or more ")
+            if frame.seq != len(parts):
+                error: InvalidMessage | PayloadTooLarge = InvalidMessage(
+                    f"chunk {frame.seq} arrived where chunk {len(parts)} was due"
+                )
             else:
-                error = InvalidMessage(f"chunk {frame.seq} arrived where chunk {len(parts)} was due")
+                error = too_large(size, self._max_bytes, "or more ")
             self._skip(key, frame)
             return [BadFrame(frame.sid, frame.rid, error)]
         parts.append(frame.data)
@@ -156,7 +203,11 @@ class Inbox(Generic[FrameT]):
         if not frame.last:
             return []
         del self._partial[key], self._sizes[key]
-        return self._read_one(b"".join(parts))
+        whole = self._decode(b"".join(parts))
+        if isinstance(whole, Chunk):
+            # Else a small message could hold chunks in chunks, thousands deep.
+            return [BadFrame(frame.sid, frame.rid, InvalidMessage("the chunks make a chunk, and no other frame"))]
+        return [whole]
 
     def _skip(self, key: tuple[int, int], frame: Chunk) -> list[FrameT | BadFrame]:
         if frame.last:
@@ -174,16 +225,25 @@ def too_large(size: int, limit: int, more: str = "") -> PayloadTooLarge:
     )
 
 
+def _elements(array: bytes) -> list[bytes]:
+    """Give the bytes of each element, however deep it is nested."""
+    try:
+        return [bytes(raw) for raw in _RAW_LIST.decode(array)]
+    except RecursionError:
+        return split_array(array)
+
+
 def _explain(raw: bytes, exc: Exception) -> BadFrame:
     """Find out which request a broken frame belonged to, as far as its first fields can be read."""
     numbers = [0, 0, 0]
     try:
-        fields = _RAW_LIST.decode(raw)
-        for at, field in enumerate(fields[:3]):
-            numbers[at] = _INT.decode(bytes(field))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        for at, field in enumerate(_elements(raw)[:3]):
+            numbers[at] = _INT.decode(field)
+    except (ValueError, UnicodeDecodeError):
         pass
     tag, sid, rid = numbers
+    if isinstance(exc, RecursionError):
+        return BadFrame(sid, rid, InvalidPayload(f"frame of type {tag}: its values are nested too deep"))
     text = str(exc).replace(" - at `$[0]", " at `frame")
     if "Invalid value" in text and "tag" not in text and tag:
         return BadFrame(sid, rid, UnknownType(f"unknown frame type {tag}"))

@@ -6,12 +6,12 @@ Both sides keep one `SessionState`. Rules: every change of state is a move in
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 from openenv_async.errors import LocalProtocolError
 
 
-class State(Enum):
+class State(IntEnum):
     """Where a session stands."""
 
     OPENING = auto()
@@ -28,7 +28,7 @@ class State(Enum):
     """Over. Its slot is free or about to be."""
 
 
-class Move(Enum):
+class Move(IntEnum):
     """What can happen to a session."""
 
     OPENED = auto()

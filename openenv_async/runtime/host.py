@@ -13,13 +13,14 @@ import inspect
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
+from types import CoroutineType
 from typing import Any, TypeVar
 
 from openenv_async.codec import ModelCodec, codec_for
 from openenv_async.errors import EnvError, EnvironmentFailed, FactoryError, InvalidPayload
 from openenv_async.protocol.failures import new_error_id, safe_text
 from openenv_async.runtime.blueprint import Blueprint
-from openenv_async.runtime.calls import Call, Outcome, Wire
+from openenv_async.runtime.calls import Call, CallKind, Outcome, Wire
 from openenv_async.runtime.signatures import fit_reset, method_accepts
 
 logger = logging.getLogger("openenv_async")
@@ -41,6 +42,7 @@ class Host:
         self._env: Any = None
         self._runner: asyncio.Runner | None = None
         self._step_takes_timeout = False
+        self._coroutines: dict[CallKind, bool] = {}
 
     @property
     def is_async(self) -> bool:
@@ -81,11 +83,11 @@ class Host:
         """
         function, warnings = self._prepare(call)
         try:
-            if offload is None or inspect.iscoroutinefunction(getattr(function, "func", function)):
+            if offload is None or self._is_coroutine(call.kind):
                 value = function()
             else:
                 value = await offload(function)
-            if inspect.isawaitable(value):
+            if type(value) is CoroutineType or inspect.isawaitable(value):
                 value = await value
             transform = self._transform(call)
             if transform is not None:
@@ -98,6 +100,16 @@ class Host:
         except BaseException as exc:  # SystemExit and KeyboardInterrupt of an environment must not end the server
             raise self._failed(call, exc) from exc
         return self._finish(call, value, warnings)
+
+    def _is_coroutine(self, kind: CallKind) -> bool:
+        """Say whether the method behind a call is `async def`; found out once per environment."""
+        known = self._coroutines.get(kind)
+        if known is None:
+            name = "get_metadata" if kind == "metadata" else kind
+            # `state` is a property: looking it up on the instance would run it here.
+            known = kind != "state" and inspect.iscoroutinefunction(getattr(self._env, name, None))
+            self._coroutines[kind] = known
+        return known
 
     def perform_blocking(self, call: Call) -> Outcome:
         """Do one call in this thread; coroutines run on an event loop of the environment's own.
@@ -160,10 +172,8 @@ class Host:
         return self._runner.run(_wait_for(value))
 
     def _transform(self, call: Call) -> Callable[[Any], Any] | None:
-        if call.kind not in ("reset", "step"):
-            return None
         transform = getattr(self._env, "transform", None)
-        return transform if callable(transform) else None
+        return transform if callable(transform) and call.kind in ("reset", "step") else None
 
     def _prepare(self, call: Call) -> tuple[Callable[[], Any], tuple[str, ...]]:
         env = self._env
@@ -173,11 +183,11 @@ class Host:
             codec = self._blueprint.action
             action = codec.decode_msgpack(call.payload) if call.wire is Wire.NATIVE else codec.decode_json(call.payload)
             if self._step_takes_timeout and call.timeout_s is not None:
-                return _bound(env.step, action, timeout_s=call.timeout_s), ()
-            return _bound(env.step, action), ()
+                return functools.partial(env.step, action, timeout_s=call.timeout_s), ()
+            return functools.partial(env.step, action), ()
         if call.kind == "reset":
             arguments, warnings = fit_reset(env.reset, self._reset_arguments(call))
-            return _bound(env.reset, **arguments), warnings
+            return functools.partial(env.reset, **arguments), warnings
         if call.kind == "metadata":
             return env.get_metadata, ()
         return lambda: _read_state(env), ()
@@ -234,11 +244,6 @@ class Host:
     def _log_close(self, exc: BaseException) -> None:
         info = (type(exc), exc, exc.__traceback__)
         logger.error("close() of session %s raised", self._session_id, exc_info=info)
-
-
-def _bound(method: Callable[..., T], *args: Any, **kwargs: Any) -> Callable[[], T]:
-    """Bind arguments; keeps the method visible as `func`, so that `async def` is still recognised."""
-    return functools.partial(method, *args, **kwargs)
 
 
 async def _wait_for(value: Awaitable[T]) -> T:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 
 import msgspec
 
@@ -75,6 +76,7 @@ class NativeConnection:
         self._last_sid = 0
         self._ready: asyncio.Future[None] | None = None
         self._sent = asyncio.Event()
+        self._sending = False
         self._writer_gone = False
 
     async def run(self) -> None:
@@ -134,10 +136,13 @@ class NativeConnection:
         loop = asyncio.get_running_loop()
         try:
             while True:
-                if not outbox:
+                if not outbox or self._sending:
                     self._ready = loop.create_future()
                     await self._ready
+                    continue
+                self._sending = True
                 await send(outbox.take())
+                self._sending = False
                 sent.set()
         except LinkClosed:
             pass
@@ -147,6 +152,9 @@ class NativeConnection:
 
     def _put(self, frame: AnyFrame, payload_bytes: int = 0) -> None:
         self._outbox.put(frame, payload_bytes)
+        self._wake_writer()
+
+    def _wake_writer(self) -> None:
         ready = self._ready
         if ready is not None and not ready.done():
             ready.set_result(None)
@@ -218,14 +226,33 @@ class NativeConnection:
         seat.opened = True
         self._put(Opened(seat.sid, session.id))
 
-    def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> None:
+    def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> Awaitable[None] | None:
         """See `Sink.deliver`."""
         sid = self._by_session[session].sid
         if isinstance(outcome, Outcome):
             data = outcome.data
-            self._put(Reply(sid, rid, msgspec.Raw(data), list(outcome.warnings)), len(data))
+            reply = Reply(sid, rid, msgspec.Raw(data), list(outcome.warnings))
+            if len(self._seats) == 1 and not self._outbox and not self._sending:
+                # With one session there is nothing to wait for: its own task sends, and the writer sleeps on.
+                self._outbox.put(reply, len(data))
+                return self._send_alone()
+            self._put(reply, len(data))
         else:
             self._fail(sid, rid, outcome)
+        return None
+
+    async def _send_alone(self) -> None:
+        self._sending = True
+        try:
+            while self._outbox:
+                await self._link.send(self._outbox.take())
+        except LinkClosed:
+            pass
+        finally:
+            self._sending = False
+            self._sent.set()
+            if self._outbox:
+                self._wake_writer()
 
     def ended(self, session: Session, error: BaseException | None) -> None:
         """See `Sink.ended`."""

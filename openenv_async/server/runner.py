@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -117,7 +118,8 @@ def serve_app(
     listeners: Listeners | None = None,
     options: ServeOptions | None = None,
     ready: Ready | None = None,
-    stopping: Callable[[], None] | None = None,
+    signals: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
+    on_signal: Callable[[], object] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then stop cleanly and return. A second signal ends the process at once.
 
@@ -132,7 +134,8 @@ def serve_app(
         listeners: sockets that are already bound, instead of host, port or unix.
         options: see `ServeOptions`.
         ready: called with the addresses; by default they are written to stderr.
-        stopping: called when the first signal has come.
+        signals: which of them stop the server.
+        on_signal: called inside the handler of the first one, where little more than `os.write` is safe.
 
     Raises:
         BindFailed: the address cannot be listened on.
@@ -140,15 +143,16 @@ def serve_app(
     """
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         loop = runner.get_loop()
+        loop.set_default_executor(_LeavingExecutor(thread_name_prefix="asyncio"))
         stop = asyncio.Event()
 
-        def on_signal() -> None:
-            stop.set()
-            if stopping is not None:
-                stopping()
+        def on_first() -> None:
+            loop.call_soon_threadsafe(stop.set)
+            if on_signal is not None:
+                on_signal()
 
         bind: Listeners | list[Bind] = listeners or [unix if unix is not None else (host, port)]
-        with _signals(lambda: loop.call_soon_threadsafe(on_signal)):
+        with _handling(signals, on_first):
             runner.run(serve(app, bind=bind, options=options, ready=ready or _announce, stop=stop))
 
 
@@ -213,9 +217,16 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
+class _LeavingExecutor(ThreadPoolExecutor):
+    """The loop's pool for `to_thread`: its end does not wait for a call of an environment that hangs."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait=False, cancel_futures=cancel_futures)
+
+
 @contextlib.contextmanager
-def _signals(stop: Callable[[], object]) -> Iterator[None]:
-    """The first SIGINT or SIGTERM calls `stop`; after it they have their deadly default meaning.
+def _handling(kinds: Sequence[signal.Signals], on_first: Callable[[], object]) -> Iterator[None]:
+    """The first of the signals calls `on_first`; after it all of them have their deadly default meaning.
 
     Not the loop's own signal handlers: those wait for the loop to turn, and code
     of an environment may be holding it just when somebody wants out.
@@ -223,12 +234,11 @@ def _signals(stop: Callable[[], object]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    kinds = (signal.SIGINT, signal.SIGTERM)
 
     def first(_signum: int, _frame: FrameType | None) -> None:
         for kind in kinds:
             signal.signal(kind, signal.SIG_DFL)
-        stop()
+        on_first()
 
     previous = {kind: signal.signal(kind, first) for kind in kinds}
     try:

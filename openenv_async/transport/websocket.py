@@ -9,9 +9,6 @@ raises ExceptionGroups and must be entered and left in one task; its
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import anyio
 import httpx
@@ -19,24 +16,11 @@ import httpx_ws
 import wsproto.events
 from wsproto.utilities import LocalProtocolError
 
+from openenv_async.transport.address import Address, is_loopback
 from openenv_async.transport.link import LinkClosed, LinkRefused, Message
 
 READ_BYTES = 256 * 1024
 """Bytes taken from the socket at once. Larger reads join fewer fragments (httpx-ws joins them quadratically)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Address:
-    """Where a server listens and how to ask for a connection."""
-
-    url: str
-    """`http(s)://host:port/prefix/ws`; httpx opens WebSockets under these schemes."""
-    unix_path: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    subprotocols: tuple[str, ...] = ()
-    connect_timeout_s: float = 10.0
-    ping_interval_s: float | None = 20.0
-    ping_timeout_s: float | None = 20.0
 
 
 class WebSocketLink:
@@ -152,15 +136,8 @@ def _http_client(address: Address) -> httpx.AsyncClient:
         transport = httpx.AsyncHTTPTransport(uds=address.unix_path, limits=limits, verify=verify)
         return httpx.AsyncClient(transport=transport, timeout=timeout)
     # Environment variables may name a proxy; it must not catch what stays on this machine.
-    away = not _is_loopback(httpx.URL(address.url).host)
+    away = not is_loopback(httpx.URL(address.url).host)
     return httpx.AsyncClient(timeout=timeout, limits=limits, verify=verify, trust_env=away)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _refusal(exc: BaseException) -> LinkRefused:

@@ -202,27 +202,6 @@ def test_nan_becomes_null_and_arrays_lists() -> None:
         assert json.loads(codec.encode_json(value)) == expected
 
 
-@pytest.mark.parametrize(
-    ("array", "lists"),
-    [
-        (np.array([[1, 2]], np.uint8), [[1, 2]]),
-        (np.array(True), True),
-        (np.array([1.5], np.float16), [1.5]),
-        (np.array([0.1], np.longdouble), [0.1]),
-        (np.array([1j]), ["1j"]),
-        (np.array(["2024-01-01", "NaT"], "M8[D]"), ["2024-01-01", "NaT"]),
-        (np.array([3], "m8[s]"), [3]),
-        (np.array([b"\xff"]), ["/w=="]),
-        (np.array([(1, 2.0)], [("a", "i4"), ("b", "f4")]), {"a": [1], "b": [2.0]}),
-        (np.zeros((0, 3)), []),
-    ],
-    ids=str,
-)
-def test_arrays_of_every_dtype_become_lists(array: Any, lists: Any) -> None:
-    assert jsonable({"a": array}) == {"a": lists}
-    assert json.loads(observation_codec_for(None).encode_ws_json({"a": array}))["observation"] == {"a": lists}
-
-
 def test_bytes_that_are_no_utf8_do_not_fail_a_pydantic_observation() -> None:
     class Raw(PydObservation):
         raw: bytes = b"\xff\xfe"

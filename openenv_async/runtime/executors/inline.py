@@ -24,34 +24,43 @@ class InlineExecutor:
     def __init__(self, host: Host, offload: Offload | None) -> None:
         self.step_timeout_s = host.step_timeout_s
         self._host, self._offload = host, offload
-        self._limit: asyncio.Timeout | None = None
+        self._task: asyncio.Task[Outcome] | None = None
         self._cancelled = False
 
     async def call(self, call: Call) -> Outcome:
         """See `Executor.call`."""
         self._cancelled = False
-        self._limit = asyncio.timeout(call.timeout_s)
+        self._task = task = asyncio.current_task()
         try:
-            async with self._limit:
+            if call.timeout_s is None:
+                return await self._host.perform(call, self._offload)
+            return await self._bounded(call, call.timeout_s)
+        except asyncio.CancelledError:
+            if self._cancelled and task is not None and task.uncancel() == 0:
+                raise CallCancelled from None
+            raise
+        finally:
+            self._task = None
+
+    async def _bounded(self, call: Call, timeout_s: float) -> Outcome:
+        limit = asyncio.timeout(timeout_s)
+        try:
+            async with limit:
                 return await self._host.perform(call, self._offload)
         except TimeoutError:
-            if not self._limit.expired():
+            if not limit.expired():
                 raise
-            if self._cancelled:
-                raise CallCancelled from None
             raise StepTimeout(
-                f"{call.kind}() did not finish within {call.timeout_s:g} s and was cancelled; the session can go on",
-                timeout_s=call.timeout_s,
+                f"{call.kind}() did not finish within {timeout_s:g} s and was cancelled; the session can go on",
+                timeout_s=timeout_s,
                 session_usable=True,
             ) from None
-        finally:
-            self._limit = None
 
     def cancel(self) -> bool:
         """See `Executor.cancel`."""
-        if self._limit is not None:
+        if self._task is not None and not self._cancelled:
             self._cancelled = True
-            self._limit.reschedule(asyncio.get_running_loop().time())
+            self._task.cancel()
         return True
 
     async def aclose(self) -> None:

@@ -1,0 +1,42 @@
+"""The app that serves Echo over HTTP and WebSocket.
+
+Start it with `openenv serve`, with `python -m server.app` inside the project
+folder, or with `python -m echo_env.server.app` where the package is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from openenv_async import create_app
+from openenv_async.server import serve_app
+
+if TYPE_CHECKING or __package__ != "server":
+    from ..models import EchoAction, EchoObservation
+    from .echo_environment import EchoEnvironment
+else:  # started inside the project folder, where `models` is at the top
+    from models import EchoAction, EchoObservation
+    from server.echo_environment import EchoEnvironment
+
+app = create_app(
+    EchoEnvironment,
+    EchoAction,
+    EchoObservation,
+    env_name="echo_env",
+    # Each session has an environment of its own, and these are small.
+    max_concurrent_envs=4096,
+)
+
+
+def main() -> None:
+    """Serve until Ctrl-C or SIGTERM."""
+    parser = argparse.ArgumentParser(description="Serve this environment.")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets others in")
+    parser.add_argument("--port", type=int, default=8000)
+    arguments = parser.parse_args()
+    serve_app(app, host=arguments.host, port=arguments.port)
+
+
+if __name__ == "__main__":
+    main()

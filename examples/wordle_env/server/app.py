@@ -1,0 +1,43 @@
+"""The app that serves Wordle over HTTP and WebSocket.
+
+Start it with `openenv serve`, with `python -m server.app` inside the project
+folder, or with `python -m wordle_env.server.app` where the package is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from openenv_async import create_app
+from openenv_async.server import serve_app
+
+if TYPE_CHECKING or __package__ != "server":
+    from ..models import WordleAction, WordleObservation, WordleState
+    from .wordle_environment import WordleEnvironment
+else:  # started inside the project folder, where `models` is at the top
+    from models import WordleAction, WordleObservation, WordleState
+    from server.wordle_environment import WordleEnvironment
+
+app = create_app(
+    WordleEnvironment,
+    WordleAction,
+    WordleObservation,
+    env_name="wordle_env",
+    state_cls=WordleState,
+    # Each session has an environment of its own: lower this when one is heavy.
+    max_concurrent_envs=1024,
+)
+
+
+def main() -> None:
+    """Serve until Ctrl-C or SIGTERM."""
+    parser = argparse.ArgumentParser(description="Serve this environment.")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets others in")
+    parser.add_argument("--port", type=int, default=8000)
+    arguments = parser.parse_args()
+    serve_app(app, host=arguments.host, port=arguments.port)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""What `openenv serve` tells its user: where the server listens, how to connect, and what to beware of.
+
+Owns the words only.
+"""
+
+from __future__ import annotations
+
+
+def announce(name: str, urls: list[str], *, has_token: bool, reload: bool) -> str:
+    """Say where it listens, with a snippet for each kind of client.
+
+    Args:
+        name: the environment.
+        urls: its addresses.
+        has_token: whether clients need one.
+        reload: whether it restarts on changes.
+    """
+    url = _reachable(urls[0])
+    token = ', token="..."' if has_token else ""
+    lines = [
+        f"Serving {name} on {', '.join(urls)}{' (restarts on changes)' if reload else ''}. Ctrl-C stops it.",
+        "",
+        "Connect from Python:",
+        "    from openenv_sync import SyncEnv",
+        f'    with SyncEnv(base_url="{url}"{token}) as env: print(env.reset())',
+        "or from asyncio code:",
+        "    from openenv_async import AsyncEnv",
+        f'    async with AsyncEnv(base_url="{url}"{token}) as env: print(await env.reset())',
+    ]
+    if has_token:
+        lines.append("Clients must present the token.")
+    return "\n".join(lines)
+
+
+def token_warning(urls: list[str]) -> str:
+    """Name the risk of listening to other machines without a token."""
+    return (
+        f"Warning: everybody who can reach {', '.join(urls)} can run this environment's code and take its sessions. "
+        "Set a token (--token or OPENENV_TOKEN), or listen on 127.0.0.1."
+    )
+
+
+def _reachable(url: str) -> str:
+    """Every address is no address to connect to; on this machine the loopback is."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")

@@ -1,0 +1,214 @@
+"""`openenv serve`: runs one environment's server until it is told to stop.
+
+Owns the options and the order: find the target, bind the address, leave the
+options for `create_app`, import the app, serve. `cli.targets` finds and loads,
+`server.runner` serves, `cli.reload` restarts on changes, `cli.ending` bounds
+the end, `cli.announce` writes what the user sees.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from openenv_async.cli.errors import BadInput, CommandFailed
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from openenv_async.cli.reload import Supervised
+    from openenv_async.cli.targets import Target
+    from openenv_async.server.sockets import Listeners
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServeRequest:
+    """The options of one `openenv serve`, as given; `None` where the user gave none."""
+
+    target: str
+    host: str | None
+    port: int | None
+    reload: bool
+    max_sessions: int | None
+    execution: str | None
+    unix: Path | None
+    token: str | None = field(repr=False)
+    allow_origin: tuple[str, ...]
+    log_level: str
+    debug: bool
+    grace: float | None
+    supervised: str | None
+
+
+@click.command(short_help="Serve an environment over the network.")
+@click.argument("target", default=".", metavar="[PATH | MODULE:APP | gym:ENV_ID]")
+@click.option(
+    "--host", metavar="HOST", help="Name or address to listen on. [default: 127.0.0.1; 0.0.0.0 lets others in]"
+)
+@click.option("--port", type=click.IntRange(0, 65535), help="0 picks a free one. [default: the manifest's, else 8000]")
+@click.option("--unix", type=click.Path(path_type=Path), help="Listen on a unix socket instead.")
+@click.option("--reload", is_flag=True, help="Restart when a file of the environment changes.")
+@click.option("--max-sessions", type=click.IntRange(min=1), help="Environments alive at once. [default: the app's own]")
+@click.option(
+    "--execution",
+    type=click.Choice(["inline", "thread", "process"]),
+    help="Where a session's code runs: on the event loop, in a thread or a process of its own. [default: the app's]",
+)
+@click.option(
+    "--token",
+    envvar="OPENENV_TOKEN",
+    show_envvar=True,
+    help="Clients must present it. The variable keeps it out of the list of processes.",
+)
+@click.option(
+    "--allow-origin", multiple=True, metavar="ORIGIN", help="A web origin whose pages may connect. Repeatable."
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="What is written to stderr.",
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks, to clients too.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Time for calls in flight when the server stops. [default: the app's own, 10]",
+)
+@click.option("--supervised", hidden=True, help="Set by --reload for the process that it restarts.")
+def serve(**options: Any) -> None:
+    r"""Serve an environment over the network, until Ctrl-C or SIGTERM.
+
+    PATH is the folder of an environment, with its openenv.yaml (by default the
+    current folder), or a .py file. MODULE:APP names an ASGI app, a factory of
+    one, or an Environment class. gym:ENV_ID serves any Gymnasium environment.
+
+    \b
+    Examples:
+      openenv serve
+      openenv serve my_env --reload
+      openenv serve my_package.env:MyEnvironment --port 0
+      openenv serve "gym:CartPole-v1?render_mode=rgb_array" --host 0.0.0.0 --token SECRET
+    """
+    request = ServeRequest(**options)
+    _check(request)
+    # The overrides carry it from here on. Programs that an environment starts inherit the variables, and an
+    # agent's code may be among them.
+    os.environ.pop("OPENENV_TOKEN", None)
+    try:
+        _serve(request)
+    except KeyboardInterrupt:
+        click.echo("Stopped before it was ready.", err=True)
+
+
+def _check(request: ServeRequest) -> None:
+    if request.unix is not None and (request.host is not None or request.port is not None):
+        raise BadInput("--unix goes without --host and --port: it is an address of its own")
+    if request.token is not None and not request.token.strip():
+        raise BadInput("--token is empty: give the secret that clients must present, or leave the option out")
+    if request.reload and os.name != "posix":
+        raise BadInput("--reload needs a POSIX system: run without it and restart by hand")
+
+
+def _serve(request: ServeRequest) -> None:
+    from openenv_async.cli.targets import locate
+
+    target = locate(request.target)
+    if request.supervised is not None:
+        from openenv_async.cli.reload import Supervised
+
+        child = Supervised.parse(request.supervised)
+        with child.take_over(request) as listeners:
+            _run(request, target, listeners, child)
+        return
+    with _bind(request, target) as listeners:
+        if request.reload:
+            from openenv_async.cli.reload import supervise
+
+            supervise(request, target, listeners)
+        else:
+            _run(request, target, listeners, None)
+
+
+def _bind(request: ServeRequest, target: Target) -> Listeners:
+    from openenv_async.server.sockets import DEFAULT_HOST, Bind, BindFailed, Listeners
+
+    port = target.port if request.port is None else request.port
+    where: Bind = request.unix if request.unix is not None else (request.host or DEFAULT_HOST, port)
+    try:
+        # Before the import, which may take long: a taken port is told at once.
+        return Listeners.bind(where)
+    except BindFailed as error:
+        raise CommandFailed(str(error)) from error
+
+
+def _run(request: ServeRequest, target: Target, listeners: Listeners, child: Supervised | None) -> None:
+    from openenv_async.cli.announce import announce, token_warning
+    from openenv_async.cli.ending import BoundedEnd
+    from openenv_async.limits import Limits
+    from openenv_async.server.lifespan import AppStartFailed
+    from openenv_async.server.runner import ServeOptions, serve_app
+
+    _log_to_stderr(request.log_level)
+    app = _load(request, target)
+    core = getattr(app, "server", None)
+    has_token = bool(getattr(getattr(core, "settings", None), "token", None) or request.token)
+    limits = getattr(core, "limits", None)
+    limits = limits if isinstance(limits, Limits) else Limits()
+    grace_s = limits.grace_s if request.grace is None else request.grace
+    # Whatever the runner waits for, and as much again for what it has no bound over.
+    bound_s = 2 * (grace_s + limits.close_timeout_s) + 15
+    notice = f"Stopping: calls in flight have {grace_s:g} s. A second signal ends it at once."
+
+    def ready(urls: list[str]) -> None:
+        if child is not None and child.generation > 0:
+            click.echo(f"Serving the changed {target.name} on {', '.join(urls)}")
+            return
+        click.echo(announce(target.name, urls, has_token=has_token, reload=child is not None))
+        if listeners.public and not has_token:
+            click.echo(token_warning(urls), err=True)
+
+    # Ctrl-C reaches every process of the terminal; a supervisor decides what it means.
+    signals = [signal.SIGINT, signal.SIGTERM] if child is None else [signal.SIGTERM]
+    options = ServeOptions(grace_s=request.grace, handover=child is not None)
+    with BoundedEnd(bound_s, notice if child is None else None) as end:
+        try:
+            serve_app(app, listeners=listeners, options=options, ready=ready, signals=signals, on_signal=end.begin)
+        except AppStartFailed as error:
+            raise CommandFailed(str(error)) from error
+    if child is None:
+        click.echo("Stopped.")
+
+
+def _load(request: ServeRequest, target: Target) -> ASGIApp:
+    from openenv_async.server import settings
+
+    settings.override(
+        settings.Overrides(
+            max_sessions=request.max_sessions,
+            execution=request.execution,
+            token=request.token,
+            allow_origins=request.allow_origin or None,
+            debug=request.debug or None,
+        )
+    )
+    try:
+        return target.load()
+    except CommandFailed as error:
+        if request.debug and error.__cause__ is not None:
+            import traceback
+
+            click.echo("".join(traceback.format_exception(error.__cause__)), err=True)
+        raise
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -1,0 +1,29 @@
+"""Where a server listens and how to ask it for a connection."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where a server listens and how to ask for a connection."""
+
+    url: str
+    """`http(s)://host:port/prefix/ws`; httpx opens WebSockets under these schemes."""
+    unix_path: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    subprotocols: tuple[str, ...] = ()
+    connect_timeout_s: float = 10.0
+    ping_interval_s: float | None = 20.0
+    ping_timeout_s: float | None = 20.0
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address stays on this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

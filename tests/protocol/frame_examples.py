@@ -1,0 +1,61 @@
+"""One example of every frame, with every field set to something other than its default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from openenv_async.protocol.batches import CLIENT_SIDE, SERVER_SIDE
+from openenv_async.protocol.frames import (
+    AnyFrame,
+    Cancel,
+    Chunk,
+    Close,
+    Closed,
+    Draining,
+    Failure,
+    GetState,
+    Hello,
+    Open,
+    Opened,
+    Reply,
+    Reset,
+    Step,
+)
+
+GOLDEN = Path(__file__).parent / "golden"
+
+MAP = msgspec.Raw(msgspec.msgpack.encode({"message": "hi", "n": 2**60}))
+
+V1: dict[str, AnyFrame] = {
+    "open": Open(1),
+    "reset": Reset(1, 2, MAP, 1.5),
+    "step": Step(70_000, 3, MAP, 0.25),
+    "get_state": GetState(1, 4, 30.0),
+    "close": Close(300),
+    "cancel": Cancel(1, 5),
+    "chunk": Chunk(1, 6, 7, True, b"\x00piece\xff"),
+    "hello": Hello(1, "5e1f", {"max_message_bytes": 104857600, "queue_timeout_s": 30.0}, ["cancel", "chunk"]),
+    "opened": Opened(1, "9c1185a5c5e9fc54"),
+    "reply": Reply(1, 7, MAP, ["the environment ignores seed"]),
+    "failure": Failure(1, 8, "VALIDATION_ERROR", "message: missing", {"path": "message", "errors": [{"loc": ["m"]}]}),
+    "closed": Closed(1, "SESSION_BROKEN", "the environment hung"),
+    "draining": Draining(2.5),
+}
+"""The frames as version 1 published them. A field added later stays at its default here."""
+
+VERSIONS: dict[str, dict[str, AnyFrame]] = {"v1": V1}
+
+
+def decoder_for(frame: AnyFrame) -> msgspec.msgpack.Decoder[Any]:
+    """Give the decoder of the side that receives such frames."""
+    tag = type(frame).__struct_config__.tag
+    return SERVER_SIDE if isinstance(tag, int) and tag < 16 else CLIENT_SIDE
+
+
+def read_one(frame: AnyFrame, raw: bytes) -> Any:
+    """Decode one frame's bytes as its receiver does: as a batch of one."""
+    (found,) = decoder_for(frame).decode(b"\x91" + raw)
+    return found

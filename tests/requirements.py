@@ -1,0 +1,97 @@
+"""What this project promises in public, one line each, and the decorator that ties a test to a line.
+
+    from requirements import requirement
+
+    @requirement("session:own-environment")
+    async def test_two_connections_get_two_environments() -> None: ...
+
+`test_manifest.py` fails when a line has no test. A test that names no line of this
+table fails when its file is imported. Names state the subject, sentences the outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T", bound=Callable[..., object])
+
+_PROMISES = {
+    "session:own-environment": "Two sessions never share an environment object.",
+    "session:factory-twice": "A factory that returns the same object twice is refused with an explanation.",
+    "step:exactly-once": "A step is executed once, whatever happens to its reply or its caller.",
+    "step:no-mispairing": "A late reply is never paired with another request.",
+    "session:fails-loudly": "A session whose connection or server is gone raises SessionLost; only reset() goes on.",
+    "session:bad-frame-lives": "A malformed frame gets an error frame, and its session and its neighbours go on.",
+    "session:hang-contained": "An environment that hangs costs its own episode and its own slot for no longer.",
+    "session:crash-contained": "An environment that raises, whatever it raises, costs its own call and nothing else.",
+    "loop:no-sync-code": "No environment code runs on the event loop unless it is async or declared non-blocking.",
+    "idle:nothing-in-flight": "A busy session is never reaped for being idle.",
+    "slot:freed": "A slot is free as soon as its session has ended, on every path.",
+    "close:once": "close() runs exactly once for every environment built.",
+    "close:own-thread": "close() runs on the thread that the environment lives in.",
+    "close:client-gone": "close() runs when the client vanishes during a step, and the slot is free after it.",
+    "close:server-stops": "close() runs for every session when the server drains.",
+    "values:native": "Every value arrives over the native wire as it left.",
+    "values:json": "On the JSON wire values arrive as OpenEnv's format carries them.",
+    "nothing-dropped:argument": "A reset argument that the environment does not take is an error that names it.",
+    "nothing-dropped:seed": "A seed that the environment ignores is a warning that reaches the caller.",
+    "light:import": "Importing the client imports no server, UI, Docker or Hub code.",
+}
+
+_BAD_INPUT = {
+    "bad-input:not-json": "What is no JSON (no msgpack) gets a typed error and the session lives.",
+    "bad-input:no-object": "JSON that is no object gets a typed error and the session lives.",
+    "bad-input:deep-nesting": "Nesting 100,000 deep gets a typed error and the session lives.",
+    "bad-input:wrong-frame-kind": "A binary frame on the JSON wire, text on the native one: error; the session lives.",
+    "bad-input:utf8": "Invalid UTF-8 gets a typed error and the session lives.",
+    "bad-input:unknown-type": "A message of an unknown type gets UNKNOWN_TYPE and the session lives.",
+    "bad-input:missing-key": "An action without a required key gets an error that names the key; the session lives.",
+    "bad-input:extra-key": "An action with an unknown key gets an error that names the key; the session lives.",
+    "bad-input:wrong-value": "An action value of the wrong type gets an error that names its path; the session lives.",
+    "bad-input:too-large": "A message over the limit gets PAYLOAD_TOO_LARGE, the limit named; the session lives.",
+    "bad-input:author-validator": "A validator of the author's that raises gives a typed error; the session lives.",
+    "bad-input:unencodable": "An observation that cannot be encoded gives an error naming it; the session lives.",
+    "bad-input:non-finite-reward": "NaN and infinite rewards arrive as the wire's rule says; the session lives.",
+    "bad-input:unprintable": "An exception with unprintable text still gives an error; the session lives.",
+    "bad-input:system-exit": "SystemExit in an environment costs that call; server and session live.",
+    "bad-input:keyboard-interrupt": "KeyboardInterrupt in an environment costs that call; server and session live.",
+}
+
+_CLIENT = {
+    "client:before-connect": "A call before connect() raises NotConnected with a sentence.",
+    "client:before-reset": "A step before reset() raises NotReset with a sentence.",
+    "client:two-at-once": "A second call while one is in flight raises SessionBusy with a sentence.",
+    "client:after-close": "A call after close() raises ClientClosed with a sentence.",
+    "client:cancelled-call": "Cancelling a call leaves the session usable, or it says that it is not.",
+    "client:shared-connection": "Sessions of one event loop to the same server share one connection.",
+    "client:many": "asyncio.gather over 512 clients just works.",
+    "client:no-proxy": "A proxy named by the environment does not catch connections to this machine.",
+}
+
+_SYNC = {
+    "sync:in-own-loop": "A sync client used inside its own loop's callbacks raises WrongLoop with a sentence.",
+    "sync:mirrors-async": "SyncEnv's public methods mirror AsyncEnv's.",
+    "sync:notebook": "SyncEnv works where an event loop already runs in the thread.",
+    "sync:threads": "SyncEnv works from many threads over one background loop.",
+    "sync:after-fork": "SyncEnv works in a forked child.",
+    "sync:interrupt": "Ctrl-C interrupts a SyncEnv call.",
+}
+
+REQUIREMENTS: dict[str, str] = _PROMISES | _BAD_INPUT | _CLIENT | _SYNC
+
+
+def requirement(*names: str) -> Callable[[T], T]:
+    """Say which lines of `REQUIREMENTS` a test proves.
+
+    Raises:
+        LookupError: there is no such line.
+    """
+    unknown = [name for name in names if name not in REQUIREMENTS]
+    if unknown or not names:
+        raise LookupError(f"no line of tests/requirements.py is named {', '.join(unknown) or '(nothing)'}")
+
+    def same(test: T) -> T:
+        return test
+
+    return same

@@ -1,0 +1,77 @@
+"""A server in a process of its own, and the witness that its environments report to."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+WAIT_S = 20.0
+
+
+class Witness:
+    """The test's end of a probe environment's socket; every wait is bounded."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(WAIT_S)
+        self._peer: socket.socket | None = None
+        self.port: int = self._listener.getsockname()[1]
+
+    def wait_hanging(self) -> None:
+        assert self._receive() == b"hanging\n"
+
+    def release(self) -> None:
+        self._connection().sendall(b"go on\n")
+
+    def wait_closed(self) -> None:
+        """Return when the environment's `close()` has run."""
+        assert self._receive() == b""
+
+    def is_open(self) -> bool:
+        peer = self._connection()
+        peer.setblocking(False)
+        try:
+            return peer.recv(1, socket.MSG_PEEK) != b""
+        except BlockingIOError:
+            return True
+        finally:
+            peer.settimeout(WAIT_S)
+
+    def close(self) -> None:
+        self._listener.close()
+        if self._peer is not None:
+            self._peer.close()
+
+    def _connection(self) -> socket.socket:
+        if self._peer is None:
+            self._peer, _ = self._listener.accept()
+            self._peer.settimeout(WAIT_S)
+        return self._peer
+
+    def _receive(self) -> bytes:
+        return self._connection().recv(64)
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """The address of a real server of probe environments."""
+    command = [sys.executable, str(Path(__file__).with_name("sync_probe.py"))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().strip()
+        assert url.startswith("http://"), "the server did not start"
+        yield url
+        server.terminate()
+        assert server.wait(WAIT_S) == 0
+
+
+@pytest.fixture
+def witness() -> Iterator[Witness]:
+    witness = Witness()
+    yield witness
+    witness.close()
