@@ -24,15 +24,15 @@ test-all: check  ## The checks, then every test: none may be skipped
 check: lint types  ## Lint, format and types
 
 lint: $(INSTALLED)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 
 types: $(INSTALLED)
-	$(BIN)/mypy $(CODE)
+	$(BIN)/python -m mypy $(CODE)
 
 fmt: $(INSTALLED)  ## Format the code and repair what ruff can
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
 
 bench: $(INSTALLED)  ## Measure against openenv 0.10.0, side by side
 	$(BIN)/python -m benchmarks $(ARGS)

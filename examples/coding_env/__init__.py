@@ -6,6 +6,6 @@ Importing this package loads the clients and the models, never the server.
 from __future__ import annotations
 
 from .client import AsyncCodingEnv, CodingEnv
-from .models import CodingAction, CodingObservation
+from .models import Check, CodingAction, CodingObservation
 
-__all__ = ["AsyncCodingEnv", "CodingAction", "CodingEnv", "CodingObservation"]
+__all__ = ["AsyncCodingEnv", "Check", "CodingAction", "CodingEnv", "CodingObservation"]

@@ -14,8 +14,9 @@ class AsyncCodingEnv(AsyncEnv[CodingAction, CodingObservation, State]):
     Example:
         async with AsyncCodingEnv(base_url="http://localhost:8000") as env:
             result = await env.reset(seed=1)
-            word = result.observation.prompt
-            result = await env.step(CodingAction(message=word))
+            print(result.observation.task)
+            result = await env.step(CodingAction(code="print(6 * 7)"))
+            print(result.observation.stdout, result.reward)
     """
 
 
@@ -24,7 +25,7 @@ class CodingEnv(SyncEnv[CodingAction, CodingObservation, State]):
 
     Example:
         with CodingEnv(base_url="http://localhost:8000") as env:
-            result = env.reset(seed=1)
-            word = result.observation.prompt
-            result = env.step(CodingAction(message=word))
+            print(env.reset(seed=1).observation.task)
+            result = env.step(CodingAction(code="print(6 * 7)"))
+            print(result.observation.stdout, result.reward)
     """

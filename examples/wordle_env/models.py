@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 from openenv_async import Action, Observation, State
 
 Mark = Literal["correct", "present", "absent"]
@@ -31,7 +31,9 @@ class WordleObservation(Observation):
     """What the agent sees. `done`, `reward` and `metadata` come from the base class."""
 
     message: Annotated[str, Meta(description="What happened, in a sentence")]
-    board: Annotated[list[Row], Meta(description="The marked guesses so far")] = []
+    board: Annotated[list[Row], Meta(description="The marked guesses so far")] = field(
+        default_factory=list
+    )
     guesses_left: int = 0
     answer: Annotated[str | None, Meta(description="The word, once it is over")] = None
 

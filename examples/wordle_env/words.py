@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-WORDS = tuple(
-    """
+_TEXT = """
 about above abuse actor acute admit adopt adult after again agent agree ahead alarm
 album alert alike alive allow alone along alter among anger angle angry apart apple
 apply arena argue arise armor arrow aside asset audio avoid awake award aware bacon
@@ -52,5 +51,6 @@ usage usual vague valid value vapor vault video virus visit vital vivid vocal vo
 voter wagon waist waste watch water weary weigh wheat wheel where which while white
 whole widow woman world worry worth would wound wrist write wrong yacht yield young
 youth zebra
-    """.split()
-)
+"""
+
+WORDS = tuple(_TEXT.split())

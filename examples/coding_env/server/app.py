@@ -24,8 +24,8 @@ app = create_app(
     CodingAction,
     CodingObservation,
     env_name="coding_env",
-    # Each session has an environment of its own: lower this when one is heavy.
-    max_concurrent_envs=1024,
+    # Each session may have a process running: this many at most, the others wait.
+    max_concurrent_envs=64,
 )
 
 

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from openenv_async.errors import EnvironmentFailed, InvalidPayload
+
 from wordle_env import WORDS, AsyncWordleEnv, Row, WordleAction, WordleEnv, judge
 from wordle_env.server.app import app
 
@@ -21,7 +22,7 @@ def candidates(board: list[Row]) -> list[str]:
         ("crane", "crane", "ccccc"),
         ("crane", "moist", "aaaaa"),
         ("lemon", "melee", "pcpaa"),
-        ("apple", "pupil", "papap"),
+        ("apple", "pupil", "pacap"),
         ("eagle", "geese", "ppaac"),
     ],
 )
