@@ -163,9 +163,10 @@ def shown(path: Path) -> str:
     """The path as the user would write it: from the working folder where that is shorter."""
     path = path.absolute()
     try:
-        return str(path.relative_to(Path.cwd()))
+        short = str(path.relative_to(Path.cwd()))
     except (ValueError, OSError):
         return str(path)
+    return str(path) if short == "." else short
 
 
 def _at(path: Path, line: int | None) -> str:

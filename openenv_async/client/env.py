@@ -28,7 +28,6 @@ from openenv_async.errors import (
     SessionBusy,
     SessionLost,
     StepTimeout,
-    UsageError,
     WrongLoop,
 )
 from openenv_async.results import StepResult
@@ -283,16 +282,12 @@ class AsyncEnv(Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
         if self._lost is not None or channel is None:
             if name == "reset":
                 return None
-            raise self._again()
+            if self._lost is None:
+                raise NotConnected("the last connect() failed; await reset() or connect() to try again")
+            raise type(self._lost)(self._lost.message, **self._lost.details)
         if not first and not self._began:
             raise NotReset(f"{name}() came before the first reset(); await reset() to begin an episode")
         return channel
-
-    def _again(self) -> UsageError | SessionLost | SessionBroken:
-        """Make the error for a call on a session that was lost before."""
-        if self._lost is None:
-            return NotConnected("the last connect() failed; await reset() or connect() to try again")
-        return type(self._lost)(self._lost.message, **self._lost.details)
 
     def _note(self, exc: Exception) -> None:
         """Remember that the session is gone, so that nothing goes on without a reset."""

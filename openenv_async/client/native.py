@@ -10,33 +10,25 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
-from openenv_async.client.channel import Answer, RequestKind
-from openenv_async.errors import ConnectFailed, EnvError, SessionLost, StepTimeout, from_wire
-from openenv_async.protocol.batches import CLIENT_SIDE, BadFrame, Inbox, Outbox, too_large
+from openenv_async.client.channel import Answer
+from openenv_async.client.native_channel import NativeChannel
+from openenv_async.errors import ConnectFailed, EnvError, SessionLost, from_wire
+from openenv_async.protocol.batches import CLIENT_SIDE, BadFrame, Inbox, Outbox
 from openenv_async.protocol.frames import (
     AnyFrame,
-    Cancel,
     Close,
     Closed,
     Failure,
-    GetState,
     Hello,
     Open,
     Opened,
     Reply,
-    Reset,
     ServerFrame,
-    Step,
 )
 from openenv_async.transport.link import Link, LinkClosed
 
 CLOSE_WAIT_S = 5.0
-"""Seconds that `aclose` waits for the server to say that the session has ended."""
-
-ANSWER_SLACK_S = 1.0
-"""Seconds beyond a call's own deadline in which the server's verdict on it may still arrive."""
+"""Seconds that `aclose` waits for what is queued to leave."""
 
 
 class NativeConnection:
@@ -108,6 +100,11 @@ class NativeConnection:
                 self.forget(channel)
             raise
         return channel
+
+    @property
+    def idle(self) -> bool:
+        """No session is left on it."""
+        return not self._channels
 
     def put(self, frame: AnyFrame, payload_bytes: int = 0) -> None:
         """Queue a frame to leave with the others of this turn."""
@@ -209,98 +206,3 @@ class NativeConnection:
         channel = self._channels.get(sid)
         if channel is not None:
             channel.resolve(rid, error)
-
-
-class NativeChannel:
-    """One session on a shared connection. See `Channel`."""
-
-    native = True
-
-    def __init__(self, connection: NativeConnection, sid: int, timeout_s: float | None) -> None:
-        self.sid = sid
-        self.session_id: str | None = None
-        self._connection = connection
-        self._timeout_s = timeout_s
-        self._rid = 0
-        self._loop = asyncio.get_running_loop()
-        self._waiter: asyncio.Future[Answer] = self._loop.create_future()
-        self._over: asyncio.Future[None] = self._loop.create_future()
-        self._end: EnvError | None = None
-
-    async def opening(self, timeout_s: float | None) -> None:
-        """Wait for the server to open the session."""
-        await self._wait(timeout_s, "the session could not be opened")
-
-    async def request(self, kind: RequestKind, payload: bytes, timeout_s: float | None) -> Answer:
-        """See `Channel.request`."""
-        if self._end is not None:
-            raise self._end
-        size = len(payload)
-        if size > self._connection.max_message_bytes:
-            raise too_large(size, self._connection.max_message_bytes)
-        self._rid += 1
-        rid = self._rid
-        self._waiter = self._loop.create_future()
-        frame: AnyFrame
-        if kind == "step":
-            frame = Step(self.sid, rid, msgspec.Raw(payload), timeout_s)
-        elif kind == "reset":
-            frame = Reset(self.sid, rid, msgspec.Raw(payload), timeout_s)
-        else:
-            frame = GetState(self.sid, rid, timeout_s)
-        try:
-            await self._connection.ask(frame, size)
-            return await self._wait(self._timeout_s if timeout_s is None else timeout_s + ANSWER_SLACK_S, f"{kind}()")
-        except (asyncio.CancelledError, StepTimeout) as exc:
-            if not isinstance(exc, StepTimeout) or exc.details.get("local"):
-                self._connection.put(Cancel(self.sid, rid))
-            raise
-
-    async def _wait(self, timeout_s: float | None, what: str) -> Answer:
-        waiter = self._waiter
-        if timeout_s is None:
-            return await waiter
-        timer = self._loop.call_later(timeout_s, self._expire, waiter, timeout_s, what)
-        try:
-            return await waiter
-        finally:
-            timer.cancel()
-
-    def _expire(self, waiter: asyncio.Future[Answer], timeout_s: float, what: str) -> None:
-        if not waiter.done():
-            text = f"{what}: no answer within {timeout_s:g} s; the server was told to stop, and the session can go on"
-            waiter.set_exception(StepTimeout(text, timeout_s=timeout_s, session_usable=True, local=True))
-
-    def resolve(self, rid: int, answer: Answer | EnvError) -> None:
-        """Take the server's answer to request `rid`; one that nobody waits for any longer is dropped."""
-        if rid != self._rid or self._waiter.done():
-            return
-        if isinstance(answer, EnvError):
-            self._waiter.set_exception(answer)
-        else:
-            self._waiter.set_result(answer)
-
-    def end(self, error: EnvError) -> None:
-        """The session is over: fail what waits and everything later."""
-        self._end = error
-        if not self._waiter.done():
-            self._waiter.set_exception(error)
-            # Whoever waited may have been cancelled in this very turn.
-            self._waiter.exception()
-        if not self._over.done():
-            self._over.set_result(None)
-        self._connection.forget(self)
-
-    async def aclose(self) -> None:
-        """See `Channel.aclose`."""
-        if not self._over.done():
-            self._connection.put(Close(self.sid))
-            await asyncio.wait([self._over], timeout=CLOSE_WAIT_S)
-        self._end = self._end or SessionLost("the session was closed")
-        self._connection.forget(self)
-
-    def abandon(self) -> None:
-        """See `Channel.abandon`."""
-        if not self._over.done():
-            self._connection.put(Close(self.sid))
-        self._connection.forget(self)

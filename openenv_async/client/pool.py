@@ -78,18 +78,24 @@ class Pool:
             return link
 
         def on_idle(connection: NativeConnection) -> None:
-            known = self.shared.get(key)
-            task = known.native if known is not None else None
-            if known is not None and task is not None and task.done() and not _failed(task):
-                if task.result() is connection:
-                    known.native = None
-            closing = asyncio.ensure_future(connection.aclose())
+            closing = asyncio.ensure_future(self._close_idle(key, connection))
             self.closing.add(closing)
             closing.add_done_callback(self.closing.discard)
 
         connection = NativeConnection(link, options.max_message_bytes, on_idle)
         await connection.start(options.connect_timeout_s)
         return connection
+
+    async def _close_idle(self, key: Any, connection: NativeConnection) -> None:
+        # A session may have been opened on it since: in the same turn, by whoever already held it.
+        if not connection.idle:
+            return
+        known = self.shared.get(key)
+        task = known.native if known is not None else None
+        if known is not None and task is not None and task.done() and not _failed(task):
+            if task.result() is connection:
+                known.native = None
+        await connection.aclose()
 
 
 def _failed(task: asyncio.Task[Any]) -> bool:

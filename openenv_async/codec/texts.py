@@ -24,4 +24,5 @@ def safe_text(value: Any) -> str:
     if len(text) > MAX_LENGTH:
         text = f"{text[:MAX_LENGTH]}..."
     # A lone surrogate would make the error itself unencodable.
-    return text.encode("utf-8", "backslashreplace").decode()
+    # And a subclass of str may have an `encode` of its own.
+    return str.encode(text, "utf-8", "backslashreplace").decode()

@@ -8,6 +8,7 @@ here with its traceback and travels as "internal error" with an id to find it by
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 from typing import Any
 
@@ -17,7 +18,10 @@ from openenv_async.errors import EnvError
 
 logger = logging.getLogger("openenv_async")
 
-_PLAIN = (str, int, float, bool, type(None))
+MOST_TEXT = 32 * 1024
+"""Characters of an exception's text, or of a detail, that a peer gets; the log has all of it."""
+
+_INT64 = range(-(2**63), 2**64)
 
 
 class Description(msgspec.Struct, frozen=True):
@@ -35,9 +39,10 @@ def describe(exc: BaseException) -> Description:
         exc: an `EnvError`, or whatever else escaped from the runtime.
     """
     if isinstance(exc, EnvError):
-        details = {key: plain(value) for key, value in exc.details.items()}
+        # A subclass of an author's may not have called our constructor.
+        details = {printable(key): plain(value) for key, value in vars(exc).get("details", {}).items()}
         details["fault"], details["retryable"] = exc.fault, exc.retryable
-        return Description(exc.code, printable(exc.message), details)
+        return Description(exc.code, _cut(printable(vars(exc).get("message", type(exc).__name__))), details)
     error_id = new_error_id()
     logger.error("a bug in the runtime [error %s]", error_id, exc_info=exc)
     return Description(
@@ -53,25 +58,48 @@ def new_error_id() -> str:
 def safe_text(exc: BaseException) -> str:
     """Give an exception's own text, even when its `__str__` raises or is not text."""
     try:
-        text = str(exc)
+        return _cut(printable(str(exc)))
     except BaseException as broken:  # an author's __str__ may raise anything, SystemExit included
         return f"<{type(exc).__name__} whose text cannot be printed: {type(broken).__name__}>"
-    return printable(text)
 
 
 def printable(text: str) -> str:
     r"""Replace lone surrogates by `\udXXX`, so that every wire can carry the text."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    # Not text.encode: a subclass of str may have one of its own.
+    return str.encode(text, "utf-8", "backslashreplace").decode("utf-8")
+
+
+def _cut(text: str) -> str:
+    more = len(text) - MOST_TEXT
+    return text if more <= 0 else f"{text[:MOST_TEXT]}... ({more:,} more characters)"
 
 
 def plain(value: Any, depth: int = 4) -> Any:
     """Reduce a detail to values that both wires carry; what is neither becomes its type's name."""
+    try:
+        return _plain(value, depth)
+    except Exception:  # a value of an author's may raise when it is looked at
+        return f"<{type(value).__name__}>"
+
+
+def _plain(value: Any, depth: int) -> Any:
     if isinstance(value, str):
-        return printable(value)
-    if isinstance(value, _PLAIN):
+        return _cut(printable(value))
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return value if value in _INT64 else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
     if depth and isinstance(value, dict):
-        return {printable(str(key)): plain(item, depth - 1) for key, item in value.items()}
+        return {_key(key): plain(item, depth - 1) for key, item in value.items()}
     if depth and isinstance(value, (list, tuple)):
         return [plain(item, depth - 1) for item in value]
     return f"<{type(value).__name__}>"
+
+
+def _key(key: object) -> str:
+    try:
+        return printable(str(key))
+    except Exception:  # as in plain
+        return f"<{type(key).__name__}>"

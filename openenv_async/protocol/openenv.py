@@ -6,6 +6,8 @@ request, in order; the values inside (`data`) are `codec`'s.
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -24,10 +26,49 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     data: msgspec.Raw
 
 
+class _RpcId(msgspec.Struct):
+    id: int | str | None = None
+
+
 _EMPTY = msgspec.Raw(b"{}")
 _ENVELOPE = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
 _ENCODER = msgspec.json.Encoder()
+_BEYOND_JSON = re.compile(r"NaN|Infinity|\\u[dD][89a-fA-F]")
+"""What Python's JSON writer writes and msgspec does not read: OpenEnv's clients and server use it."""
+
+
+def read_object(text: str) -> dict[str, msgspec.Raw]:
+    """Read the keys of a JSON object; their values stay text.
+
+    Raises:
+        InvalidMessage: not JSON, or nested too deep.
+        InvalidPayload: JSON, but no object.
+    """
+    try:
+        return _ENVELOPE.decode(text)
+    except msgspec.ValidationError as exc:
+        raise _invalid([], f"the message must be a JSON object: {exc}", "dict_type") from exc
+    except (msgspec.DecodeError, UnicodeError) as exc:
+        lenient = _read_leniently(text)
+        if lenient is not None:
+            return lenient
+        raise InvalidMessage(f"Invalid JSON: {exc}") from exc
+    except RecursionError as exc:
+        raise InvalidMessage("Invalid JSON: the message is nested too deep") from exc
+
+
+def _read_leniently(text: str) -> dict[str, msgspec.Raw] | None:
+    if not _BEYOND_JSON.search(text):
+        return None
+    try:
+        fields = json.loads(text)
+        if not isinstance(fields, dict):
+            return None
+        # Written again by the same writer, for whoever reads the value.
+        return {key: msgspec.Raw(json.dumps(value).encode()) for key, value in fields.items()}
+    except (ValueError, RecursionError):
+        return None
 
 
 def read_request(message: str | bytes) -> Request:
@@ -40,20 +81,13 @@ def read_request(message: str | bytes) -> Request:
     """
     if not isinstance(message, str):
         raise InvalidMessage("Invalid JSON: this wire takes text messages only, and got a binary message")
-    try:
-        fields = _ENVELOPE.decode(message)
-    except msgspec.ValidationError as exc:
-        raise _invalid([], f"the message must be a JSON object: {exc}") from exc
-    except (msgspec.DecodeError, UnicodeError) as exc:
-        raise InvalidMessage(f"Invalid JSON: {exc}") from exc
-    except RecursionError as exc:
-        raise InvalidMessage("Invalid JSON: the message is nested too deep") from exc
+    fields = read_object(message)
     kind = _read_kind(fields)
     unknown = sorted(set(fields) - ({"type", "data"} if kind in ("reset", "step", "mcp") else {"type"}))
     if unknown:
         raise _invalid(unknown[:1], f"unknown key {printable(unknown[0])!r} in a {kind} message")
-    if kind == "step" and "data" not in fields:
-        raise _invalid(["data"], "a step message needs `data`: the action", "missing")
+    if kind in ("step", "mcp") and "data" not in fields:
+        raise _invalid(["data"], f"a {kind} message needs `data`: an object", "missing")
     data = fields.get("data", _EMPTY)
     if bytes(data).lstrip()[:1] != b"{":
         raise _invalid(["data"], "`data` must be an object", "dict_type")
@@ -84,6 +118,16 @@ def reply(kind: Literal["observation", "state", "mcp"], data: bytes, warnings: t
     """
     more = ',"warnings":' + _ENCODER.encode(warnings).decode() if warnings else ""
     return '{"type":"' + kind + '","data":' + data.decode() + more + "}"
+
+
+def no_mcp(data: msgspec.Raw) -> bytes:
+    """Give the JSON-RPC answer of an environment without MCP tools, as OpenEnv words it."""
+    try:
+        request_id = msgspec.json.decode(data, type=_RpcId).id
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        request_id = None
+    error = {"code": -32603, "message": "Environment does not support MCP", "data": None}
+    return _ENCODER.encode({"jsonrpc": "2.0", "id": request_id, "error": error})
 
 
 def failure(error: Description) -> str:

@@ -73,9 +73,7 @@ class GymEnvironment(Environment[Any, Any, GymState]):
             )
         legal = self._spaces.legal(self._env.action_space, action.action)
         observation, reward, terminated, truncated, info = self._env.step(legal)
-        plain_reward = self._spaces.plain(reward)
-        if not isinstance(plain_reward, (int, float)):
-            plain_reward = float(plain_reward)  # an array of one
+        plain_reward = self._spaces.number(reward)
         self._state.step_count += 1
         self._state.total_reward += plain_reward
         if terminated or truncated:

@@ -105,6 +105,12 @@ def plain(value: Any) -> Any:
     return repr(value)
 
 
+def number(reward: Any) -> bool | int | float:
+    """A reward as Python's own number; environments give numpy's, and arrays of one."""
+    plain_number: bool | int | float = reward if type(reward) in (int, float) else np.asarray(reward).item()
+    return plain_number
+
+
 def _array(space: spaces.Space[Any], value: Any, path: str) -> npt.NDArray[Any]:
     try:
         given = np.asarray(value)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from openenv_async.errors import EnvError, EnvironmentFailed, SessionBroken
+from openenv_async.errors import EnvError, SessionBroken
 from openenv_async.protocol.batches import too_large
 from openenv_async.protocol.failures import describe
-from openenv_async.protocol.openenv import Request, failure, read_request, reply
+from openenv_async.protocol.openenv import Request, failure, no_mcp, read_request, reply
 from openenv_async.runtime.calls import Call, Outcome, Wire
 from openenv_async.runtime.direct import DirectSession, open_direct
 from openenv_async.server.core import Server
@@ -88,14 +88,14 @@ class JsonConnection:
 
     def _understand(self, message: Message) -> Request:
         limit = self._server.limits.max_message_bytes
-        if len(message) > limit:
-            raise too_large(len(message), limit)
-        request = read_request(message)
-        if request.kind == "mcp":
-            raise EnvironmentFailed("this environment has no MCP tools")
-        return request
+        size = len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
+        if size > limit:
+            raise too_large(size, limit)
+        return read_request(message)
 
     async def _answer(self, request: Request) -> str:
+        if request.kind == "mcp":
+            return reply("mcp", no_mcp(request.data))
         if request.kind == "state":
             outcome = await self._call(Call("state", b"", Wire.JSON, self._server.limits.state_timeout_s))
             return reply("state", outcome.data)

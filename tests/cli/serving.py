@@ -81,7 +81,8 @@ def write_env(folder: Path, style: str = "relative", name: str = "my_env", app_s
     """Write an environment's folder by hand, in one of the ways that authors import."""
     (folder / "server").mkdir(parents=True)
     (folder / "openenv.yaml").write_text(
-        f"spec_version: 1\nname: {name}\nversion: 0.1.0\ntype: space\napp: server.app:app\nport: 8000\n", encoding="utf-8"
+        f"spec_version: 1\nname: {name}\nversion: 0.1.0\ntype: space\napp: server.app:app\nport: 8000\n",
+        encoding="utf-8",
     )
     (folder / "__init__.py").write_text("from .models import EchoAction as EchoAction\n", encoding="utf-8")
     (folder / "models.py").write_text(MODELS, encoding="utf-8")

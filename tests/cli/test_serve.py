@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,16 @@ import httpx
 import pytest
 from serving import BOUND_S, STYLES, serving, write_env
 
+import openenv_async
 from openenv_async import AsyncEnv
 from openenv_async.errors import EnvError, Unauthorized
 
 
 async def play(url: str, *messages: str, **options: Any) -> list[str]:
-    async with AsyncEnv(url, **options) as env:
-        said = [(await env.reset(seed=1)).observation["echoed"]]
-        for message in messages:
-            said.append((await env.step({"message": message})).observation["echoed"])
-    return said
+    async with AsyncEnv[Any, Any, Any](url, **options) as env:
+        first = await env.reset(seed=1)
+        results = [await env.step({"message": message}) for message in messages]
+    return [result.observation["echoed"] for result in (first, *results)]
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -96,14 +97,12 @@ def test_prints_a_snippet_that_works_as_it_stands(tmp_path: Path) -> None:
         server.until("async with")
         code = [line.strip() for line in server.lines if line.startswith("    ") and "async" not in line.lower()]
         assert url in code[1]
-        import subprocess
-
         done = subprocess.run(
             [sys.executable, "-c", "\n".join(code)],
             capture_output=True,
             text=True,
             timeout=BOUND_S,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            env=os.environ | {"PYTHONPATH": str(Path(openenv_async.__file__).parents[1])},
         )
     assert "VERSION 1" in done.stdout, done.stderr
 
@@ -115,7 +114,7 @@ async def test_a_signal_lets_the_call_in_flight_end_and_closes_every_environment
     write_env(tmp_path / "my_env")
     with serving("my_env", "--port=0", cwd=tmp_path) as server:
         url = await asyncio.to_thread(server.url)
-        async with AsyncEnv(url) as busy, AsyncEnv(url) as idle:
+        async with AsyncEnv[Any, Any, Any](url) as busy, AsyncEnv[Any, Any, Any](url) as idle:
             await busy.reset()
             await idle.reset()
             step = asyncio.create_task(busy.step({"message": "hang 0.3"}))
@@ -132,7 +131,7 @@ async def test_an_environment_that_hangs_does_not_keep_the_server(tmp_path: Path
     write_env(tmp_path / "my_env")
     with serving("my_env", "--port=0", "--grace=0.1", cwd=tmp_path) as server:
         url = await asyncio.to_thread(server.url)
-        async with AsyncEnv(url) as env:
+        async with AsyncEnv[Any, Any, Any](url) as env:
             await env.reset()
             step = asyncio.create_task(env.step({"message": "hang 3600"}))
             await asyncio.to_thread(server.until, "hanging")
@@ -148,7 +147,7 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     write_env(tmp_path / "my_env")
     with serving("my_env", "--port=0", "--grace=3600", cwd=tmp_path) as server:
         url = await asyncio.to_thread(server.url)
-        async with AsyncEnv(url) as env:
+        async with AsyncEnv[Any, Any, Any](url) as env:
             await env.reset()
             step = asyncio.create_task(env.step({"message": "hang 3600"}))
             await asyncio.to_thread(server.until, "hanging")

@@ -68,7 +68,7 @@ FROM_SERVER: st.SearchStrategy[Put] = st.one_of(
 def travel(moves: list[Put | str], decoder: msgspec.msgpack.Decoder[list[Any]]) -> tuple[list[AnyFrame], list[bytes]]:
     """Put and take as told, then take until all is gone; give what arrived and the messages it came in."""
     outbox, inbox = Outbox(CHUNK), Inbox[Any](decoder, MIB)
-    arrived: list[AnyFrame] = []
+    arrived: list[Any] = []
     messages: list[bytes] = []
 
     def take() -> None:

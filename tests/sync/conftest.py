@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import subprocess
 import sys
@@ -62,12 +63,16 @@ def server_url() -> Iterator[str]:
     """The address of a real server of probe environments."""
     command = [sys.executable, str(Path(__file__).with_name("sync_probe.py"))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        url = server.stdout.readline().strip()
-        assert url.startswith("http://"), "the server did not start"
-        yield url
-        server.terminate()
-        assert server.wait(WAIT_S) == 0
+        try:
+            assert server.stdout is not None
+            assert select.select([server.stdout], [], [], WAIT_S)[0], "the server did not start in time"
+            url = server.stdout.readline().strip()
+            assert url.startswith("http://"), "the server did not start"
+            yield url
+            server.terminate()
+            assert server.wait(WAIT_S) == 0
+        finally:
+            server.kill()
 
 
 @pytest.fixture

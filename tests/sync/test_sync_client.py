@@ -218,7 +218,7 @@ def test_ctrl_c_ends_a_step_and_the_client_is_usable(server_url: str, witness: W
         join = interrupt_when_hanging(witness)
         started = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
-            env.step(ProbeAction(command="hang"))
+            env.step(ProbeAction(command="hang"), timeout_s=WAIT_S)
         assert time.monotonic() - started < 5
         join()
         witness.release()  # where the wire cannot cancel, the late reply is passed over

@@ -24,8 +24,7 @@ def test_no_public_name_is_missing_on_either_side() -> None:
 
 @pytest.mark.parametrize("name", sorted(public(AsyncEnv)))
 def test_a_public_member_is_the_async_one_without_await(name: str) -> None:
-    ours: Any = public(SyncEnv)[name]
-    theirs: Any = public(AsyncEnv)[name]
+    ours, theirs = public(SyncEnv)[name], public(AsyncEnv)[name]
     if isinstance(theirs, property):
         assert isinstance(ours, property)
         assert theirs.fget is not None and ours.fget is not None
@@ -33,11 +32,11 @@ def test_a_public_member_is_the_async_one_without_await(name: str) -> None:
         assert ours.__doc__
         return
     assert isinstance(ours, (staticmethod, classmethod)) == isinstance(theirs, (staticmethod, classmethod))
-    ours, theirs = getattr(SyncEnv, name), getattr(AsyncEnv, name)
-    assert inspect.signature(ours) == inspect.signature(theirs)
-    assert inspect.iscoroutinefunction(theirs)
-    assert not inspect.iscoroutinefunction(ours)
-    assert ours.__doc__
+    bound_ours, bound_theirs = getattr(SyncEnv, name), getattr(AsyncEnv, name)
+    assert inspect.signature(bound_ours) == inspect.signature(bound_theirs)
+    assert inspect.iscoroutinefunction(bound_theirs)
+    assert not inspect.iscoroutinefunction(bound_ours)
+    assert bound_ours.__doc__
 
 
 def test_connect_on_an_instance_is_mirrored_too() -> None:

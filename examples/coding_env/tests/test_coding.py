@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +17,16 @@ from coding_env.server.coding_environment import MAX_STEPS
 from coding_env.server.running import Bounds, Run, run_program
 from coding_env.server.tasks import TASKS
 
+PRIMES = """
+n = int(input())
+for p in range(2, n + 1):
+    if all(p % d for d in range(2, p)):
+        print(p)
+"""
 SOLUTIONS = (
     "import sys\nprint(sum(map(int, sys.stdin)))",
     "print(*reversed(input().split()))",
-    "n = int(input())\n"
-    "for p in range(2, n + 1):\n"
-    "    if all(p % d for d in range(2, p)):\n"
-    "        print(p)",
+    PRIMES,
 )
 DOUBLE = [Check(stdin="2", stdout="4"), Check(stdin="8", stdout="16")]
 
@@ -113,21 +118,36 @@ def test_tests_that_make_no_sense_are_refused(env: CodingEnv) -> None:
 
 
 def test_the_time_limit_ends_whatever_the_program_started(tmp_path: Path) -> None:
-    """A child that would write later never does; what was printed before is seen."""
-    code = (
-        "import subprocess, sys, time\n"
-        'late = \'import time; time.sleep(1.5); open("late", "w")\'\n'
-        "child = subprocess.Popen([sys.executable, '-c', late])\n"
-        "print('started')\n"
-        "child.wait()"
-    )
-    done = run(tmp_path, code, Bounds(time_s=0.6))
-    assert done.timed_out
-    assert (done.stdout, done.exit_code) == ("started\n", -9)
-    # The same program alone, with time enough, does write: the bound made the difference.
-    assert not (tmp_path / "late").exists()
-    assert not run(tmp_path, code, Bounds(time_s=30)).timed_out
-    assert (tmp_path / "late").exists()
+    """Its child held a lock and is gone; what was printed before is seen."""
+    code = """
+import fcntl, subprocess
+lock = open("lock", "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+child = subprocess.Popen(["sleep", "30"], pass_fds=[lock.fileno()])
+print("started")
+child.wait()
+"""
+    begin = time.monotonic()
+    done = run(tmp_path, code, Bounds(time_s=1))
+    assert done == Run(stdout="started\n", stderr="", exit_code=-9, timed_out=True)
+    with (tmp_path / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # comes when its last holder is dead
+    assert time.monotonic() - begin < 20
+
+
+def test_what_a_program_leaves_running_ends_with_it(tmp_path: Path) -> None:
+    """Also when the program itself ended in time."""
+    code = """
+import fcntl, subprocess
+lock = open("lock", "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+subprocess.Popen(["sleep", "30"], pass_fds=[lock.fileno()])
+"""
+    begin = time.monotonic()
+    assert run(tmp_path, code, Bounds(time_s=20)).exit_code == 0
+    with (tmp_path / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    assert time.monotonic() - begin < 20
 
 
 def test_too_much_memory_is_an_error_of_the_program(tmp_path: Path) -> None:
