@@ -56,14 +56,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         "rounds": f"{plan.rounds} of {plan.seconds:g} s each side, alternating; medians, ratios paired",
     }
     rows: list[Row] = []
+    bystanders, interrupted = machine.Bystanders(), False
     try:
         for name in given.only or measures.NAMES:
             plan.say(f"{name}:")
-            rows += measures.run(plan, name)
+            measures.run(plan, name, rows)
     except KeyboardInterrupt:
         plan.say("interrupted; what was measured follows")
-        return _finish(rows, facts, given.out, 130)
-    return _finish(rows, facts, given.out, 1 if given.strict and report.missed(rows) else 0)
+        interrupted = True
+    facts["others"] = f"other processes used {bystanders.cores():.2f} cores meanwhile"
+    code = 130 if interrupted else 1 if given.strict and report.missed(rows) else 0
+    return _finish(rows, facts, given.out, code)
 
 
 def _finish(rows: list[Row], facts: dict[str, str], folder: Path, code: int) -> int:

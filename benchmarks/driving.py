@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.plan import ROOT, Plan
-from benchmarks.processes import Child
+from benchmarks.processes import Child, busy_s
 from benchmarks.servers import Side
 
 Kind = Literal["echo", "bytes", "array", "cartpole"]
@@ -35,6 +36,8 @@ class Sample:
     latency_p50_s: float
     latency_p99_s: float
     client_resident_bytes: int
+    others_cores: float
+    """Cores that everything else on the machine used meanwhile."""
 
     @property
     def rate(self) -> float:
@@ -97,10 +100,12 @@ class Driver(Child):
     def run(self, seconds: float) -> Sample:
         """Play one round."""
         # The interval that the server's time is taken over begins with the order and ends with the answer.
+        began, machine = time.monotonic(), busy_s()
         before = self._server.cpu_s() if self._server else 0.0
         self.write_line(json.dumps({"do": "run", "seconds": seconds}))
         answer = self._answer(seconds + SLACK_S)
         after = self._server.cpu_s() if self._server else 0.0
+        others = busy_s() - machine - (after - before) - answer["cpu_s"]
         return Sample(
             steps=answer["steps"],
             wall_s=answer["wall_s"],
@@ -109,6 +114,7 @@ class Driver(Child):
             latency_p50_s=answer["latency_p50_s"],
             latency_p99_s=answer["latency_p99_s"],
             client_resident_bytes=answer["resident_bytes"],
+            others_cores=max(0.0, others / (time.monotonic() - began)),
         )
 
     def open(self, sessions: int) -> int:

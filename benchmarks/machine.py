@@ -4,12 +4,35 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 
 from benchmarks.peer import versions
+from benchmarks.processes import busy_s
+
+
+class Bystanders:
+    """How much processor time everything else on the machine takes while the benchmark runs.
+
+    A side that needs every core loses more to them than one that does not, so the report must say it.
+    """
+
+    def __init__(self) -> None:
+        self._began = self._now()
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        own = os.times()
+        return time.monotonic(), busy_s(), own.user + own.system + own.children_user + own.children_system
+
+    def cores(self) -> float:
+        """Give the cores they have used since the start. Call it when every child has ended."""
+        wall, busy, own = (now - then for now, then in zip(self._now(), self._began, strict=True))
+        return max(0.0, (busy - own) / wall) if wall else 0.0
+
 
 OURS = ("hypercorn", "uvloop", "starlette", "httpx", "httpx-ws", "wsproto", "msgspec", "anyio", "numpy", "gymnasium")
 

@@ -31,6 +31,14 @@ class ChildFailed(Exception):
     """A child process ended, hung, or said that it failed."""
 
 
+def busy_s() -> float:
+    """Give the processor time that the whole machine has spent since it started, on any core."""
+    system = psutil.cpu_times()
+    # `guest` is counted in `user` already.
+    idle = sum(getattr(system, name, 0.0) for name in ("idle", "iowait", "guest", "guest_nice"))
+    return float(sum(system) - idle)
+
+
 class Child:
     """One child process; its stderr is kept in a file of its own, for the report when it fails."""
 

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.rounds import Goal, Row
 
 HEADINGS = ("measure", "ours", "peer", "ratio", "goal", "reached")
-CPU_HEADINGS = ("CPU per step, microseconds", "server: ours", "peer", "client: ours", "peer")
+CPU_HEADINGS = ("CPU per step, microseconds", "server: ours", "peer", "client: ours", "peer", "ours / peer, both ends")
 
 
 def figure(value: float) -> str:
@@ -49,7 +49,10 @@ def cpu_line(row: Row) -> tuple[str, ...] | None:
     names = ("ours server", "peer server", "ours client", "peer client")
     if not any(name in row.extra for name in names):
         return None
-    return (row.name, *(figure(row.extra[name]) if name in row.extra else "-" for name in names))
+    cells = (figure(row.extra[name]) if name in row.extra else "-" for name in names)
+    # Unlike the rates above, hardly moved by what else the machine does.
+    ours, peer = (sum(row.extra.get(f"{side} {end}", 0.0) for end in ("server", "client")) for side in ("ours", "peer"))
+    return (row.name, *cells, f"{figure(ours / peer)}x" if ours and peer else "-")
 
 
 def columns(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -1,6 +1,8 @@
 """Alternating rounds and what is made of them: medians, and the median of the ratios of neighbouring rounds.
 
-A noisy machine slows both sides of a pair alike, so the ratio is taken within each pair before the median is.
+The ratio is taken within each pair before the median is, so that a machine which slows down for a while slows both
+sides of a pair. Other processes do worse: a side that keeps every core busy loses more to them than one that does
+not, so turns that they disturb are played again.
 Pure: knows nothing of processes, so that its arithmetic can be tested.
 """
 
@@ -13,6 +15,9 @@ from typing import Literal, TypeVar
 
 T = TypeVar("T")
 
+QUIET = 0.25
+"""Cores that other processes may use during a round that counts as quiet."""
+
 Target = Literal["ratio at least", "ratio at most", "value at most"]
 
 
@@ -23,6 +28,32 @@ def alternate(sides: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, li
         for name, play in sides.items():
             played[name].append(play())
     return played
+
+
+def alternate_quietly(
+    sides: Mapping[str, Callable[[], T]],
+    rounds: int,
+    noise: Callable[[T], float],
+    *,
+    quiet: float = QUIET,
+    extra: int = 0,
+) -> dict[str, list[T]]:
+    """Play A B A B ... and keep the `rounds` quietest turns, in the order they were played.
+
+    A turn is as noisy as its noisiest side. As long as there are too few quiet turns, up to `extra` more are
+    played. The choice looks at `noise` alone, never at a result, so it favours neither side.
+    """
+    turns: list[dict[str, T]] = []
+
+    def loudness(turn: dict[str, T]) -> float:
+        return max(noise(played) for played in turn.values())
+
+    while len(turns) < rounds + extra:
+        turns.append({name: play() for name, play in sides.items()})
+        if sum(loudness(turn) <= quiet for turn in turns) >= rounds:
+            break
+    kept = sorted(sorted(range(len(turns)), key=lambda i: loudness(turns[i]))[:rounds])
+    return {name: [turns[i][name] for i in kept] for name in sides}
 
 
 def paired_ratio(ours: Sequence[float], peer: Sequence[float]) -> float | None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -184,12 +185,8 @@ async def address_of(server: asyncio.subprocess.Process) -> str:
 
 def draw(returns: Sequence[float], options: argparse.Namespace) -> None:
     """Draw the learning curve."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(8, 4.5))
+    figure = Figure(figsize=(8, 4.5))
+    axes = figure.subplots()
     axes.plot(returns, ".", color="0.75", markersize=3, label="an episode")
     if len(returns) >= LAST:
         means = np.convolve(returns, np.full(LAST, 1 / LAST), mode="valid")
@@ -200,7 +197,6 @@ def draw(returns: Sequence[float], options: argparse.Namespace) -> None:
     axes.legend()
     options.plot.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.plot, dpi=120, bbox_inches="tight")
-    pyplot.close(figure)
 
 
 async def run(options: argparse.Namespace) -> list[float]:

@@ -66,4 +66,25 @@ def _app_for(env_cls: type[Any]) -> Any:
     return create_app_for(env_cls)
 
 
+def _docker_provider(image: str, **options: Any) -> Any:
+    from openenv_async.providers import DockerProvider
+
+    return DockerProvider(image, **options)
+
+
+def _space_provider(repo_id: str, **options: Any) -> Any:
+    from openenv_async.providers import SpaceProvider
+
+    return SpaceProvider(repo_id, **options)
+
+
+def _hub_copy_provider(repo_id: str, **options: Any) -> Any:
+    from openenv_async.providers.hub_copy import HubCopyProvider
+
+    return HubCopyProvider(repo_id, **options)
+
+
 Builders.app_for = _app_for
+Builders.docker_provider = _docker_provider
+Builders.space_provider = _space_provider
+Builders.hub_copy_provider = _hub_copy_provider

@@ -22,6 +22,7 @@
     ├── SessionLost               SESSION_LOST: the episode is gone; reset() starts another
     ├── SessionBroken             SESSION_BROKEN: the environment hung or crashed before
     ├── ConnectFailed             no server answered
+    ├── ServerNotStarted          a provider could not bring one up
     └── ProtocolError             a frame that the session's state does not allow
         ├── LocalProtocolError    this side tried to send it
         └── RemoteProtocolError   the peer sent it
@@ -50,7 +51,7 @@ class EnvError(Exception):
     fault: ClassVar[Fault] = "infrastructure"
     retryable: ClassVar[bool] = False
 
-    def __init__(self, message: str, **details: Any) -> None:
+    def __init__(self, message: str, /, **details: Any) -> None:
         """Keep the sentence and its fields."""
         super().__init__(message)
         self.message = message
@@ -111,14 +112,14 @@ class UnknownType(InvalidMessage):
 class InvalidPayload(InvalidMessage):
     """A value does not fit its class. The session lives.
 
-    `path` names the field, e.g. `message` or `moves.0.x`; `errors` lists every
+    `path` names the field, e.g. `message` or `moves[0].x`; `errors` lists every
     problem as pydantic would: dicts with `type`, `loc`, `msg`, `input`.
     """
 
     code = "VALIDATION_ERROR"
 
     def __init__(
-        self, message: str, *, path: str = "", errors: list[dict[str, Any]] | None = None, **details: Any
+        self, message: str, /, *, path: str = "", errors: list[dict[str, Any]] | None = None, **details: Any
     ) -> None:
         """Keep the sentence, the path of the bad field, and the list of problems."""
         super().__init__(message, path=path, errors=errors or [], **details)
@@ -206,6 +207,17 @@ class ConnectFailed(EnvError, ConnectionError):
 
     code = "CONNECT_FAILED"
     retryable = True
+
+
+class ServerNotStarted(EnvError):
+    """A provider could not bring up a server. Details: `logs`, its last lines, and `exit_code`, where there are any."""
+
+    code = "SERVER_NOT_STARTED"
+
+    def __str__(self) -> str:
+        """Give the sentence, and what the server said last."""
+        logs = str(self.details.get("logs") or "").strip()
+        return f"{self.message}\n{logs}" if logs else self.message
 
 
 class ProtocolError(EnvError):

@@ -11,23 +11,30 @@ import asyncio
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from openenv_async.client import AsyncEnv
 from openenv_async.client.generics import type_arguments
 from openenv_async.client.options import WireChoice
 from openenv_async.client.provider import Provider
-from openenv_async.errors import ClientClosed, SessionBusy
+from openenv_async.errors import ClientClosed
 from openenv_async.results import StepResult
 from openenv_sync import process
 from openenv_sync.connecting import Connect
 from openenv_sync.inner import HOOKS, AnyAsyncEnv, inner_class, lend_hooks
-from openenv_sync.loop import Portal
+from openenv_sync.loop import EXIT_GRACE_S, OWNER_EXIT_GRACE_S, Portal
 
 T = TypeVar("T")
-ActT = TypeVar("ActT")
-ObsT = TypeVar("ObsT")
-StateT = TypeVar("StateT")
+
+if TYPE_CHECKING:
+    import typing_extensions
+
+    # With defaults, so that `env = SyncEnv(url)` needs no annotation; at run time they are there from Python 3.13 on.
+    ActT = typing_extensions.TypeVar("ActT", default=Any)
+    ObsT = typing_extensions.TypeVar("ObsT", default=Any)
+    StateT = typing_extensions.TypeVar("StateT", default=Any)
+else:
+    ActT, ObsT, StateT = TypeVar("ActT"), TypeVar("ObsT"), TypeVar("StateT")
 
 
 class SyncEnv(Generic[ActT, ObsT, StateT]):
@@ -62,10 +69,16 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
     # Here and not only in __init__: a constructor that fails leaves an object that is collected all the same.
     _portal: Portal | None = None
     _closed = False
-    _opening = False
     _ready = False
 
-    connect = Connect()
+    if TYPE_CHECKING:
+
+        @classmethod
+        def connect(cls, target: Any = ..., **options: Any) -> Self:
+            """Spell for type checkers what `Connect` does: they lose the type arguments in a descriptor."""
+            return cls(target, **options)
+    else:
+        connect = Connect()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make the async class that carries the type arguments and the overridden hooks."""
@@ -95,6 +108,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
             token=token,
             wire=wire,
         )
+        self._exit_grace_s = EXIT_GRACE_S if provider is None else OWNER_EXIT_GRACE_S
         lend_hooks(self._inner, self)
 
     @property
@@ -111,6 +125,16 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
     def connected(self) -> bool:
         """A session is open and, as far as this side knows, alive; False in a process forked from its own."""
         return self._portal is not None and process.is_current(self._portal) and self._inner.connected
+
+    @classmethod
+    def from_docker_image(cls, image: str, **options: Any) -> Self:
+        """Start a container of an image, connect to it, and own it: `close()` removes it."""
+        return cls._start(AsyncEnv.from_docker_image, image, **options)
+
+    @classmethod
+    def from_hub(cls, repo_id: str, *, use: Literal["space", "docker", "local"] = "space", **options: Any) -> Self:
+        """Play a Space of the Hugging Face Hub: where it runs, from its image, or served here from its repository."""
+        return cls._start(AsyncEnv.from_hub, repo_id, use=use, **options)
 
     def open(self) -> None:
         """Connect and open a session; nothing happens when there is one. `connect`, `with` and a first call do this."""
@@ -174,7 +198,8 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
             text = f"unclosed {type(self).__name__} of {self.base_url or 'an app in process'}; use `with` or close()"
             warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
 
-    def _call(self, name: str, func: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
+    def _call(self, name: str, func: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
+        # Positional: reset takes arguments of any name.
         portal = self._usable_portal(name)
         if not self._ready:
             portal.call(self._open)
@@ -184,27 +209,40 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         self._check_thread(name)
         if self._closed:
             raise ClientClosed(f"{name}() came after close(); make a new {type(self).__name__}")
-        if self._portal is None:
-            self._portal = process.portal()
-            self._portal.hold(self._inner)
-        elif not process.is_current(self._portal):
-            process.refuse_foreign(self._portal, type(self).__name__)
-        return self._portal
+        portal = self._portal
+        if portal is None:
+            portal = process.portal()
+            self._stand_on(portal)
+        elif not process.is_current(portal):
+            process.refuse_foreign(portal, type(self).__name__)
+        return portal
 
-    def _check_thread(self, name: str) -> None:
+    def _stand_on(self, portal: Portal) -> None:
+        self._portal = portal
+        portal.hold(self._inner, self._exit_grace_s)
+
+    @classmethod
+    def _check_thread(cls, name: str) -> None:
         if asyncio._get_running_loop() is not None:
-            process.refuse_running_loop(f"{type(self).__name__}.{name}()")
+            process.refuse_running_loop(f"{cls.__name__}.{name}()")
+
+    @classmethod
+    def _start(cls, method: Any, /, *args: Any, **options: Any) -> Self:
+        """Run a classmethod of `AsyncEnv` that makes a client, as if this class were the async one."""
+        cls._check_thread(method.__name__)
+        portal = process.portal()
+        made: list[Self] = []
+
+        def make(**own: Any) -> AnyAsyncEnv:
+            env = cls(**own)
+            env._stand_on(portal)
+            made.append(env)
+            return env._inner
+
+        portal.call(method.__func__, make, *args, **options)
+        made[0]._ready = True
+        return made[0]
 
     async def _open(self) -> None:
-        # On the loop, where no signal can break in between and threads take turns.
-        if self._opening:
-            raise SessionBusy(f"another thread is connecting this {type(self).__name__}; give each thread its own")
-        self._opening = True
-        try:
-            await self._inner.open()
-            if self._closed:  # by another thread, meanwhile
-                await self._inner.close()
-                raise ClientClosed(f"this {type(self).__name__} was closed while it connected; make a new one")
-            self._ready = True
-        finally:
-            self._opening = False
+        await self._inner.open()
+        self._ready = True  # on the loop, where no signal comes in between

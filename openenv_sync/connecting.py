@@ -6,7 +6,7 @@ The twin of `openenv_async.client.connecting`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from openenv_sync.client import SyncEnv
@@ -16,12 +16,6 @@ EnvT = TypeVar("EnvT", bound="SyncEnv[Any, Any, Any]")
 
 class Connect:
     """The descriptor behind the name."""
-
-    @overload
-    def __get__(self, obj: None, owner: type[EnvT]) -> Callable[..., EnvT]: ...
-
-    @overload
-    def __get__(self, obj: EnvT, owner: type[EnvT]) -> Callable[[], EnvT]: ...
 
     def __get__(self, obj: EnvT | None, owner: type[EnvT]) -> Callable[..., EnvT]:
         """Give the one that fits how it was reached."""

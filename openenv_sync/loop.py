@@ -33,8 +33,11 @@ does not wake it (on Windows none does), and Python looks for signals between tw
 _CANCEL_GRACE_S = 1.0
 """Seconds an interrupted call may take to end on the loop before the interrupt is raised anyway."""
 
-_EXIT_GRACE_S = 1.0
-"""Seconds the interpreter's exit waits for open sessions to say goodbye, and again for the thread."""
+EXIT_GRACE_S = 1.0
+"""Seconds the interpreter's exit waits for an open session to say goodbye, and again for the thread."""
+
+OWNER_EXIT_GRACE_S = 15.0
+"""The same for a client that owns a server, which has to end: a container is given ten seconds for that."""
 
 _LINGER_S = 0.2
 """Seconds after that for the connections to end before they are cut."""
@@ -85,9 +88,16 @@ class _Call(Generic[T]):
         self.lock.release()
 
     def cancel(self) -> None:
-        if self.task is not None:
-            self.task.cancel()
-        elif not self.finished:  # the interrupt came before the call was posted
+        if self.finished:
+            return
+        if self.task is None:  # the interrupt came before the call was posted
+            self.finish()
+            return
+        self.task.cancel()
+        self.task.add_done_callback(self._cancelled)
+
+    def _cancelled(self, task: asyncio.Task[None]) -> None:
+        if not self.finished:  # cancelled before its first step, a task never runs at all
             self.finish()
 
     def wait(self) -> None:
@@ -110,13 +120,13 @@ class Portal:
 
     def __init__(self) -> None:
         self.loop = _new_event_loop()
-        self._clients: set[Closable] = set()
+        self._clients: dict[Closable, float] = {}
         self._goodbyes: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="openenv-sync-loop", daemon=True)
         self._thread.start()
 
-    def call(self, func: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
+    def call(self, func: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
         """Run `func(*args, **kwargs)` on the loop and wait for what it gives, in the caller's contextvars.
 
         An exception raised in the waiting thread by a signal handler (Ctrl-C) cancels the call and is raised.
@@ -141,17 +151,17 @@ class Portal:
         finally:
             del error  # its traceback refers to this frame, too
 
-    def hold(self, client: Closable) -> None:
-        """Close this client when the loop is stopped, unless it is let go before."""
-        self._clients.add(client)
+    def hold(self, client: Closable, grace_s: float = EXIT_GRACE_S) -> None:
+        """Close this client when the loop is stopped, unless it is let go before; give it so many seconds."""
+        self._clients[client] = grace_s
 
     def let_go(self, client: Closable) -> None:
         """Forget a client that has been closed."""
-        self._clients.discard(client)
+        self._clients.pop(client, None)
 
     def abandon(self, client: Closable) -> None:
         """Close a client without waiting for it. Safe from a finalizer, in any thread, and once the loop is gone."""
-        self._clients.discard(client)
+        self._clients.pop(client, None)
         with contextlib.suppress(RuntimeError):  # the loop is closed, and with it every session
             self.loop.call_soon_threadsafe(self._say_goodbye, client)
 
@@ -160,10 +170,11 @@ class Portal:
         if self._stopping:
             return
         self._stopping = True
+        grace_s = max(self._clients.values(), default=EXIT_GRACE_S)
         with contextlib.suppress(Exception):
-            asyncio.run_coroutine_threadsafe(self._wind_up(), self.loop).result(3 * _EXIT_GRACE_S)
+            asyncio.run_coroutine_threadsafe(self._wind_up(grace_s), self.loop).result(grace_s + 2 * EXIT_GRACE_S)
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(_EXIT_GRACE_S)
+        self._thread.join(EXIT_GRACE_S)
         if not self._thread.is_alive():
             self.loop.close()
 
@@ -181,19 +192,19 @@ class Portal:
         self._goodbyes.add(task)
         task.add_done_callback(self._goodbyes.discard)
 
-    async def _wind_up(self) -> None:
+    async def _wind_up(self, grace_s: float) -> None:
         for client in list(self._clients):
             self._say_goodbye(client)
         self._clients.clear()
         if self._goodbyes:
-            await asyncio.wait(self._goodbyes, timeout=_EXIT_GRACE_S)
+            await asyncio.wait(self._goodbyes, timeout=grace_s)
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         if rest:  # shared connections, which end by themselves after their last session
             _, rest = await asyncio.wait(rest, timeout=_LINGER_S)
         for task in rest:
             task.cancel()
         if rest:
-            await asyncio.wait(rest, timeout=_EXIT_GRACE_S)
+            await asyncio.wait(rest, timeout=EXIT_GRACE_S)
         await self.loop.shutdown_asyncgens()
 
 

@@ -1,4 +1,4 @@
-"""One environment that does on request everything an environment may do wrong; sync and async, in threads and inline."""
+"""One environment that does on request everything an environment may do wrong; in threads and on the loop."""
 
 from __future__ import annotations
 
@@ -52,8 +52,7 @@ def _raise(exc: BaseException) -> NoReturn:
 
 OPS: dict[str, Callable[[PlayAction], Any]] = {
     "echo": lambda action: action.value,
-    "huge": lambda action: "x" * action.n,
-    "huge bytes": lambda action: bytes(action.value),
+    "huge": lambda action: "x" * action.value,
     "object": lambda action: {"deep": [object()]},
     "raise": lambda action: _raise(ValueError("the pot is empty")),
     "unprintable": lambda action: _raise(Unprintable()),

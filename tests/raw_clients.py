@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 from live import bounded
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from openenv_async.codec import encode_any_msgpack
 from openenv_async.protocol.batches import CLIENT_SIDE
@@ -31,7 +32,7 @@ from openenv_async.protocol.frames import (
 
 
 class Said(NamedTuple):
-    """One answer. `code` is empty when it is no error; `body` is the observation or state, reward and done beside it."""
+    """One answer: an error with its `code`, or the observation or state in `body`, reward and done with it."""
 
     code: str
     message: str
@@ -179,10 +180,15 @@ class RawNative:
 @contextlib.asynccontextmanager
 async def raw_socket(url: str, *, native: bool, **options: Any) -> AsyncIterator[ClientConnection]:
     """A WebSocket to a server's `/ws`, with or without the native subprotocol."""
-    subprotocols = [SUBPROTOCOL] if native else None
+    subprotocols = [Subprotocol(SUBPROTOCOL)] if native else None
     address = url.replace("http:", "ws:") + "/ws"
     async with connect(
-        address, subprotocols=subprotocols, max_size=None, proxy=None, compression=None, **options  # type: ignore[arg-type]
+        address,
+        subprotocols=subprotocols,
+        max_size=None,
+        proxy=None,
+        compression=None,
+        **options,
     ) as socket:
         yield socket
 

@@ -32,8 +32,8 @@ def measure(name: str) -> Measure:
     return cast(Measure, importlib.import_module(f"benchmarks.measures.{name}"))
 
 
-def run(plan: Plan, name: str) -> list[Row]:
-    """Take one group and give its lines, failed ones included."""
+def run(plan: Plan, name: str, report: list[Row]) -> None:
+    """Take one group and add its lines to the report, failed ones included; when interrupted, those that are full."""
     chosen = measure(name)
     rows = chosen.rows(plan)
     try:
@@ -43,4 +43,5 @@ def run(plan: Plan, name: str) -> list[Row]:
             if not row.ours and row.error is None:
                 row.error = f"{type(exc).__name__}: {exc}"
         plan.say(f"{name} FAILED: {type(exc).__name__}: {str(exc).partition(chr(10))[0]}")
-    return rows
+    finally:
+        report += [row for row in rows if row.ours or row.error is not None]

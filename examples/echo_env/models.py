@@ -1,6 +1,6 @@
 """What goes into the environment and what comes out of it.
 
-The fields and rewards are those of OpenEnv's echo, so its clients can play here.
+The fields are those of OpenEnv's first echo environment.
 """
 
 from __future__ import annotations

@@ -26,6 +26,9 @@ class _Entry(NamedTuple):
 COMMANDS = {
     "init": _Entry("openenv_async.cli.init", "init", "Create a new environment project."),
     "serve": _Entry("openenv_async.cli.serve", "serve", "Serve an environment over the network."),
+    "build": _Entry("openenv_async.cli.build", "build", "Build the image of an environment."),
+    "push": _Entry("openenv_async.cli.push", "push", "Send an environment to the Hugging Face Hub or a registry."),
+    "fork": _Entry("openenv_async.cli.fork", "fork", "Copy somebody's Space into your account."),
 }
 
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
 import click
+
+_MOMENT_S = 0.5
 
 
 class BoundedEnd:
@@ -47,7 +50,12 @@ class BoundedEnd:
         os.close(self._begin)
         self._watch.join()
         os.close(self._began)
-        hung = [t for t in threading.enumerate() if t not in self._others and not t.daemon and t.is_alive()]
+        fresh = [t for t in threading.enumerate() if t not in self._others and not t.daemon]
+        until = time.monotonic() + _MOMENT_S
+        for thread in fresh:
+            # One that only waited for work has been told to go, and is on its way.
+            thread.join(max(0.0, until - time.monotonic()))
+        hung = [thread for thread in fresh if thread.is_alive()]
         if hung and error is None:
             # Python would wait for them for ever before it ends.
             names = ", ".join(thread.name for thread in hung)

@@ -45,7 +45,8 @@ def render(names: Names, models: Models, wheel: str) -> dict[str, str]:
     folder = template_folder()
     for source in sorted(folder.rglob("*")):
         path = source.relative_to(folder).as_posix()
-        if source.is_dir() or "__pycache__" in path:
+        # `base/` is what the image openenv-base is made of, and no part of a project.
+        if source.is_dir() or "__pycache__" in path or path.startswith("base/"):
             continue
         if path.startswith("models_"):
             if path != f"models_{models}.py":

@@ -45,6 +45,17 @@ class ServeRequest:
     grace: float | None
     supervised: str | None
 
+    @property
+    def for_create_app(self) -> list[str]:
+        """The options given that only an app of `create_app` heeds."""
+        given = {
+            "--max-sessions": self.max_sessions,
+            "--execution": self.execution,
+            "--token": self.token,
+            "--allow-origin": self.allow_origin,
+        }
+        return [name for name, value in given.items() if value]
+
 
 @click.command(short_help="Serve an environment over the network.")
 @click.argument("target", default=".", metavar="[PATH | MODULE:APP | gym:ENV_ID]")
@@ -74,7 +85,7 @@ class ServeRequest:
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
-    help="What is written to stderr.",
+    help="What is written to stderr; debug adds a line for every request.",
 )
 @click.option("--debug", is_flag=True, help="Show tracebacks, to clients too.")
 @click.option(
@@ -160,7 +171,11 @@ def _run(request: ServeRequest, target: Target, listeners: Listeners, child: Sup
     _log_to_stderr(request.log_level)
     app = _load(request, target)
     core = getattr(app, "server", None)
-    has_token = bool(getattr(getattr(core, "settings", None), "token", None) or request.token)
+    settings = getattr(core, "settings", None)
+    has_token = bool(getattr(settings, "token", None))
+    idle = request.for_create_app if settings is None else []
+    if idle:
+        click.echo(f"Warning: {target.name} is no app of create_app, so nothing enforces {', '.join(idle)}.", err=True)
     limits = getattr(core, "limits", None)
     limits = limits if isinstance(limits, Limits) else Limits()
     grace_s = limits.grace_s if request.grace is None else request.grace
@@ -178,7 +193,7 @@ def _run(request: ServeRequest, target: Target, listeners: Listeners, child: Sup
 
     # Ctrl-C reaches every process of the terminal; a supervisor decides what it means.
     signals = [signal.SIGINT, signal.SIGTERM] if child is None else [signal.SIGTERM]
-    options = ServeOptions(grace_s=request.grace, handover=child is not None)
+    options = ServeOptions(grace_s=request.grace, handover=child is not None, access_log=request.log_level == "debug")
     with BoundedEnd(bound_s, notice if child is None else None) as end:
         try:
             serve_app(app, listeners=listeners, options=options, ready=ready, signals=signals, on_signal=end.begin)

@@ -163,7 +163,7 @@ class GymTarget:
 
         try:
             return gym_app(self.env_id, **self.arguments)
-        except UsageError as error:
+        except (UsageError, ValueError) as error:
             raise CommandFailed(str(error)) from error
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, Protocol
 
+from openenv_async.errors import EnvError
+
 RequestKind = Literal["reset", "step", "state"]
 
 
@@ -22,6 +24,9 @@ class Channel(Protocol):
 
     session_id: str | None
     """The server's name for the session, where the wire tells it."""
+
+    lost: EnvError | None
+    """Why the session is over, as far as this side knows; None while it lives."""
 
     async def request(self, kind: RequestKind, payload: bytes, timeout_s: float | None) -> Answer:
         """Ask and wait for the answer.

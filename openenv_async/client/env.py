@@ -20,15 +20,14 @@ from openenv_async.client.options import WireChoice, find_target, make_options
 from openenv_async.client.parsing import Parsing
 from openenv_async.client.pool import pool
 from openenv_async.client.provider import Provider
+from openenv_async.client.rules import Rules
+from openenv_async.client.starting import Starting
 from openenv_async.errors import (
     ClientClosed,
-    NotConnected,
-    NotReset,
     SessionBroken,
     SessionBusy,
     SessionLost,
     StepTimeout,
-    WrongLoop,
 )
 from openenv_async.results import StepResult
 
@@ -37,7 +36,7 @@ ObsT = TypeVar("ObsT")
 StateT = TypeVar("StateT")
 
 
-class AsyncEnv(Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
+class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
     """A session on an environment server.
 
     Untyped, it takes dict actions and gives dict observations. A typed client is
@@ -82,6 +81,7 @@ class AsyncEnv(Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
         token: str | None = None,
         wire: WireChoice = "auto",
     ) -> None:
+        super().__init__()
         if base_url is None and provider is None:
             name = type(self).__name__
             raise ValueError(f"{name} needs base_url= (where the server is) or provider= (what starts one)")
@@ -96,12 +96,6 @@ class AsyncEnv(Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
         self._target = None if base_url is None else find_target(base_url)
         self._base_url = base_url.rstrip("/") if isinstance(base_url, str) else None
         self._provider = provider
-        self._channel: Channel | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._lost: SessionLost | SessionBroken | None = None
-        self._began = False
-        self._busy = False
-        self._closed = False
 
     @property
     def base_url(self) -> str | None:
@@ -116,7 +110,7 @@ class AsyncEnv(Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
     @property
     def connected(self) -> bool:
         """A session is open and, as far as this side knows, alive."""
-        return self._channel is not None and self._lost is None and not self._closed
+        return self._channel is not None and self._channel.lost is None and self._lost is None
 
     async def open(self) -> None:
         """Connect and open a session; nothing happens when there is one. `connect` and `async with` do this.
@@ -129,16 +123,33 @@ class AsyncEnv(Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
         """
         if self._closed:
             raise ClientClosed(f"this {type(self).__name__} was closed; make a new one")
+        if self._busy:
+            raise SessionBusy(f"open() came while another call of this {type(self).__name__} is in flight")
         if self._channel is not None:
             self._check_loop()
             return
+        self._busy = True
+        try:
+            await self._open()
+        finally:
+            self._busy = False
+
+    async def _open(self) -> Channel:
+        old, self._channel = self._channel, None
+        if old is not None:
+            old.abandon()
         self._loop = asyncio.get_running_loop()
         if self._target is None and self._provider is not None:
             self._base_url = await self._provider.start()
             self._target = find_target(self._base_url)
         assert self._target is not None  # the constructor took care
-        self._channel = await pool().open(self._target, self._options)
+        channel = self._channel = await pool().open(self._target, self._options)
         self._lost, self._began = None, False
+        if self._closed:  # meanwhile; close() found nothing to close
+            self._channel = None
+            await channel.aclose()
+            raise ClientClosed(f"this {type(self).__name__} was closed while it connected; make a new one")
+        return channel
 
     async def reset(
         self, *, seed: int | None = None, episode_id: str | None = None, timeout_s: float | None = None, **kwargs: Any
@@ -161,17 +172,16 @@ class AsyncEnv(Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
         """
         arguments = {"seed": seed, "episode_id": episode_id} | kwargs
         given = {key: value for key, value in arguments.items() if value is not None or key in kwargs}
-        channel = self._may_call("reset", first=True)
+        channel = self._may_call("reset", timeout_s)
         self._busy = True
         try:
-            if channel is None:
-                self._channel = None
-                await self.open()
-                channel = self._channel
-                assert channel is not None  # open() gave one or raised
-            answer = await channel.request("reset", self._encode_arguments(channel.native, given), timeout_s)
-            self._began = True
-            result = self._decode_result(channel, answer)
+            try:
+                result = await self._reset_on(channel or await self._open(), given, timeout_s)
+            except (SessionLost, SessionBroken):
+                if channel is None:
+                    raise
+                # It had ended without this side knowing; a new episode takes nothing from it.
+                result = await self._reset_on(await self._open(), given, timeout_s)
         except (SessionLost, SessionBroken, StepTimeout) as exc:
             self._note(exc)
             raise
@@ -180,6 +190,11 @@ class AsyncEnv(Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
         for text in result.warnings:
             warnings.warn(text, UserWarning, stacklevel=2)
         return result
+
+    async def _reset_on(self, channel: Channel, arguments: dict[str, Any], timeout_s: float | None) -> StepResult[ObsT]:
+        answer = await channel.request("reset", self._encode_arguments(channel.native, arguments), timeout_s)
+        self._began = True
+        return self._decode_result(channel, answer)
 
     async def step(self, action: ActT, *, timeout_s: float | None = None) -> StepResult[ObsT]:
         """Play one action, exactly once.
@@ -195,7 +210,7 @@ class AsyncEnv(Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
             SessionLost: the session is gone; only `reset` goes on.
             CancelledError: the step may or may not have happened; the session can be used.
         """
-        channel = self._may_call("step")
+        channel = self._may_call("step", timeout_s)
         assert channel is not None  # only reset may go on without one
         self._busy = True
         try:
@@ -214,14 +229,13 @@ class AsyncEnv(Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
             EnvironmentFailed: the environment raised; the session lives.
             SessionLost: the session is gone; only `reset` goes on.
         """
-        channel = self._may_call("state", first=True)
-        if channel is None:
-            raise self._lost or NotConnected("state() came before connect()")
+        channel = self._may_call("state", None)
+        assert channel is not None  # as in step
         self._busy = True
         try:
             answer = await channel.request("state", b"", None)
             return self._decode_state(channel.native, answer.data)
-        except (SessionLost, SessionBroken) as exc:
+        except (SessionLost, SessionBroken, StepTimeout) as exc:
             self._note(exc)
             raise
         finally:
@@ -232,11 +246,14 @@ class AsyncEnv(Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
 
         Returns when the server has run the environment's `close()`, or after some seconds.
         """
-        self._closed = True
-        channel, self._channel = self._channel, None
+        channel = self._channel
+        if self._loop is not None and self._loop.is_closed():
+            channel = None  # its connection went with its loop
+        if channel is not None:
+            self._check_loop()
+        self._closed, self._channel = True, None
         try:
             if channel is not None:
-                self._check_loop()
                 await channel.aclose()
         finally:
             provider, self._provider = self._provider, None
@@ -256,44 +273,6 @@ class AsyncEnv(Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
         channel, loop = getattr(self, "_channel", None), getattr(self, "_loop", None)
         if channel is None or loop is None or loop.is_closed():
             return
-        warnings.warn(f"{self!r} was not closed; use `async with` or await close()", ResourceWarning, stacklevel=2)
+        # Before the warning, which may be an error.
         loop.call_soon_threadsafe(channel.abandon)
-
-    def _check_loop(self) -> None:
-        if asyncio.get_running_loop() is not self._loop:
-            raise WrongLoop(
-                f"this {type(self).__name__} was connected in another event loop; make one in this loop, or use SyncEnv"
-            )
-
-    def _may_call(self, name: str, first: bool = False) -> Channel | None:
-        """Check the rules of use; None when the session is gone and `reset` is to open another."""
-        channel = self._channel
-        if self._closed:
-            raise ClientClosed(f"{name}() came after close(); make a new {type(self).__name__}")
-        if self._busy:
-            raise SessionBusy(
-                f"{name}() came while another call of this session is in flight; await that first, or use one "
-                f"{type(self).__name__} per concurrent episode"
-            )
-        if self._loop is None:
-            client = type(self).__name__
-            raise NotConnected(f"{name}() came before connect(); use `async with` or await {client}.connect(url)")
-        self._check_loop()
-        if self._lost is not None or channel is None:
-            if name == "reset":
-                return None
-            if self._lost is None:
-                raise NotConnected("the last connect() failed; await reset() or connect() to try again")
-            raise type(self._lost)(self._lost.message, **self._lost.details)
-        if not first and not self._began:
-            raise NotReset(f"{name}() came before the first reset(); await reset() to begin an episode")
-        return channel
-
-    def _note(self, exc: Exception) -> None:
-        """Remember that the session is gone, so that nothing goes on without a reset."""
-        if isinstance(exc, StepTimeout):
-            if not exc.details.get("session_usable"):
-                text = "the session is broken: its environment did not come back from an earlier call; call reset()"
-                self._lost = SessionBroken(text)
-        elif isinstance(exc, (SessionLost, SessionBroken)):
-            self._lost = exc
+        warnings.warn(f"{self!r} was not closed; use `async with` or await close()", ResourceWarning, stacklevel=2)

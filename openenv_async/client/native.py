@@ -12,8 +12,8 @@ from typing import Any
 
 from openenv_async.client.channel import Answer
 from openenv_async.client.native_channel import NativeChannel
-from openenv_async.errors import ConnectFailed, EnvError, SessionLost, from_wire
-from openenv_async.protocol.batches import CLIENT_SIDE, BadFrame, Inbox, Outbox
+from openenv_async.errors import ConnectFailed, EnvError, SessionBroken, SessionLost, from_wire
+from openenv_async.protocol.batches import CLIENT_SIDE, BadFrame, Inbox, Outbox, too_large
 from openenv_async.protocol.frames import (
     AnyFrame,
     Close,
@@ -45,6 +45,7 @@ class NativeConnection:
         self._tasks: list[asyncio.Task[None]] = []
         self.lost: SessionLost | None = None
         self.max_message_bytes = max_message_bytes
+        self._most_received = max_message_bytes
         self.open_wait_s = 0.0
 
     async def start(self, timeout_s: float) -> None:
@@ -124,8 +125,8 @@ class NativeConnection:
         self._outbox.put(frame, payload_bytes)
         self._sending = True
         try:
-            while self._outbox:
-                await self._link.send(self._outbox.take())
+            # This frame alone, or its first piece: a cancelled send must not take another session's with it.
+            await self._link.send(self._outbox.take())
         except LinkClosed:
             pass  # the reader hears of it and tells every session
         finally:
@@ -143,9 +144,12 @@ class NativeConnection:
         self._lose(SessionLost("the connection was closed"))
         reader, writer = self._tasks
         reader.cancel()
-        await asyncio.wait([writer], timeout=CLOSE_WAIT_S)
-        writer.cancel()
-        await self._link.aclose()
+        try:
+            await asyncio.wait([writer], timeout=CLOSE_WAIT_S)
+        finally:
+            # Also when the loop ends and cancels this: the socket must not outlive it.
+            writer.cancel()
+            await self._link.aclose()
 
     async def _read(self) -> None:
         receive, read, dispatch = self._link.receive, self._inbox.receive, self._dispatch
@@ -186,7 +190,7 @@ class NativeConnection:
         if isinstance(frame, Reply):
             channel = self._channels.get(frame.sid)
             if channel is not None:
-                channel.resolve(frame.rid, Answer(bytes(frame.data), tuple(frame.warnings)))
+                channel.resolve(frame.rid, self._answer(frame))
         elif isinstance(frame, Failure):
             self._failed(frame.sid, frame.rid, from_wire(frame.code, frame.message, frame.details))
         elif isinstance(frame, Opened):
@@ -197,10 +201,16 @@ class NativeConnection:
         elif isinstance(frame, Closed):
             channel = self._channels.get(frame.sid)
             if channel is not None:
-                text = frame.message or "the session was closed"
-                channel.end(from_wire(frame.code, text, {}) if frame.code else SessionLost(text))
+                text = f"{frame.message or 'the server closed the session'}; call reset() for a new session"
+                channel.end(SessionBroken(text) if frame.code == SessionBroken.code else SessionLost(text))
         elif isinstance(frame, BadFrame):
             self._failed(frame.sid, frame.rid, frame.error)
+
+    def _answer(self, frame: Reply) -> Answer | EnvError:
+        data = bytes(frame.data)
+        if len(data) > self._most_received:
+            return too_large(len(data), self._most_received)
+        return Answer(data, tuple(frame.warnings))
 
     def _failed(self, sid: int, rid: int, error: EnvError) -> None:
         channel = self._channels.get(sid)

@@ -36,7 +36,7 @@ class NativeChannel:
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[Answer] = self._loop.create_future()
         self._over: asyncio.Future[None] = self._loop.create_future()
-        self._end: EnvError | None = None
+        self.lost: EnvError | None = None
 
     async def opening(self, timeout_s: float | None) -> None:
         """Wait for the server to open the session."""
@@ -44,8 +44,8 @@ class NativeChannel:
 
     async def request(self, kind: RequestKind, payload: bytes, timeout_s: float | None) -> Answer:
         """See `Channel.request`."""
-        if self._end is not None:
-            raise self._end
+        if self.lost is not None:
+            raise self.lost
         size = len(payload)
         if size > self._connection.max_message_bytes:
             raise too_large(size, self._connection.max_message_bytes)
@@ -93,7 +93,7 @@ class NativeChannel:
 
     def end(self, error: EnvError) -> None:
         """The session is over: fail what waits and everything later."""
-        self._end = error
+        self.lost = self.lost or error
         if not self._waiter.done():
             self._waiter.set_exception(error)
             # Whoever waited may have been cancelled in this very turn.
@@ -107,8 +107,7 @@ class NativeChannel:
         if not self._over.done():
             self._connection.put(Close(self.sid))
             await asyncio.wait([self._over], timeout=CLOSE_WAIT_S)
-        self._end = self._end or SessionLost("the session was closed")
-        self._connection.forget(self)
+        self.end(SessionLost("the session was closed"))
 
     def abandon(self) -> None:
         """See `Channel.abandon`."""

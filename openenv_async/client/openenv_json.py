@@ -1,13 +1,15 @@
 """OpenEnv's JSON wire, client side: a connection per session, replies in the order of the requests.
 
-The wire has no request ids. So a reply whose caller has gone is counted, and
-passed over when it comes: it is never taken for the answer to a later request.
+The wire has no request ids. So every request, also one whose caller has gone, takes
+its place in a line, and a reader gives the replies to those places in order: a late
+reply is passed over, never taken for the answer to another request.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from typing import Any
 
 import msgspec
@@ -44,53 +46,90 @@ class JsonChannel:
     session_id: str | None = None
 
     def __init__(self, link: Link, timeout_s: float | None, max_message_bytes: int) -> None:
+        self.lost: EnvError | None = None
         self._link, self._timeout_s = link, timeout_s
         self._max_message_bytes = max_message_bytes
-        self._stale = 0
-        self._lost: EnvError | None = None
+        self._expected: deque[asyncio.Future[Message]] = deque()
+        self._sending: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._reader = self._loop.create_task(self._read(), name="openenv client json reader")
 
     async def request(self, kind: RequestKind, payload: bytes, timeout_s: float | None) -> Answer:
         """See `Channel.request`."""
-        if self._lost is not None:
-            raise self._lost
+        if self.lost is not None:
+            raise self.lost
         if len(payload) > self._max_message_bytes:
             raise too_large(len(payload), self._max_message_bytes)
         data = "" if kind == "state" else ',"data":' + payload.decode()
         limit_s = timeout_s if timeout_s is not None else self._timeout_s
-        sent = False
         try:
             async with asyncio.timeout(limit_s):
-                # A refusal is sent before anything is asked, and may be followed by the close at once.
-                with contextlib.suppress(LinkClosed):
-                    await self._link.send('{"type":"' + kind + '"' + data + "}")
-                sent = True
-                message = await self._receive()
+                answer = await self._send('{"type":"' + kind + '"' + data + "}")
+                message = await answer
         except TimeoutError:
-            self._stale += sent
             raise StepTimeout(
                 f"{kind}(): no answer from the server within {limit_s:g} s; its late answer will be passed over, and "
                 "the next call waits for it",
                 timeout_s=limit_s,
                 session_usable=True,
             ) from None
-        except asyncio.CancelledError:
-            self._stale += sent
-            raise
+        return self._understand(kind, message)
+
+    async def _send(self, text: str) -> asyncio.Future[Message]:
+        """Send a request and give its place in the line."""
+        while self._sending is not None:
+            await asyncio.wait([self._sending])
+        answer: asyncio.Future[Message] = self._loop.create_future()
+        self._expected.append(answer)
+        # A task, because a send that is cancelled may have happened or not, and the line would be off by one.
+        self._sending = self._loop.create_task(self._send_now(text))
+        await asyncio.shield(self._sending)
+        return answer
+
+    async def _send_now(self, text: str) -> None:
+        try:
+            # The reader hears of a broken connection, with what the server said before it broke.
+            with contextlib.suppress(LinkClosed):
+                await self._link.send(text)
+        finally:
+            self._sending = None
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                message = await self._link.receive()
+                if self._expected:
+                    answer = self._expected.popleft()
+                    if not answer.done():
+                        answer.set_result(message)
+                else:
+                    self._unasked(message)
         except LinkClosed as exc:
-            self._lost = SessionLost(
-                f"the connection to the server is gone ({exc.reason}), and the episode with it: a server of this kind "
-                "cannot resume; call reset() for a new session"
+            self._lose(
+                SessionLost(
+                    f"the connection to the server is gone ({exc.reason}), and the episode with it: a server of this "
+                    "kind cannot resume; call reset() for a new session"
+                )
             )
-            raise self._lost from exc
-        return self._read(message)
+        await self._link.aclose()
 
-    async def _receive(self) -> Message:
-        while self._stale:
-            await self._link.receive()
-            self._stale -= 1
-        return await self._link.receive()
+    def _unasked(self, message: Message) -> None:
+        """Take what came without a request: why the server refuses the session, or a server that has lost count."""
+        try:
+            self._understand("unasked", message)
+        except EnvError as exc:
+            self._lose(exc)
 
-    def _read(self, message: Message) -> Answer:
+    def _lose(self, reason: EnvError) -> None:
+        self.lost = self.lost or reason
+        while self._expected:
+            answer = self._expected.popleft()
+            if not answer.done():
+                answer.set_exception(self.lost)
+                # Whoever waited may have been cancelled in this very turn.
+                answer.exception()
+
+    def _understand(self, kind: str, message: Message) -> Answer:
         size = len(message)
         if size > self._max_message_bytes:
             raise PayloadTooLarge(
@@ -106,21 +145,33 @@ class JsonChannel:
                 raise from_wire(error.code, error.message, _without(details, "message", "code"))
         except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
             raise EnvError(f"the server's answer is not OpenEnv's JSON: {exc}") from exc
+        if reply.type != ("state" if kind == "state" else "observation") or kind == "unasked":
+            what = f"answered {kind}() with" if kind != "unasked" else "sent, unasked,"
+            text = f"the server {what} {reply.type!r}, so its answers cannot be told apart any longer"
+            self._lose(SessionLost(f"{text}; call reset() for a new session"))
+            raise self.lost or EnvError(text)
         return Answer(bytes(reply.data), reply.warnings)
 
     async def aclose(self) -> None:
         """See `Channel.aclose`."""
-        if self._lost is None:
-            self._lost = SessionLost("the session was closed")
+        if self.lost is None:
+            answering = bool(self._expected)
+            self._lose(SessionLost("the session was closed"))
+            if answering:
+                # The server would read a close message after that call only; it hears of a lost socket at once.
+                self._reader.cancel()
+                await self._link.aclose()
+                return
             with contextlib.suppress(LinkClosed, TimeoutError):
                 async with asyncio.timeout(CLOSE_WAIT_S):
                     await self._link.send('{"type":"close"}')
-                    while True:
-                        await self._link.receive()
+                    await asyncio.wait([self._reader])
+        self._reader.cancel()
         await self._link.aclose()
 
     def abandon(self) -> None:
         """See `Channel.abandon`."""
+        self._reader.cancel()
         asyncio.ensure_future(self._link.aclose())
 
 

@@ -7,6 +7,8 @@ loop lives, and each session then gets a connection of its own.
 from __future__ import annotations
 
 import asyncio
+import functools
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -54,7 +56,11 @@ class Pool:
         if known.native is None or known.native.cancelled() or _failed(known.native):
             known.native = asyncio.get_running_loop().create_task(self._connect(key, target, options))
         task = known.native
-        found = await asyncio.shield(task)
+        try:
+            found = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(functools.partial(self._unwanted, key))
+            raise
         if isinstance(found, NativeConnection):
             if found.lost is not None:
                 known.native = None if known.native is task else known.native
@@ -77,14 +83,27 @@ class Pool:
         if link.subprotocol != SUBPROTOCOL:
             return link
 
-        def on_idle(connection: NativeConnection) -> None:
-            closing = asyncio.ensure_future(self._close_idle(key, connection))
-            self.closing.add(closing)
-            closing.add_done_callback(self.closing.discard)
-
-        connection = NativeConnection(link, options.max_message_bytes, on_idle)
+        connection = NativeConnection(link, options.max_message_bytes, functools.partial(self._on_idle, key))
         await connection.start(options.connect_timeout_s)
         return connection
+
+    def _unwanted(self, key: Any, task: asyncio.Task[NativeConnection | Link]) -> None:
+        """Close a connection that its caller gave up on, unless another caller has taken it."""
+        if task.cancelled() or task.exception() is not None:
+            return
+        found = task.result()
+        if isinstance(found, NativeConnection):
+            self._on_idle(key, found)
+        else:
+            self._close_later(found.aclose())
+
+    def _on_idle(self, key: Any, connection: NativeConnection) -> None:
+        self._close_later(self._close_idle(key, connection))
+
+    def _close_later(self, close: Coroutine[Any, Any, None]) -> None:
+        closing = asyncio.get_running_loop().create_task(close)
+        self.closing.add(closing)
+        closing.add_done_callback(self.closing.discard)
 
     async def _close_idle(self, key: Any, connection: NativeConnection) -> None:
         # A session may have been opened on it since: in the same turn, by whoever already held it.
@@ -120,12 +139,14 @@ async def _connect(target: Target, options: Options, subprotocols: tuple[str, ..
     except (LinkRefused, LinkClosed, TimeoutError) as exc:
         status = getattr(exc, "status", None)
         where = target.unix_path or target.url
-        if status in (401, 403):
+        if status == 401:
             raise Unauthorized(
-                f"the server at {where} refused this client (HTTP {status}): give its token as token= or in headers="
+                f"the server at {where} refused this client (HTTP 401): give its token as token= or in headers="
             ) from exc
         text = str(exc) or "no answer in time"
-        raise ConnectFailed(f"cannot connect to {where}: {text}; is the server running there?", status=status) from exc
+        # 403 is what many servers answer where they have no WebSocket at all.
+        hint = "is an environment server running there" + (", and does it allow this client?" if status == 403 else "?")
+        raise ConnectFailed(f"cannot connect to {where}: {text}; {hint}", status=status) from exc
 
 
 _POOLS: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()

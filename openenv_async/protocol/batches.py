@@ -245,6 +245,6 @@ def _explain(raw: bytes, exc: Exception) -> BadFrame:
     if isinstance(exc, RecursionError):
         return BadFrame(sid, rid, InvalidPayload(f"frame of type {tag}: its values are nested too deep"))
     text = str(exc).replace(" - at `$[0]", " at `frame")
-    if "Invalid value" in text and "tag" not in text and tag:
+    if "Invalid value" in text and text.endswith("at `frame[0]`"):
         return BadFrame(sid, rid, UnknownType(f"unknown frame type {tag}"))
     return BadFrame(sid, rid, InvalidPayload(f"malformed frame of type {tag}: {text}"))

@@ -14,6 +14,7 @@ import msgspec
 
 from openenv_async.errors import (
     CapacityError,
+    InvalidPayload,
     RemoteProtocolError,
     SessionBroken,
     SessionBusy,
@@ -165,7 +166,7 @@ class NativeConnection:
         elif isinstance(frame, Reset):
             self._request(frame.sid, frame.rid, Call("reset", frame.data, Wire.NATIVE, frame.timeout_s))
         elif isinstance(frame, GetState):
-            limit = frame.timeout_s or self._limits.state_timeout_s
+            limit = self._limits.state_timeout_s if frame.timeout_s is None else frame.timeout_s
             self._request(frame.sid, frame.rid, Call("state", _NO_PAYLOAD, Wire.NATIVE, limit))
         elif isinstance(frame, Open):
             self._open(frame.sid)
@@ -186,6 +187,9 @@ class NativeConnection:
             self._fail(sid, rid, RemoteProtocolError(f"request {rid} came after request {seat.rid}; ids only grow"))
         elif seat.session.queued >= MAX_QUEUED:
             self._fail(sid, rid, SessionBusy(f"{MAX_QUEUED} requests wait in this session already"))
+        elif call.timeout_s is not None and not call.timeout_s > 0:
+            # NaN too: among the timers of the loop it would stop the whole server.
+            self._fail(sid, rid, InvalidPayload("timeout_s must be more than 0 seconds", path="timeout_s"))
         elif (size := memoryview(call.payload).nbytes) > self._limits.max_message_bytes:
             self._fail(sid, rid, too_large(size, self._limits.max_message_bytes))
         else:

@@ -55,7 +55,8 @@ class AsgiLink:
         self._closed = LinkClosed(reason or "closed by the server", code)
         try:
             # A WebSocket close frame carries at most 123 bytes of reason (RFC 6455, section 5.5).
-            await self._send({"type": "websocket.close", "code": code, "reason": reason[:120]})
+            short = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")
+            await self._send({"type": "websocket.close", "code": code, "reason": short})
         except (OSError, RuntimeError):
             pass
 

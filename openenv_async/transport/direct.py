@@ -55,8 +55,9 @@ class DirectLink(asyncio.Protocol):
 
     async def send(self, message: Message) -> None:
         """See `Link.send`. Waits while the socket has more than it can take."""
-        if self._writable is not None:
-            await self._writable
+        while self._writable is not None:
+            # Shielded: a cancelled call must not cancel what the next one waits for.
+            await asyncio.shield(self._writable)
         if self._closed is not None:
             raise self._closed
         self._write(BytesMessage(message) if isinstance(message, bytes) else TextMessage(message))
@@ -85,15 +86,22 @@ class DirectLink(asyncio.Protocol):
         if self._closed is None:
             self._write(CloseConnection(code=code, reason=reason or None))
             self._end(LinkClosed("closed by this client", code))
-        if not self._gone.done():
-            # The peer answers the close; one that does not is left after a second.
-            await asyncio.wait([self._gone], timeout=1.0)
-        self._transport.abort()
+        try:
+            if not self._gone.done():
+                # The peer answers the close; one that does not is left after a second.
+                await asyncio.wait([self._gone], timeout=1.0)
+        finally:
+            # Also when the loop ends first and cancels this: the socket must not outlive it.
+            self._drop()
 
     def abort(self) -> None:
         """Drop the connection at once."""
         self._end(LinkClosed("closed by this client"))
-        if self._transport is not None:
+        self._drop()
+
+    def _drop(self) -> None:
+        # A transport that has lost its connection may raise when it is aborted once more.
+        if self._transport is not None and not self._gone.done():
             self._transport.abort()
 
     def keep_alive(self, interval_s: float) -> None:

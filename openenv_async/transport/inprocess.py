@@ -12,66 +12,89 @@ from typing import Any
 
 from openenv_async.transport.asgi import Event, Receive, Send
 from openenv_async.transport.link import LinkClosed, LinkRefused, Message
+from openenv_async.transport.pipe import Pipe
 
 AsgiApp = Callable[[Any, Receive, Send], Awaitable[None]]
+
+APP_END_S = 5.0
+"""Seconds that the app may take to end after its client has closed; then it is cancelled."""
+
+APP_FAILED = 1011
+"""The close code when the app raised or ended without closing."""
 
 
 class InProcessLink:
     """One WebSocket into an app. Make it with `open_inprocess()`."""
 
-    def __init__(self, capacity: int = 64) -> None:
+    def __init__(self, app: AsgiApp, scope: dict[str, Any], capacity: int = 64) -> None:
         self.subprotocol: str | None = None
-        self.to_app: asyncio.Queue[Event] = asyncio.Queue(capacity)
-        self.from_app: asyncio.Queue[Event] = asyncio.Queue(capacity)
-        self._closed: LinkClosed | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._to_app: Pipe[Event] = Pipe(capacity)
+        self._from_app: Pipe[Event] = Pipe(capacity)
+        self._task = asyncio.get_running_loop().create_task(self._serve(app, scope), name="openenv in-process app")
 
     async def send(self, message: Message) -> None:
         """See `Link.send`."""
-        if self._closed is not None:
-            raise self._closed
         event: Event = {"type": "websocket.receive"}
         event["bytes" if isinstance(message, bytes) else "text"] = message
-        await self.to_app.put(event)
+        await self._to_app.put(event)
 
     async def receive(self) -> Message:
-        """See `Link.receive`."""
-        if self._closed is not None:
-            raise self._closed
-        event = await self.from_app.get()
-        if event["type"] == "websocket.close":
-            self._closed = LinkClosed(event.get("reason") or "the app closed the connection", event.get("code", 1000))
-            raise self._closed
+        """See `Link.receive`. What the app sent before the close still arrives."""
+        event = await self._from_app.get()
         data = event.get("bytes")
         return bytes(data) if data is not None else str(event["text"])
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """See `Link.aclose`."""
-        self._closed = self._closed or LinkClosed("closed by this client", code)
-        task = self._task
-        if task is None or task.done():
-            return
-        # The app may be blocked writing to a queue that nobody reads any longer.
-        while not self.from_app.empty():
-            self.from_app.get_nowait()
-        if self.to_app.full():
-            self.to_app.get_nowait()
-        self.to_app.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        await asyncio.wait([task], timeout=5)
-        task.cancel()
+        self._close(LinkClosed(reason or "closed by this client", code))
+        await asyncio.wait([self._task], timeout=APP_END_S)
+        self._task.cancel()
 
-    def run(self, app: AsgiApp, scope: dict[str, Any]) -> None:
-        """Start the app's side."""
-        self._task = asyncio.get_running_loop().create_task(self._serve(app, scope), name="openenv in-process app")
+    async def handshake(self) -> None:
+        """Ask the app for the connection.
+
+        Raises:
+            LinkRefused: the app closed instead of accepting, or failed.
+        """
+        await self._to_app.put({"type": "websocket.connect"})
+        try:
+            event = await self._from_app.get()
+        except LinkClosed as exc:
+            raise LinkRefused(exc.reason, None if exc.code == APP_FAILED else 403) from None
+        except BaseException:
+            self._task.cancel()
+            raise
+        if event["type"] == "websocket.http.response.start":
+            status = int(event["status"])
+            raise LinkRefused(f"the app answered HTTP {status} instead of opening a WebSocket", status)
+        self.subprotocol = event.get("subprotocol")
 
     async def _serve(self, app: AsgiApp, scope: dict[str, Any]) -> None:
         reason = "the app ended the connection"
         try:
-            await app(scope, self.to_app.get, self.from_app.put)
+            await app(scope, self._receive, self._send)
         except Exception as exc:
             reason = f"the app failed: {type(exc).__name__}: {exc}"
-        if self._closed is None:
-            await self.from_app.put({"type": "websocket.close", "code": 1011, "reason": reason})
+        finally:
+            self._close(LinkClosed(reason, APP_FAILED))
+
+    async def _receive(self) -> Event:
+        """The app's `receive`."""
+        try:
+            return await self._to_app.get()
+        except LinkClosed as exc:
+            return {"type": "websocket.disconnect", "code": exc.code, "reason": exc.reason}
+
+    async def _send(self, event: Event) -> None:
+        """The app's `send`; raises an `OSError` when the client has gone, as ASGI wants it."""
+        if event["type"] == "websocket.close":
+            self._close(LinkClosed(event.get("reason") or "the app closed the connection", event.get("code", 1000)))
+        else:
+            await self._from_app.put(event)
+
+    def _close(self, reason: LinkClosed) -> None:
+        self._to_app.close(reason)
+        self._from_app.close(reason)
 
 
 async def open_inprocess(
@@ -80,9 +103,8 @@ async def open_inprocess(
     """Open a WebSocket to `path` of `app`.
 
     Raises:
-        LinkRefused: the app closed instead of accepting.
+        LinkRefused: the app closed instead of accepting, or failed.
     """
-    link = InProcessLink()
     raw_headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     raw_headers.append((b"host", b"in-process"))
     scope = {
@@ -98,14 +120,9 @@ async def open_inprocess(
         "client": ("in-process", 0),
         "server": ("in-process", 0),
         "subprotocols": list(subprotocols),
-        "extensions": {},
+        "extensions": {"websocket.http.response": {}},
         "state": {},
     }
-    link.run(app, scope)
-    await link.to_app.put({"type": "websocket.connect"})
-    event = await link.from_app.get()
-    if event["type"] != "websocket.accept":
-        await link.aclose()
-        raise LinkRefused(event.get("reason") or "the app refused the connection", 403)
-    link.subprotocol = event.get("subprotocol")
+    link = InProcessLink(app, scope)
+    await link.handshake()
     return link

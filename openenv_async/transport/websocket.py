@@ -23,6 +23,10 @@ READ_BYTES = 256 * 1024
 """Bytes taken from the socket at once. Larger reads join fewer fragments (httpx-ws joins them quadratically)."""
 
 
+CLOSE_WAIT_S = 2.0
+"""Seconds that the goodbye may take; then the socket is dropped."""
+
+
 class WebSocketLink:
     """One open WebSocket. Make it with `open_link()`; a task of its own holds the connection."""
 
@@ -31,11 +35,19 @@ class WebSocketLink:
         self.subprotocol = session.subprotocol
         self._closed: LinkClosed | None = None
         self._holder: asyncio.Task[None] | None = None
+        self._sending: asyncio.Task[None] | None = None
+        self._receiver: asyncio.Task[object] | None = None
 
     async def send(self, message: Message) -> None:
-        """See `Link.send`."""
+        """See `Link.send`. A cancelled call goes on sending: nothing could follow half a message."""
+        if self._sending is not None and not self._sending.done():
+            await asyncio.wait([self._sending])
         if self._closed is not None:
             raise self._closed
+        self._sending = asyncio.ensure_future(self._send(message))
+        await asyncio.shield(self._sending)
+
+    async def _send(self, message: Message) -> None:
         try:
             if isinstance(message, bytes):
                 await self._session.send_bytes(message)
@@ -48,13 +60,23 @@ class WebSocketLink:
         """See `Link.receive`."""
         if self._closed is not None:
             raise self._closed
+        self._receiver = asyncio.current_task()
         try:
             event = await self._session.receive()
+        except asyncio.CancelledError:
+            # Either whoever called gave up, or _wake_receiver says that nothing will come.
+            if self._receiver is not None or _uncancel() > 0:
+                raise
+            raise self._closed or LinkClosed() from None
         except httpx_ws.WebSocketDisconnect as exc:
-            self._closed = LinkClosed(exc.reason or "the server closed the connection", exc.code)
+            self._closed = self._closed or LinkClosed(exc.reason or "the server closed the connection", exc.code)
+            # Leaves the socket, so that a send which waits for the server to read ends too.
+            self._done.set()
             raise self._closed from exc
         except (httpx_ws.HTTPXWSException, anyio.EndOfStream, anyio.ClosedResourceError) as exc:
             raise self._lost(exc) from exc
+        finally:
+            self._receiver = None
         if isinstance(event, wsproto.events.BytesMessage):
             # A message that arrived in one piece is still wsproto's bytearray.
             return bytes(event.data)
@@ -66,17 +88,35 @@ class WebSocketLink:
         """See `Link.aclose`."""
         self._closed = self._closed or LinkClosed("closed by this client", code)
         self._done.set()
-        if self._holder is not None and self._holder is not asyncio.current_task():
-            with anyio.CancelScope(shield=True), anyio.move_on_after(5):
-                await asyncio.wait([self._holder])
+        if self._holder is not None:
+            with anyio.CancelScope(shield=True):
+                _, late = await asyncio.wait([self._holder], timeout=CLOSE_WAIT_S)
+                for holder in late:
+                    # It says goodbye to a server that does not read.
+                    holder.cancel()
+                    await asyncio.wait([holder], timeout=CLOSE_WAIT_S)
 
     def _lost(self, exc: BaseException) -> LinkClosed:
         self._closed = self._closed or LinkClosed(f"the connection broke: {exc or type(exc).__name__}")
+        self._done.set()
         return self._closed
 
     def hold(self, holder: asyncio.Task[None]) -> None:
         """Remember the task that holds the connection, so that `aclose` can wait for it."""
         self._holder = holder
+        holder.add_done_callback(self._wake_receiver)
+
+    def _wake_receiver(self, holder: asyncio.Task[None]) -> None:
+        # httpx-ws leaves a receive waiting when its connection is left while the peer says nothing.
+        self._closed = self._closed or LinkClosed("the connection broke")
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.cancel()
+
+
+def _uncancel() -> int:
+    task = asyncio.current_task()
+    return 0 if task is None else task.uncancel()
 
 
 async def open_link(address: Address) -> WebSocketLink:

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import report
 from benchmarks.drivers.load import Session, sum_up
-from benchmarks.rounds import Goal, Row, alternate, paired_ratio
+from benchmarks.rounds import Goal, Row, alternate, alternate_quietly, paired_ratio
 
 FACTS = {"machine": "a machine", "ours": "openenv-async 0"}
 
@@ -33,6 +33,32 @@ def test_rounds_alternate_in_the_order_given() -> None:
     played = alternate({"ours": playing("ours"), "peer": playing("peer")}, 3)
     assert order == ["ours", "peer"] * 3
     assert played == {"ours": [1, 3, 5], "peer": [2, 4, 6]}
+
+
+def turns(*values: float) -> Callable[[], float]:
+    left = iter(values)
+    return lambda: next(left)
+
+
+def test_noisy_turns_are_played_again_and_left_out() -> None:
+    # The values are the noise itself. The second turn is noisy on one side only.
+    played = alternate_quietly(
+        {"ours": turns(0.1, 0.0, 0.2, 0.9), "peer": turns(0.0, 0.8, 0.1, 0.9)},
+        2,
+        lambda noise: noise,
+        quiet=0.25,
+        extra=2,
+    )
+    assert played == {"ours": [0.1, 0.2], "peer": [0.0, 0.1]}
+
+
+def test_the_quietest_turns_are_kept_in_order_when_none_is_quiet() -> None:
+    played = alternate_quietly({"ours": turns(0.9, 0.5, 0.7)}, 2, lambda noise: noise, quiet=0.25, extra=1)
+    assert played == {"ours": [0.5, 0.7]}
+
+
+def test_a_quiet_machine_plays_no_more_than_asked() -> None:
+    assert alternate_quietly({"ours": turns(0.0, 0.1)}, 2, lambda noise: noise) == {"ours": [0.0, 0.1]}
 
 
 def test_ratio_is_taken_within_pairs_before_the_median() -> None:
@@ -106,7 +132,7 @@ def test_table_lines_up_and_names_goal_and_verdict() -> None:
         "yes",
     ]
     cpu = next(line for line in lines if line.startswith("CPU per step"))
-    assert lines[lines.index(cpu) + 2].split() == ["a", "measure", "5.00", "80.0", "-", "-"]
+    assert lines[lines.index(cpu) + 2].split() == ["a", "measure", "5.00", "80.0", "-", "-", "0.0625x"]
     assert lines[-1] == "1 of 1 goals reached"
 
 

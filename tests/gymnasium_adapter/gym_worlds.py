@@ -15,8 +15,9 @@ Observed = dict[str, Any]
 class Mirror(gymnasium.Env[Observed, Any]):
     """Observes the type and value of the action; its reward, infos and ends are of Gymnasium's many kinds."""
 
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}
+
     def __init__(self, action_space: spaces.Space[Any], render_mode: str | None = None, ends_at: int = 3) -> None:
-        self.metadata = {"render_modes": ["rgb_array"]}
         self.action_space = action_space
         self.observation_space = spaces.Dict(
             {

@@ -85,7 +85,7 @@ def test_what_an_environment_returns_is_made_plain() -> None:
     class Text(str):
         pass
 
-    graph = namedtuple("graph", "nodes edges")(np.zeros(1), None)
+    graph = spaces.GraphInstance(np.zeros(1), None, None)
     made = plain(
         {
             1: np.float32(0.5),

@@ -13,10 +13,11 @@ import types
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import WAIT_S, Witness
+from live import BOUND_S
+from requirements import requirement
 from sync_probe import ProbeAction, ProbeEnvironment, ProbeObservation, ProbeState
 
 from openenv_async import StepResult
@@ -33,6 +34,11 @@ from openenv_async.errors import (
 )
 from openenv_sync import SyncEnv, process
 
+if TYPE_CHECKING:
+    from sync_witness import Witness
+
+pytest_plugins = ["sync_witness"]
+
 WIRES = pytest.mark.parametrize("wire", ["native", "json"])
 
 
@@ -47,7 +53,7 @@ def interrupt_when_hanging(witness: Witness) -> Callable[[], None]:
 
     thread = threading.Thread(target=work)
     thread.start()
-    return lambda: thread.join(WAIT_S)
+    return lambda: thread.join(BOUND_S)
 
 
 @WIRES
@@ -68,7 +74,7 @@ def test_an_episode(server_url: str, wire: Any) -> None:
 
 
 def test_an_untyped_client_takes_and_gives_dicts(server_url: str) -> None:
-    with SyncEnv[Any, Any, Any](base_url=server_url) as env:
+    with SyncEnv(base_url=server_url) as env:
         env.reset()
         assert env.step({"text": "x"}).observation["text"] == "x"
         assert env.state()["step_count"] == 1
@@ -95,6 +101,7 @@ def test_the_first_call_connects(server_url: str) -> None:
     env.close()
 
 
+@requirement("client:before-reset")
 def test_a_step_before_any_reset_connects_and_says_what_is_missing(server_url: str) -> None:
     env = ProbeEnv(base_url=server_url)
     with pytest.raises(NotReset, match="reset"):
@@ -118,6 +125,14 @@ def test_bad_arguments_are_refused_by_the_constructor() -> None:
         ProbeEnv("ftp://here")
 
 
+def test_a_reset_argument_may_have_any_name(server_url: str) -> None:
+    with ProbeEnv(base_url=server_url) as env:
+        arguments: dict[str, Any] = {"name": 1, "func": 1, "portal": 1}
+        for name in arguments:
+            with pytest.raises(InvalidPayload, match=name):
+                env.reset(**{name: arguments[name]})
+
+
 def test_errors_arrive_as_they_are_and_the_session_goes_on(server_url: str) -> None:
     with ProbeEnv(base_url=server_url) as env:
         env.reset()
@@ -128,6 +143,7 @@ def test_errors_arrive_as_they_are_and_the_session_goes_on(server_url: str) -> N
         assert env.step(ProbeAction(text="on")).observation.text == "on"
 
 
+@requirement("client:after-close")
 def test_close_twice_then_a_call(server_url: str) -> None:
     env = ProbeEnv.connect(server_url)
     env.close()
@@ -170,47 +186,7 @@ def test_a_collected_client_that_never_connected_is_silent(server_url: str) -> N
     assert not seen
 
 
-class Overriding(SyncEnv[ProbeAction, ProbeObservation, ProbeState]):
-    """Written as OpenEnv's guide shows, with attributes of its own."""
-
-    suffix = "!"
-
-    def _step_payload(self, action: ProbeAction) -> dict[str, Any]:
-        return {**super()._step_payload(action), "text": action.text + self.suffix}
-
-    def _parse_result(self, payload: dict[str, Any]) -> StepResult[ProbeObservation]:
-        result = super()._parse_result(payload)
-        assert isinstance(result.observation, ProbeObservation)
-        result.metadata = {"raw": payload["observation"]["text"]}
-        return result
-
-    def _parse_state(self, payload: dict[str, Any]) -> ProbeState:
-        return ProbeState(episode_id="mine", step_count=payload["step_count"])
-
-
-class Inheriting(Overriding):
-    suffix = "?"
-
-
-@WIRES
-@pytest.mark.parametrize("cls", [Overriding, Inheriting])
-def test_overridden_hooks_are_used(server_url: str, cls: type[Overriding], wire: Any) -> None:
-    with cls(base_url=server_url, wire=wire) as env:
-        env.reset()
-        result = env.step(ProbeAction(text="hi"))
-        assert result.observation.text == "hi" + cls.suffix
-        assert result.metadata == {"raw": "hi" + cls.suffix}
-        assert env.state() == ProbeState(episode_id="mine", step_count=1)
-
-
-def test_a_subclass_inherits_the_type_arguments(server_url: str) -> None:
-    class Longer(ProbeEnv):
-        pass
-
-    with Longer(base_url=server_url) as env:
-        assert type(env.reset().observation) is ProbeObservation
-
-
+@requirement("sync:interrupt", "client:cancelled-call")
 @WIRES
 def test_ctrl_c_ends_a_step_and_the_client_is_usable(server_url: str, witness: Witness, wire: Any) -> None:
     with ProbeEnv(base_url=server_url, wire=wire) as env:
@@ -218,7 +194,7 @@ def test_ctrl_c_ends_a_step_and_the_client_is_usable(server_url: str, witness: W
         join = interrupt_when_hanging(witness)
         started = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
-            env.step(ProbeAction(command="hang"), timeout_s=WAIT_S)
+            env.step(ProbeAction(command="hang"), timeout_s=BOUND_S)
         assert time.monotonic() - started < 5
         join()
         witness.release()  # where the wire cannot cancel, the late reply is passed over
@@ -232,6 +208,7 @@ def test_a_timeout_is_the_async_clients(server_url: str, witness: Witness) -> No
             env.step(ProbeAction(command="hang"), timeout_s=0.05)
 
 
+@requirement("client:two-at-once")
 def test_two_threads_on_one_client_are_told_so(server_url: str, witness: Witness) -> None:
     with ProbeEnv(base_url=server_url) as env, ThreadPoolExecutor(1) as pool:
         env.reset(witness=witness.port)
@@ -240,16 +217,17 @@ def test_two_threads_on_one_client_are_told_so(server_url: str, witness: Witness
         with pytest.raises(SessionBusy, match="one ProbeEnv per"):
             env.step(ProbeAction())
         witness.release()
-        assert hanging.result(WAIT_S).observation.text == "first"
+        assert hanging.result(BOUND_S).observation.text == "first"
 
 
+@requirement("sync:threads")
 def test_many_threads_with_a_client_each(server_url: str) -> None:
     meet = threading.Barrier(16)
 
     def play(me: int) -> list[str]:
         with ProbeEnv(base_url=server_url) as env:
             env.reset()
-            meet.wait(WAIT_S)  # every session is open at once
+            meet.wait(BOUND_S)  # every session is open at once
             return [env.step(ProbeAction(text=f"{me}.{n}")).observation.text for n in range(20)]
 
     with ThreadPoolExecutor(16) as pool:
@@ -270,6 +248,7 @@ async def test_a_call_inside_a_running_loop_is_refused_but_a_thread_may(server_u
     await asyncio.to_thread(env.close)
 
 
+@requirement("sync:notebook")
 async def test_a_notebooks_cell_may_block_its_loop(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # The shell of a real kernel is recognised by its `kernel`; a kernel is too heavy to run here.
     ipython = types.ModuleType("IPython")
@@ -280,6 +259,7 @@ async def test_a_notebooks_cell_may_block_its_loop(server_url: str, monkeypatch:
         assert env.reset().observation.text == "seed None"
 
 
+@requirement("sync:in-own-loop")
 def test_a_call_on_the_clients_own_loop_is_refused(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     env = ProbeEnv(base_url=server_url)
 

@@ -17,7 +17,7 @@ import pytest
 
 from openenv_async.errors import ClientClosed, WrongLoop
 from openenv_sync import process
-from openenv_sync.loop import Portal
+from openenv_sync.loop import Portal, _Call
 
 WAIT_S = 10.0
 
@@ -159,6 +159,22 @@ def test_ctrl_c_cancels_the_call_and_is_raised_at_once(portal: Portal) -> None:
     assert time.monotonic() - started < 1
     join()
     assert portal.call(answer) == 1
+
+
+def test_an_interrupt_right_after_the_call_was_posted_does_not_wait_for_nothing(portal: Portal) -> None:
+    began: list[str] = []
+
+    async def never() -> None:
+        began.append("the call")
+
+    def post_and_give_up() -> None:  # in one turn of the loop: the task is cancelled before its first step
+        call.start()
+        call.cancel()
+
+    call = _Call(portal.loop, never, (), {})
+    portal.loop.call_soon_threadsafe(post_and_give_up)
+    call.wait()
+    assert (began, call.finished) == ([], True)
 
 
 def test_ctrl_c_is_raised_although_the_call_does_not_end(portal: Portal) -> None:

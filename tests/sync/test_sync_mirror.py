@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 import pytest
+from requirements import requirement
 
 from openenv_async import AsyncEnv
 from openenv_sync import SyncEnv
@@ -18,10 +19,12 @@ def public(cls: type[Any]) -> dict[str, Any]:
     return {name: inspect.getattr_static(cls, name) for name in dir(cls) if not name.startswith("_")}
 
 
+@requirement("sync:mirrors-async")
 def test_no_public_name_is_missing_on_either_side() -> None:
     assert public(SyncEnv).keys() == public(AsyncEnv).keys()
 
 
+@requirement("sync:mirrors-async")
 @pytest.mark.parametrize("name", sorted(public(AsyncEnv)))
 def test_a_public_member_is_the_async_one_without_await(name: str) -> None:
     ours, theirs = public(SyncEnv)[name], public(AsyncEnv)[name]
@@ -40,7 +43,7 @@ def test_a_public_member_is_the_async_one_without_await(name: str) -> None:
 
 
 def test_connect_on_an_instance_is_mirrored_too() -> None:
-    ours, theirs = SyncEnv("localhost:1").connect, AsyncEnv("localhost:1").connect
+    ours, theirs = SyncEnv("localhost:1").connect, AsyncEnv[Any, Any, Any]("localhost:1").connect
     assert inspect.signature(ours) == inspect.signature(theirs)
     assert not inspect.iscoroutinefunction(ours)
 

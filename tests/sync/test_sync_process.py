@@ -7,9 +7,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import WAIT_S, Witness
+from live import BOUND_S
+from requirements import requirement
+
+if TYPE_CHECKING:
+    from sync_witness import Witness
+
+pytest_plugins = ["sync_witness"]
 
 PRELUDE = """
 import os, sys, threading
@@ -35,7 +42,7 @@ def finish(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
     """End the program's stdin and wait for it."""
     with process:
         try:
-            out, err = process.communicate(timeout=WAIT_S)
+            out, err = process.communicate(timeout=BOUND_S)
         finally:
             process.kill()
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
@@ -82,6 +89,25 @@ sys.stdin.read()
     witness.wait_closed()
 
 
+def test_a_server_that_an_unclosed_client_owns_is_ended(server_url: str, witness: Witness) -> None:
+    done = run(
+        server_url,
+        witness,
+        """
+import asyncio
+class Slow:
+    async def start(self): return url
+    async def stop(self):
+        await asyncio.sleep(1.5)  # longer than a session is given
+        print("stopped", flush=True)
+env = SyncEnv(provider=Slow())
+env.reset(witness=witness)
+""",
+    )
+    assert_quiet(done, "stopped\n")
+    witness.wait_closed()
+
+
 def test_a_client_may_be_closed_by_an_exit_handler(server_url: str, witness: Witness) -> None:
     done = run(
         server_url,
@@ -101,6 +127,7 @@ def test_a_program_that_never_connects_starts_no_thread(server_url: str, witness
     assert_quiet(run(server_url, witness, "SyncEnv(url).close(); print(threading.active_count())"), "1\n")
 
 
+@requirement("sync:after-fork")
 @FORK
 def test_a_forked_child_makes_its_own_and_leaves_the_parents_alone(server_url: str, witness: Witness) -> None:
     done = run(

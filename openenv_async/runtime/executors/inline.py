@@ -36,11 +36,14 @@ class InlineExecutor:
                 return await self._host.perform(call, self._offload)
             return await self._bounded(call, call.timeout_s)
         except asyncio.CancelledError:
-            if self._cancelled and task is not None and task.uncancel() == 0:
+            # Of the call alone; whoever cancels the session's task as well wants all of it to end.
+            if self._cancelled and task is not None and task.cancelling() == 1:
                 raise CallCancelled from None
             raise
         finally:
             self._task = None
+            if self._cancelled and task is not None:
+                task.uncancel()  # also when the environment swallowed it and went on
 
     async def _bounded(self, call: Call, timeout_s: float) -> Outcome:
         limit = asyncio.timeout(timeout_s)

@@ -1,4 +1,7 @@
-"""A server in a process of its own, and the witness that its environments report to."""
+"""Fixtures: a server in a process of its own, and the witness that its environments report to.
+
+A plugin and not a conftest, so that mypy sees one module of that name in the tree.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-WAIT_S = 20.0
+from live import BOUND_S
 
 
 class Witness:
@@ -19,7 +21,7 @@ class Witness:
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(WAIT_S)
+        self._listener.settimeout(BOUND_S)
         self._peer: socket.socket | None = None
         self.port: int = self._listener.getsockname()[1]
 
@@ -41,7 +43,7 @@ class Witness:
         except BlockingIOError:
             return True
         finally:
-            peer.settimeout(WAIT_S)
+            peer.settimeout(BOUND_S)
 
     def close(self) -> None:
         self._listener.close()
@@ -51,7 +53,7 @@ class Witness:
     def _connection(self) -> socket.socket:
         if self._peer is None:
             self._peer, _ = self._listener.accept()
-            self._peer.settimeout(WAIT_S)
+            self._peer.settimeout(BOUND_S)
         return self._peer
 
     def _receive(self) -> bytes:
@@ -65,12 +67,12 @@ def server_url() -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
-            assert select.select([server.stdout], [], [], WAIT_S)[0], "the server did not start in time"
+            assert select.select([server.stdout], [], [], BOUND_S)[0], "the server did not start in time"
             url = server.stdout.readline().strip()
             assert url.startswith("http://"), "the server did not start"
             yield url
             server.terminate()
-            assert server.wait(WAIT_S) == 0
+            assert server.wait(BOUND_S) == 0
         finally:
             server.kill()
 

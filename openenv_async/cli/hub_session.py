@@ -1,0 +1,71 @@
+"""The terminal's side of the Hub: logging in where somebody can answer, and errors as commands show them."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+import click
+from huggingface_hub import HfApi, login
+from huggingface_hub.utils.tqdm import disable_progress_bars
+
+from openenv_async.cli.errors import BadInput, CommandFailed
+from openenv_async.hub.account import Account, NoToken, connect_api, require_write, sign_in
+from openenv_async.hub.failures import HubError, UnusableName
+
+
+class Interrupted(CommandFailed):
+    """Ctrl-C, after something was begun."""
+
+    exit_code = 130
+
+
+@contextlib.contextmanager
+def command_errors(interrupted: str) -> Iterator[None]:
+    """Turn the Hub's errors into the command's: exit 2 for a name that has to change, else 1.
+
+    Args:
+        interrupted: what to say when Ctrl-C ends the block.
+    """
+    try:
+        yield
+    except UnusableName as error:
+        raise BadInput(str(error)) from error
+    except HubError as error:
+        raise CommandFailed(str(error)) from error
+    except KeyboardInterrupt:
+        raise Interrupted(interrupted) from None
+
+
+def open_hub() -> HfApi:
+    """Give the client. Its progress bars are for terminals; elsewhere the lines of the command are enough."""
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    return connect_api()
+
+
+def log_in(api: HfApi) -> Account:
+    """Tell whose token is used, and ask for one where there is none and somebody to ask.
+
+    Raises:
+        HubError: there is no token, or it is not good enough.
+    """
+    try:
+        account = sign_in(api)
+    except NoToken:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise
+        _ask()
+        account = sign_in(api)
+    require_write(account)
+    return account
+
+
+def _ask() -> None:
+    click.echo("This needs your Hugging Face account.", err=True)
+    try:
+        login()
+    except (ValueError, OSError, EOFError, RuntimeError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise CommandFailed(f"logging in failed: {lines[0]}") from error

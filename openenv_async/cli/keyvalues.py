@@ -1,0 +1,34 @@
+"""`KEY=VALUE` on a command line, and `KEY` alone for a value from the environment.
+
+Owns reading them. A wrong one is named by its place, never by its text: it may be
+a secret.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+
+from openenv_async.cli.errors import BadInput
+
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def key_values(option: str, given: Iterable[str]) -> dict[str, str]:
+    """Read the values of a repeatable option; the last one of a key counts.
+
+    Raises:
+        BadInput: one cannot be read, or names a variable that is not set.
+    """
+    read: dict[str, str] = {}
+    for place, each in enumerate(given, 1):
+        key, equals, value = each.partition("=")
+        if not _KEY.fullmatch(key):
+            raise BadInput(f"{option} number {place} is not KEY=VALUE with a KEY of letters, digits and _")
+        if not equals:
+            if key not in os.environ:
+                raise BadInput(f"{option} {key} has no value, and no variable {key} is set: write {key}=VALUE")
+            value = os.environ[key]
+        read[key] = value
+    return read

@@ -1,0 +1,46 @@
+"""What must be right before an environment is sent anywhere.
+
+Owns one question, asked of the folder alone: nothing is imported or started. The
+commands that send ask it first.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from openenv_async.cli.errors import CommandFailed
+from openenv_async.cli.manifest import Manifest, read_manifest, shown
+from openenv_async.cli.targets import FolderTarget, locate
+from openenv_async.hub.dockerfile import PLACES, find_dockerfile
+
+
+def checked(folder: Path) -> Manifest:
+    """Give the manifest of an environment that can be sent.
+
+    Raises:
+        CommandFailed: it cannot. Every problem is named.
+    """
+    manifest = read_manifest(folder)
+    problems = static_problems(folder)
+    if problems:
+        listed = f" {problems[0]}" if len(problems) == 1 else "".join(f"\n  {problem}" for problem in problems)
+        raise CommandFailed(f"{manifest.name} cannot be sent as it is:{listed}")
+    return manifest
+
+
+def static_problems(folder: Path) -> list[str]:
+    """Name what would keep the environment from being built or served, one sentence each.
+
+    Raises:
+        CommandFailed: `openenv.yaml` is missing or wrong, so that nothing else can be asked.
+    """
+    problems = []
+    target = locate(str(folder))
+    if isinstance(target, FolderTarget):
+        file = folder.joinpath(*target.module.split("."))
+        if not file.with_suffix(".py").is_file() and not (file / "__init__.py").is_file():
+            where = f"{target.named_at}: " if target.named_at else ""
+            problems.append(f"{where}there is no {shown(file.with_suffix('.py'))}, where the app should be")
+    if find_dockerfile(folder) is None:
+        problems.append(f"{shown(folder)} has no Dockerfile: put one at {' or '.join(PLACES)}")
+    return problems

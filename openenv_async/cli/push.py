@@ -1,0 +1,277 @@
+"""`openenv push`: an environment to a Space of the Hugging Face Hub, or to a registry of images.
+
+Owns the options, what goes together, and the order: check, gather, log in, send.
+`hub` gathers and sends, `cli.push_report` words it, `cli.push_registry` is the
+other half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from openenv_async.cli.errors import BadInput
+
+if TYPE_CHECKING:
+    from openenv_async.cli.manifest import Manifest
+    from openenv_async.hub.contents import Contents
+    from openenv_async.hub.publishing import Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PushRequest:
+    """The options of one `openenv push`, as given."""
+
+    path: Path | None
+    directory: Path | None
+    repo_id: str | None
+    private: bool
+    registry: str | None
+    tag: str | None
+    interface: bool | None
+    base_image: str | None
+    create_pr: bool
+    hardware: str | None
+    env_var: tuple[str, ...]
+    secret: tuple[str, ...] = field(repr=False)
+    exclude: Path | None
+    delete: tuple[str, ...]
+    count: int
+    dry_run: bool
+
+
+@click.command(short_help="Send an environment to the Hugging Face Hub or a registry.")
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("-d", "--directory", type=click.Path(path_type=Path), help="The same as PATH.")
+@click.option("-r", "--repo-id", metavar="[OWNER/]NAME", help="The Space. [default: your name and the environment's]")
+@click.option("--private", is_flag=True, help="Only you and your organisation see the Space.")
+@click.option("--registry", metavar="HOST/OWNER", help="Push an image there instead of files to the Hub.")
+@click.option("--tag", help="Of the image, with --registry.")
+@click.option(
+    "--interface/--no-interface",
+    default=None,
+    help="The web interface. [default: on for a Space, off for an image]",
+)
+@click.option("-b", "--base-image", metavar="IMAGE", help="Build on this one instead of the Dockerfile's.")
+@click.option("--create-pr", is_flag=True, help="Propose the change to a Space instead of making it.")
+@click.option("-H", "--hardware", help="The Space's, such as cpu-upgrade or t4-small.")
+@click.option("-e", "--env-var", multiple=True, metavar="KEY=VALUE", help="A variable everybody sees. Repeatable.")
+@click.option(
+    "--secret",
+    multiple=True,
+    metavar="KEY[=VALUE]",
+    help="A variable only the Space sees; KEY alone takes it from the environment. Repeatable.",
+)
+@click.option(
+    "--exclude",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A file of patterns, as in .gitignore, that are not sent either.",
+)
+@click.option("--delete", multiple=True, metavar="GLOB", help="Delete such files there that are not here. Repeatable.")
+@click.option(
+    "-n",
+    "--count",
+    type=click.IntRange(min=1),
+    default=1,
+    help="So many Spaces of the same: NAME-1, NAME-2 and so on.",
+)
+@click.option("--dry-run", is_flag=True, help="List what would be sent; send nothing.")
+def push(**options: Any) -> None:
+    r"""Send the environment in PATH, by default the current folder.
+
+    To the Hub: creates the Space if there is none, and sends the files that
+    changed. Left out is what .gitignore and .dockerignore name, and every file
+    that is named like a secret. The README gets the lines that a Space needs;
+    files on disk stay as they are.
+
+    \b
+    Examples:
+      openenv push --dry-run
+      openenv push my_env --repo-id my-org/my-env --private
+      openenv push --env-var LEVEL=hard --secret OPENAI_API_KEY
+      openenv push --repo-id somebody/their-env --create-pr
+      openenv push --delete "old/*" --hardware cpu-upgrade
+      openenv push --registry ghcr.io/my-org --tag v1
+    """
+    request = PushRequest(**options)
+    _check(request)
+    folder = _folder(request)
+    from openenv_async.cli.preflight import checked
+
+    manifest = checked(folder)
+    if request.registry is not None:
+        _push_image(request, folder, manifest)
+    else:
+        _push_files(request, folder, manifest)
+
+
+def _check(request: PushRequest) -> None:
+    """Refuse what does not go together, before anything is read."""
+    if request.path is not None and request.directory is not None:
+        raise BadInput("PATH and --directory are the same: give one of them")
+    if request.registry is None:
+        if request.tag is not None:
+            raise BadInput("--tag is for images: give --registry with it")
+    else:
+        hub_only = {
+            "--repo-id": request.repo_id,
+            "--private": request.private,
+            "--create-pr": request.create_pr,
+            "--hardware": request.hardware,
+            "--env-var": request.env_var,
+            "--secret": request.secret,
+            "--exclude": request.exclude,
+            "--delete": request.delete,
+            "--count": request.count > 1,
+        }
+        for option, value in hub_only.items():
+            if value:
+                raise BadInput(f"{option} is for Spaces and does not go with --registry")
+    if request.create_pr:
+        live = {
+            "--count": request.count > 1,
+            "--private": request.private,
+            "--hardware": request.hardware,
+            "--env-var": request.env_var,
+            "--secret": request.secret,
+        }
+        for option, value in live.items():
+            if value:
+                raise BadInput(f"{option} does not go with --create-pr: a proposal changes files only")
+
+
+def _folder(request: PushRequest) -> Path:
+    folder = request.path or request.directory or Path()
+    if not folder.is_dir():
+        raise BadInput(f"there is no folder {folder}")
+    return folder.resolve()
+
+
+def _push_image(request: PushRequest, folder: Path, manifest: Manifest) -> None:
+    from openenv_async.cli.push_registry import RegistryPush, push_to_registry
+
+    assert request.registry is not None
+    push_to_registry(
+        RegistryPush(
+            folder=folder,
+            name=manifest.name,
+            registry=request.registry,
+            tag=request.tag,
+            interface=bool(request.interface),
+            base_image=request.base_image,
+            dry_run=request.dry_run,
+        )
+    )
+
+
+def _push_files(request: PushRequest, folder: Path, manifest: Manifest) -> None:
+    from openenv_async.cli.hub_session import command_errors, open_hub
+    from openenv_async.cli.keyvalues import key_values
+    from openenv_async.hub.publishing import Settings
+
+    settings = Settings(
+        private=request.private,
+        hardware=request.hardware,
+        variables=_manifest_variables(request, manifest) | key_values("--env-var", request.env_var),
+        secrets=key_values("--secret", request.secret),
+    )
+    with command_errors("stopped; run it again, and what was stored on the Hub is not sent twice"):
+        # A name that cannot be is told before anybody is asked to log in.
+        _names(request, manifest, "you")
+        contents = _gather(request, folder, manifest, settings)
+        for warning in contents.warnings:
+            click.echo(f"Warning: {warning}", err=True)
+        if request.dry_run:
+            _dry_run(request, manifest, contents, settings)
+            return
+        api = open_hub()
+        _send(request, manifest, contents, settings, api)
+
+
+def _manifest_variables(request: PushRequest, manifest: Manifest) -> dict[str, str]:
+    values = manifest.extra.get("variables") or {}
+    if not isinstance(values, Mapping):
+        raise BadInput(f"{manifest.at('variables')}: variables must hold `KEY: value` lines")
+    if values and request.create_pr:
+        click.echo(f"Warning: {manifest.at('variables')}: variables are not set by a proposal", err=True)
+        return {}
+    return {str(key): str(value) for key, value in values.items()}
+
+
+def _gather(request: PushRequest, folder: Path, manifest: Manifest, settings: Settings) -> Contents:
+    import tempfile
+
+    from openenv_async.cli.wheel import build_wheel
+    from openenv_async.hub.account import token_in_use
+    from openenv_async.hub.contents import Wishes, gather
+
+    wishes = Wishes(
+        name=manifest.name,
+        port=manifest.port,
+        interface=request.interface,
+        base_image=request.base_image,
+        exclude=_patterns(request, folder),
+    )
+    with tempfile.TemporaryDirectory(prefix="openenv-push-") as elsewhere:
+        built = build_wheel(Path(elsewhere))
+        wheel = built.name, built.read_bytes()
+    token = token_in_use()
+    return gather(folder, wishes, wheel=wheel, known_secrets=[*settings.secrets.values(), *([token] if token else [])])
+
+
+def _patterns(request: PushRequest, folder: Path) -> list[str]:
+    if request.exclude is None:
+        return []
+    # As OpenEnv has it: seen from the environment's folder. From here too, where that finds nothing.
+    for file in (folder / request.exclude, request.exclude):
+        if file.is_file():
+            try:
+                return file.read_text(encoding="utf-8").splitlines()
+            except (OSError, UnicodeError) as error:
+                raise BadInput(f"--exclude {request.exclude} cannot be read: {error}") from error
+    raise BadInput(f"--exclude: there is no file {request.exclude}")
+
+
+def _names(request: PushRequest, manifest: Manifest, owner: str) -> list[str]:
+    from openenv_async.hub.account import full_name
+
+    name = full_name(request.repo_id or manifest.name, owner)
+    if request.count == 1:
+        return [name]
+    return [full_name(f"{name}-{number}", owner) for number in range(1, request.count + 1)]
+
+
+def _dry_run(request: PushRequest, manifest: Manifest, contents: Contents, settings: Settings) -> None:
+    from openenv_async.cli.hub_session import open_hub
+    from openenv_async.cli.push_report import report_plan
+    from openenv_async.hub.account import NoToken, sign_in
+    from openenv_async.hub.publishing import preview
+
+    api = open_hub()
+    try:
+        user = sign_in(api).name
+    except NoToken as error:
+        for name in _names(request, manifest, "<you>") if request.repo_id else [f"<you>/{manifest.name}"]:
+            report_plan(name, contents, None, settings)
+        click.echo(f"Not compared with the Hub: {error}", err=True)
+        return
+    for name in _names(request, manifest, user):
+        report_plan(name, contents, preview(api, name, contents, request.delete, user), settings)
+
+
+def _send(request: PushRequest, manifest: Manifest, contents: Contents, settings: Settings, api: Any) -> None:
+    from openenv_async.cli.hub_session import log_in
+    from openenv_async.cli.push_report import report_end
+    from openenv_async.hub.publishing import propose, publish
+
+    user = log_in(api).name
+    for name in _names(request, manifest, user):
+        if request.create_pr:
+            report_end(propose(api, name, contents, request.delete, user, click.echo), proposed=True)
+        else:
+            report_end(publish(api, name, contents, settings, request.delete, user, click.echo), proposed=False)

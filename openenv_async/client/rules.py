@@ -1,0 +1,74 @@
+"""The rules of use: which call a client may make when, and what it remembers of a session that has ended.
+
+Owns the state behind the rules; `env` makes the calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from openenv_async.client.channel import Channel
+from openenv_async.errors import (
+    ClientClosed,
+    NotConnected,
+    NotReset,
+    SessionBroken,
+    SessionBusy,
+    SessionLost,
+    StepTimeout,
+    WrongLoop,
+)
+
+
+class Rules:
+    """The half of `AsyncEnv` that says no."""
+
+    def __init__(self) -> None:
+        self._channel: Channel | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lost: SessionLost | SessionBroken | None = None
+        self._began = False
+        self._busy = False
+        self._closed = False
+
+    def _check_loop(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise WrongLoop(
+                f"this {type(self).__name__} was connected in another event loop; make one in this loop, or use SyncEnv"
+            )
+
+    def _may_call(self, name: str, timeout_s: float | None) -> Channel | None:
+        """Check the rules of use; None when the session is gone and `reset` is to open another."""
+        channel = self._channel
+        if self._closed:
+            raise ClientClosed(f"{name}() came after close(); make a new {type(self).__name__}")
+        if self._busy:
+            raise SessionBusy(
+                f"{name}() came while another call of this session is in flight; await that first, or use one "
+                f"{type(self).__name__} per concurrent episode"
+            )
+        if self._loop is None:
+            client = type(self).__name__
+            raise NotConnected(f"{name}() came before connect(); use `async with` or await {client}.connect(url)")
+        self._check_loop()
+        if timeout_s is not None and not timeout_s > 0:
+            raise ValueError(f"timeout_s must be above 0, not {timeout_s!r}")
+        lost = self._lost or (channel.lost if channel is not None else None)
+        if lost is not None or channel is None:
+            if name == "reset":
+                return None
+            if lost is None:
+                raise NotConnected("the last connect() failed; await reset() or connect() to try again")
+            raise type(lost)(lost.message, **lost.details)
+        if name == "step" and not self._began:
+            raise NotReset(f"{name}() came before the first reset(); await reset() to begin an episode")
+        return channel
+
+    def _note(self, exc: Exception) -> None:
+        """Remember that the session is gone, so that nothing goes on without a reset."""
+        if isinstance(exc, StepTimeout):
+            if not exc.details.get("session_usable"):
+                text = "the session is broken: its environment did not come back from an earlier call; call reset()"
+                self._lost = SessionBroken(text)
+        elif isinstance(exc, (SessionLost, SessionBroken)):
+            self._lost = exc

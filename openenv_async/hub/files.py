@@ -1,0 +1,158 @@
+"""Which files of an environment's folder are sent.
+
+Owns the walk and the order of the rules: what is never sent (version control,
+virtual environments, caches), secrets, `.gitignore` files at every depth, then
+`.dockerignore` and the user's own list. `contents` replaces what a Space needs
+otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from openenv_async.hub.failures import UnusableFile
+from openenv_async.hub.ignoring import DockerIgnore, GitIgnore, verdict
+from openenv_async.hub.sensitive import named_like_a_secret
+
+# Nobody means to send these. `.cache` and `.git` the Hub refuses.
+_FOLDERS = (
+    *(".cache", ".eggs", ".git", ".hg", ".hypothesis", ".idea", ".ipynb_checkpoints", ".mypy_cache", ".nox"),
+    *(".pytest_cache", ".ruff_cache", ".svn", ".tox", ".venv", ".vscode", "*.egg-info", "__pycache__", "node_modules"),
+)
+_FILES = (".DS_Store", ".coverage", ".git", "*.py[co]", "*.swp", "*~", "Thumbs.db")
+
+# An image needs none of these, so that `.dockerignore` files like to name them; a Space does.
+_SPACE_NEEDS = frozenset({".dockerignore", ".gitignore", "Dockerfile", "README.md", "openenv.yaml"})
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The files to be sent, and what was left out that the user might miss."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    """By their paths in the repository, in order."""
+
+    secrets: list[str] = field(default_factory=list)
+    """Left out because of their names."""
+
+    outside: list[str] = field(default_factory=list)
+    """Links left out because they lead out of the folder or nowhere; and what is no file at all."""
+
+
+def select_files(folder: Path, exclude: Iterable[str] = ()) -> Selection:
+    """Walk a folder and decide on each file.
+
+    Args:
+        folder: the environment's.
+        exclude: further patterns, read like those of a `.gitignore` in that folder.
+
+    Raises:
+        UnusableFile: something cannot be read, or has a name that no repository takes.
+    """
+    return _Walk(folder.resolve(), exclude).selection()
+
+
+class _Walk:
+    def __init__(self, folder: Path, exclude: Iterable[str]) -> None:
+        self._folder = folder
+        self._own = GitIgnore(exclude)
+        self._docker = DockerIgnore(_lines(folder / ".dockerignore"))
+        self._above = list(_rules_above(folder))
+        self._found = Selection()
+
+    def selection(self) -> Selection:
+        self._enter(self._folder, "", [])
+        return self._found
+
+    def _enter(self, folder: Path, inside: str, stack: list[tuple[str, GitIgnore]]) -> None:
+        stack = [*stack, (inside, GitIgnore(_lines(folder / ".gitignore")))]
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            raise UnusableFile(f"{folder} cannot be read: {error.strerror}") from error
+        for entry in entries:
+            path = f"{inside}/{entry.name}" if inside else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if not self._skips_folder(entry, path, stack):
+                    self._enter(Path(entry.path), path, stack)
+            else:
+                self._file(entry, path, stack)
+
+    def _skips_folder(self, entry: os.DirEntry[str], path: str, stack: list[tuple[str, GitIgnore]]) -> bool:
+        if any(fnmatchcase(entry.name, pattern) for pattern in _FOLDERS):
+            return True
+        if os.path.isfile(os.path.join(entry.path, "pyvenv.cfg")):
+            return True  # a virtual environment of another name
+        return self._ignored(path, True, stack)
+
+    def _file(self, entry: os.DirEntry[str], path: str, stack: list[tuple[str, GitIgnore]]) -> None:
+        if any(fnmatchcase(entry.name, pattern) for pattern in _FILES):
+            return
+        if named_like_a_secret(path):
+            self._found.secrets.append(path)
+            return
+        if self._ignored(path, False, stack) or (path not in _SPACE_NEEDS and self._docker.ignores(path)):
+            return
+        if not path.isprintable():  # a line break, or bytes that are no UTF-8
+            raise UnusableFile(f"{path!r} has a name that the Hub cannot take: rename it, or exclude it")
+        file = Path(entry.path)
+        if not self._is_own_file(file):
+            self._found.outside.append(path)
+            return
+        if not os.access(file, os.R_OK):
+            raise UnusableFile(f"{path} cannot be read: allow it, or exclude it")
+        self._found.files[path] = file
+
+    def _is_own_file(self, file: Path) -> bool:
+        # What a link leads to could be anything on this machine.
+        try:
+            return file.is_file() and (not file.is_symlink() or self._safe_target(file.resolve()))
+        except (OSError, RuntimeError):
+            return False
+
+    def _safe_target(self, target: Path) -> bool:
+        if not target.is_relative_to(self._folder):
+            return False
+        path = target.relative_to(self._folder).as_posix()
+        return not named_like_a_secret(path) and ".git" not in path.split("/")
+
+    def _ignored(self, path: str, is_folder: bool, stack: list[tuple[str, GitIgnore]]) -> bool:
+        if self._own.verdict(path, is_folder):
+            return True
+        answer = verdict(stack, path, is_folder)
+        if answer is None:
+            above = (rules.verdict(f"{inside}/{path}", is_folder) for inside, rules in self._above)
+            answer = next((each for each in above if each is not None), None)
+        return bool(answer)
+
+
+def _rules_above(folder: Path) -> Iterator[tuple[str, GitIgnore]]:
+    """The `.gitignore` files between the folder and the root of the git repository around it, nearest first.
+
+    Each comes with the folder's path seen from it. One that leaves out the folder itself does not count: the user
+    named it.
+    """
+    if (folder / ".git").exists():
+        return
+    parents = list(folder.parents)
+    root = next((index for index, parent in enumerate(parents) if (parent / ".git").exists()), None)
+    if root is None:
+        return
+    for parent in parents[: root + 1]:
+        inside = folder.relative_to(parent).as_posix()
+        rules = GitIgnore(_lines(parent / ".gitignore"))
+        if not rules.verdict(inside, is_folder=True):
+            yield inside, rules
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UnusableFile(f"{file} cannot be read: {error.strerror}") from error

@@ -1,0 +1,236 @@
+"""Sends an environment to its Space, or proposes it as a pull request.
+
+Owns the order of the calls: the Space, its settings, the large files one by one,
+then everything in a single commit. So a Space never shows half an environment,
+and a push that was cut off goes on where it was: stored files are not sent again.
+A Space that was made for a push which the Hub then refuses is removed again.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+
+from openenv_async.hub.comparing import Changes, compare, list_files
+from openenv_async.hub.contents import Contents, Piece
+from openenv_async.hub.failures import HubError, in_sentences, status_of
+
+Tell = Callable[[str], None]
+"""Takes one line about what is being done."""
+
+# From here on a file gets a line, and a request, of its own.
+_LARGE = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What a Space is told beside its files."""
+
+    private: bool = False
+    """A Space that exists and is public becomes private; without it nothing changes."""
+    hardware: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """How it ended."""
+
+    repo_id: str
+    created: bool
+    changes: Changes
+    url: str
+    """The Space's page, or the pull request."""
+    app_url: str | None = None
+    """Where its server will answer."""
+    private: bool = False
+
+
+def publish(
+    api: HfApi, repo_id: str, contents: Contents, settings: Settings, delete: Sequence[str], user: str, tell: Tell
+) -> Published:
+    """Make a Space hold the contents and have the settings.
+
+    Args:
+        api: the client.
+        repo_id: `owner/name`. It is created when there is none.
+        contents: the files.
+        settings: the rest.
+        delete: patterns of files to delete there.
+        user: whose token is used, for errors.
+        tell: hears of every step.
+
+    Raises:
+        HubError: as `hub.failures` says it.
+    """
+    created = _create(api, repo_id, settings, user)
+    tell(f"Created the {'private ' if settings.private else ''}Space {repo_id}" if created else f"Found {repo_id}")
+    try:
+        _configure(api, repo_id, settings, created, user, tell)
+        with in_sentences("Reading the list of files", repo_id, user):
+            changes = compare(contents, list_files(api, repo_id), delete)
+        if changes:
+            _send(api, repo_id, changes, user, tell)
+        with in_sentences("Asking for the address", repo_id, user):
+            info = api.space_info(repo_id)
+    except HubError as error:
+        if created:
+            raise _undone(api, repo_id, error) from error
+        raise
+    return Published(
+        repo_id=repo_id,
+        created=created,
+        changes=changes,
+        url=page_of(api, repo_id),
+        app_url=info.host or None,
+        private=bool(info.private),
+    )
+
+
+def propose(api: HfApi, repo_id: str, contents: Contents, delete: Sequence[str], user: str, tell: Tell) -> Published:
+    """Open a pull request that makes a Space hold the contents; none when it does already.
+
+    Raises:
+        HubError: as `hub.failures` says it; also when there is no such Space.
+    """
+    with in_sentences("Reading the list of files", repo_id, user):
+        changes = compare(contents, list_files(api, repo_id), delete)
+    url = _send(api, repo_id, changes, user, tell, create_pr=True) if changes else None
+    return Published(repo_id=repo_id, created=False, changes=changes, url=url or page_of(api, repo_id))
+
+
+def preview(api: HfApi, repo_id: str, contents: Contents, delete: Sequence[str], user: str) -> Changes | None:
+    """Tell what would be sent; `None` when there is no such Space. Nothing is changed."""
+    with in_sentences("Reading the list of files", repo_id, user):
+        try:
+            return compare(contents, list_files(api, repo_id), delete)
+        except RepositoryNotFoundError:
+            return None
+
+
+def page_of(api: HfApi, repo_id: str) -> str:
+    """The address of a Space's page."""
+    return f"{api.endpoint}/spaces/{repo_id}"
+
+
+def _create(api: HfApi, repo_id: str, settings: Settings, user: str) -> bool:
+    options: dict[str, Any] = {"space_hardware": settings.hardware} if settings.hardware else {}
+    with in_sentences("Creating the Space", repo_id, user):
+        try:
+            api.create_repo(repo_id, repo_type="space", space_sdk="docker", private=settings.private or None, **options)
+        except HfHubHTTPError as error:
+            # A token may lack the right to create and yet have the right to write.
+            if status_of(error) == 409 or (status_of(error) in (402, 403) and _exists(api, repo_id)):
+                return False
+            raise
+    return True
+
+
+def _exists(api: HfApi, repo_id: str) -> bool:
+    return api.repo_exists(repo_id, repo_type="space")
+
+
+def _configure(api: HfApi, repo_id: str, settings: Settings, created: bool, user: str, tell: Tell) -> None:
+    """Before the files: the first build has the settings, and nothing is public that should not be."""
+    if not created:
+        with in_sentences("Changing the settings", repo_id, user):
+            _adjust(api, repo_id, settings, tell)
+    with in_sentences("Setting the variables", repo_id, user):
+        # Each one that is set restarts the Space.
+        there = api.get_space_variables(repo_id) if settings.variables and not created else {}
+        for key, value in settings.variables.items():
+            if key not in there or there[key].value != value:
+                api.add_space_variable(repo_id, key, value)
+                tell(f"Set the variable {key}")
+    with in_sentences("Setting the secrets", repo_id, user):
+        for key, value in settings.secrets.items():
+            api.add_space_secret(repo_id, key, value)
+            tell(f"Set the secret {key}")
+
+
+def _adjust(api: HfApi, repo_id: str, settings: Settings, tell: Tell) -> None:
+    if settings.private and not api.space_info(repo_id).private:
+        api.update_repo_settings(repo_id, private=True, repo_type="space")
+        tell(f"Made {repo_id} private")
+    if settings.hardware is not None:
+        runtime = api.get_space_runtime(repo_id)
+        if settings.hardware not in (runtime.requested_hardware, runtime.hardware):
+            hardware: Any = settings.hardware  # the client lists those it knew when it was made; the Hub decides
+            api.request_space_hardware(repo_id, hardware)
+            tell(f"Requested the hardware {settings.hardware}")
+
+
+def _send(api: HfApi, repo_id: str, changes: Changes, user: str, tell: Tell, *, create_pr: bool = False) -> str | None:
+    additions = {path: CommitOperationAdd(path, _source(piece)) for path, piece in changes.sent.items()}
+    for path, piece in changes.sent.items():
+        if piece.size >= _LARGE:
+            tell(f"Sending {path} ({readable(piece.size)})")
+            with in_sentences(f"Sending {path}", repo_id, user):
+                _store(api, repo_id, [additions[path]], create_pr)
+    small = [path for path, piece in changes.sent.items() if piece.size < _LARGE]
+    total = sum(changes.sent[path].size for path in small)
+    tell(f"Sending {counted(len(small), 'file')} ({readable(total)})" if small else "Publishing them")
+    with in_sentences("Sending the files", repo_id, user), warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always", UserWarning)
+        _store(api, repo_id, [additions[path] for path in small], create_pr)
+        commit = api.create_commit(
+            repo_id,
+            [*additions.values(), *(CommitOperationDelete(path) for path in changes.deleted)],
+            commit_message="Send the environment with openenv push",
+            repo_type="space",
+            create_pr=create_pr,
+        )
+    for warning in heard:
+        if issubclass(warning.category, UserWarning):
+            tell(" ".join(str(warning.message).split()))
+    return commit.pr_url
+
+
+def _store(api: HfApi, repo_id: str, additions: list[CommitOperationAdd], create_pr: bool) -> None:
+    """Send what the Hub stores apart, and learn what it does not.
+
+    Asked for here and not by the commit, because only here can the author's `.gitignore` be kept out: it has been
+    applied already, and the Hub would silently drop what it does not cover, like a wheel that was added.
+    """
+    if additions:
+        api.preupload_lfs_files(
+            repo_id, additions, repo_type="space", create_pr=create_pr, free_memory=False, gitignore_content=""
+        )
+
+
+def _source(piece: Piece) -> str | bytes:
+    return piece.source if isinstance(piece.source, bytes) else str(piece.source)
+
+
+def _undone(api: HfApi, repo_id: str, error: HubError) -> HubError:
+    """Remove the Space that was made for nothing. One that another run could complete stays."""
+    if error.fault != "task":
+        return type(error)(f"{error}; {repo_id} was created and has no files yet")
+    try:
+        api.delete_repo(repo_id, repo_type="space", missing_ok=True)
+    except Exception:  # the first error is the one to tell; this one adds what is left
+        return type(error)(
+            f"{error}. The Space {repo_id} was created and could not be removed: {page_of(api, repo_id)}"
+        )
+    return error
+
+
+def readable(size: int) -> str:
+    """A number of bytes for people: `1.2 kB`."""
+    if size < 1000:
+        return f"{size} B"
+    for power, unit in ((1, "kB"), (2, "MB")):
+        if size < 999.95 * 1000**power:
+            return f"{size / 1000**power:.1f} {unit}"
+    return f"{size / 1000**3:.1f} GB"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

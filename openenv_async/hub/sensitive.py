@@ -1,0 +1,86 @@
+"""Which files hold secrets, by their names and by what is in them.
+
+Owns the two lists. A file whose name says it is left out with a word about it; a
+file that the environment needs and that a secret was written into stops the push,
+because the environment would not work without it and the secret would be public
+with it. The sentence names file and line, never the value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+_NAMES = (
+    ".env",
+    ".env.*",
+    "*.env",
+    "*.pem",
+    "*.key",
+    "*.p12",
+    "*.pfx",
+    "*.jks",
+    "*.kdbx",
+    "*.keystore",
+    "id_rsa*",
+    "id_dsa*",
+    "id_ecdsa*",
+    "id_ed25519*",
+    ".netrc",
+    "_netrc",
+    ".pypirc",
+    ".npmrc",
+    ".htpasswd",
+    ".git-credentials",
+    "credentials",
+    "credentials.json",
+    "credentials.y*ml",
+    "credentials.toml",
+    "client_secret*.json",
+    "service[-_]account*.json",
+    "secrets.json",
+    "secrets.y*ml",
+    "secrets.toml",
+    ".secrets",
+)
+_FOLDERS = (".aws", ".azure", ".docker", ".gcloud", ".gnupg", ".huggingface", ".kube", ".ssh")
+_EXAMPLES = (".example", ".sample", ".template", ".dist", ".pub")
+
+# What is long and random enough to be nothing else.
+_CONTENTS = (
+    ("a private key", re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")),
+    ("a Hugging Face token", re.compile(rb"\bhf_[A-Za-z0-9]{34,}\b")),
+    ("an AWS access key", re.compile(rb"\bAKIA[0-9A-Z]{16}\b")),
+    ("a GitHub token", re.compile(rb"\b(?:ghp|gho|ghs|ghu)_[A-Za-z0-9]{36}\b|\bgithub_pat_[A-Za-z0-9_]{60,}")),
+    ("an OpenAI key", re.compile(rb"\bsk-(?:proj-|svcacct-)?[A-Za-z0-9_-]{40,}")),
+)
+_SHORTEST = 8
+
+
+def named_like_a_secret(path: str) -> bool:
+    """Whether a file of this name is never sent. `id_generator.py` and `.env.example` are."""
+    *folders, name = path.split("/")
+    name = name.lower()
+    if any(folder in _FOLDERS for folder in folders):
+        return True
+    return not name.endswith(_EXAMPLES) and any(fnmatchcase(name, pattern) for pattern in _NAMES)
+
+
+def secret_inside(content: bytes, known: Sequence[str]) -> tuple[int, str] | None:
+    """Find a secret in a file: the line, counted from 1, and what it is.
+
+    Args:
+        content: of the file.
+        known: values that must not be in it, such as the token in use. Short ones are passed over: they
+            could be words.
+    """
+    found = [(match.start(), what) for what, pattern in _CONTENTS if (match := pattern.search(content)) is not None]
+    for value in known:
+        at = content.find(value.encode()) if len(value) >= _SHORTEST else -1
+        if at >= 0:
+            found.append((at, "the value of a secret that this command was given"))
+    if not found:
+        return None
+    at, what = min(found)
+    return content.count(b"\n", 0, at) + 1, what

@@ -1,0 +1,131 @@
+"""A server that runs on the Hugging Face Hub: a Space, found by its name and woken when it sleeps."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from openenv_async.errors import ServerNotStarted
+from openenv_async.providers.base import BaseProvider, wait_until_healthy
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+RUNNING = frozenset({"RUNNING", "RUNNING_BUILDING", "RUNNING_APP_STARTING"})
+COMING = frozenset({"BUILDING", "APP_STARTING"})
+ASLEEP = frozenset({"SLEEPING"})
+
+POLL_S = 2.0
+"""Seconds between two questions to the Hub about a Space that is waking."""
+
+
+class SpaceProvider(BaseProvider):
+    """Finds a Space's address and waits until it is awake. Never stops it: it belongs to its owner, not to us.
+
+    Args:
+        repo_id: `"org/name"`.
+        token: a Hub token, for private Spaces; None: what `hf auth login` or `HF_TOKEN` left.
+        start_timeout_s: seconds it may take to wake up.
+        progress: told each stage it goes through, e.g. `"SLEEPING"`, `"APP_STARTING"`, `"RUNNING"`.
+        poll_s: seconds between two questions to the Hub.
+    """
+
+    def __init__(
+        self,
+        repo_id: str,
+        *,
+        token: str | None = None,
+        start_timeout_s: float = 300.0,
+        progress: Callable[[str], None] | None = None,
+        poll_s: float = POLL_S,
+    ) -> None:
+        self._repo_id = repo_id
+        self._token = token
+        self._start_timeout_s = start_timeout_s
+        self._progress = progress
+        self._poll_s = poll_s
+
+    async def start(self) -> str:
+        """See `BaseProvider.start`."""
+        from huggingface_hub import HfApi
+
+        api = HfApi(token=self._token)
+        deadline = time.monotonic() + self._start_timeout_s
+        url: str = await self._ask(self._address, api)
+        await self._wake(api, url, deadline)
+        await wait_until_healthy(url, max(1.0, deadline - time.monotonic()), _nothing, self.headers(api))
+        return url
+
+    async def stop(self) -> None:
+        """Does nothing: the Space goes on."""
+
+    def headers(self, api: HfApi) -> dict[str, str]:
+        """Give the headers that a private Space wants of every request."""
+        token = self._token or _saved_token(api)
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    async def _wake(self, api: HfApi, url: str, deadline: float) -> None:
+        told = ""
+        while True:
+            stage = str(await self._ask(lambda api: api.get_space_runtime(self._repo_id).stage, api))
+            if stage != told and self._progress is not None:
+                self._progress(stage)
+            told = stage
+            if stage in RUNNING:
+                return
+            if stage == "PAUSED":
+                text = f"the Space {self._repo_id} is paused; its owner must restart it on the Hub"
+                raise ServerNotStarted(text)
+            if stage not in COMING and stage not in ASLEEP:
+                raise ServerNotStarted(f"the Space {self._repo_id} does not run: its stage is {stage}; see its log")
+            if time.monotonic() > deadline:
+                text = f"the Space {self._repo_id} was not awake within {self._start_timeout_s:g} s: it is {stage}"
+                raise ServerNotStarted(text)
+            await self._knock(url, self.headers(api))
+            await asyncio.sleep(self._poll_s)
+
+    async def _knock(self, url: str, headers: dict[str, str]) -> None:
+        """Send a request, which is what wakes a sleeping Space; its answer does not matter."""
+        try:
+            async with httpx.AsyncClient(timeout=5.0, headers=headers) as client:
+                await client.get(f"{url}/health")
+        except httpx.HTTPError:
+            pass
+
+    def _address(self, api: HfApi) -> str:
+        info = api.space_info(self._repo_id)
+        host = getattr(info, "host", None)
+        if not host:
+            raise ServerNotStarted(f"the Space {self._repo_id} has no address: it has never run")
+        return str(host).rstrip("/")
+
+    async def _ask(self, question: Callable[[HfApi], Any], api: HfApi) -> Any:
+        """Ask the Hub in a thread: its client blocks."""
+        from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+
+        try:
+            return await asyncio.to_thread(question, api)
+        except RepositoryNotFoundError as exc:
+            text = (
+                f"there is no Space {self._repo_id}, or it is private and the token may not see it (token=, HF_TOKEN)"
+            )
+            raise ServerNotStarted(text) from exc
+        except HfHubHTTPError as exc:
+            raise ServerNotStarted(f"the Hub did not answer about {self._repo_id}: {exc}") from exc
+        except OSError as exc:
+            raise ServerNotStarted(f"the Hub cannot be reached: {exc}") from exc
+
+
+def _saved_token(api: HfApi) -> str | None:
+    from huggingface_hub import get_token
+
+    token = api.token if isinstance(api.token, str) else get_token()
+    return token or None
+
+
+async def _nothing() -> None:
+    """A Space's process is not ours to look at."""

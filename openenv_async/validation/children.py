@@ -1,0 +1,94 @@
+"""Runs a program that must not hurt its caller: bounded in time and output, and never left behind.
+
+Whatever it starts belongs to its process group, which ends with it; it ends also
+when this process does, because it hangs on a pipe (`providers.leash`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import anyio
+
+OUTPUT_LINES = 40
+END_TIMEOUT_S = 20.0
+"""Longer than the leash's own grace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended."""
+
+    exit_code: int | None
+    """None: it did not end in time and was killed. Negative: the signal that ended it."""
+
+    output: tuple[str, ...]
+    """The last lines of both its streams."""
+
+
+async def run_child(words: Sequence[str], timeout_s: float, variables: Mapping[str, str] | None = None) -> Ended:
+    """Run a program to its end, or to its bound.
+
+    Args:
+        words: the program and its arguments.
+        timeout_s: seconds it may take.
+        variables: besides this process's own.
+
+    Raises:
+        OSError: it cannot be started.
+        CancelledError: it was ended.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "openenv_async.providers.leash"),
+        *words,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **(variables or {})},
+    )
+    lines: deque[str] = deque(maxlen=OUTPUT_LINES)
+    reading = asyncio.create_task(_read(process, lines), name="output of a child of the validator")
+    try:
+        code: int | None = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                code = await process.wait()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _end(process)
+            await asyncio.wait([reading], timeout=5)
+            reading.cancel()
+    if code is not None and code > 128:
+        code = 128 - code if code < 192 else code - 256  # the leash's exit code for a child that a signal ended
+    return Ended(code, tuple(lines))
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    assert process.stdin is not None  # it was asked for
+    process.stdin.close()
+    with anyio.move_on_after(END_TIMEOUT_S):
+        await process.wait()
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
+
+
+async def _read(process: asyncio.subprocess.Process, lines: deque[str]) -> None:
+    assert process.stdout is not None  # it was asked for
+    rest = b""
+    # Not line by line: one endless line must not fill the memory.
+    while chunk := await process.stdout.read(65536):
+        *whole, rest = (rest + chunk).split(b"\n")
+        lines.extend(line.decode(errors="replace").rstrip() for line in whole)
+        rest = rest[-4096:]
+    if rest:
+        lines.append(rest.decode(errors="replace").rstrip())

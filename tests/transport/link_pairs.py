@@ -1,0 +1,162 @@
+"""Two connected links, the client's and the server's, of every kind that the package has."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from live import bounded, serving
+
+from openenv_async.transport.address import Address
+from openenv_async.transport.asgi import AsgiLink, Receive, Send, accept_link
+from openenv_async.transport.direct import open_direct_link
+from openenv_async.transport.inprocess import open_inprocess
+from openenv_async.transport.link import Link
+from openenv_async.transport.memory import memory_links
+from openenv_async.transport.websocket import open_link
+
+Pair = tuple[Link, Link]
+Subprotocols = tuple[str, ...]
+
+
+class Acceptor:
+    """An ASGI app that accepts WebSockets on `/ws` and hands their links to the test."""
+
+    def __init__(self, chooses: str | None) -> None:
+        self._chooses = chooses
+        self._links: asyncio.Queue[AsgiLink] = asyncio.Queue()
+        self._over = asyncio.Event()
+        self.scopes: list[dict[str, Any]] = []
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        self.scopes.append(scope)
+        if scope["type"] == "lifespan":
+            return
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 418, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        if scope["path"] != "/ws":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+
+        async def watched() -> Any:
+            event = await receive()
+            if event["type"] == "websocket.disconnect":
+                self._over.set()
+            return event
+
+        async def watching(event: Any) -> None:
+            await send(event)
+            if event["type"] == "websocket.close":
+                self._over.set()
+
+        self._links.put_nowait(await accept_link(watched, watching, self._chooses))
+        # An app that returns closes its WebSocket; one that does not keeps its client waiting for the end.
+        await self._over.wait()
+
+    async def next_link(self) -> AsgiLink:
+        return await bounded(self._links.get())
+
+    def end(self) -> None:
+        self._over.set()
+
+
+async def open_direct(address: Address) -> Link:
+    host, _, port = address.url.removeprefix("http://").partition("/")[0].partition(":")
+    return await open_direct_link(address, host, int(port or 80), "/" + address.url.split("/", 3)[3])
+
+
+Opener = Callable[[Address], Any]
+OPENERS: dict[str, Opener] = {"direct": open_direct, "httpx-ws": open_link}
+
+
+@contextlib.asynccontextmanager
+async def uvicorn_serving(app: Any, ws: Any = "auto") -> AsyncIterator[str]:
+    """Serve on a free port of this machine; give the base URL."""
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            started.set()
+
+        async def main_loop(self) -> None:
+            # Its own looks ten times a second whether to stop; a test would wait for that.
+            await stop.wait()
+
+    started, stop = asyncio.Event(), asyncio.Event()
+    config = uvicorn.Config(
+        app, ws=ws, lifespan="off", log_config=None, ws_max_size=64 << 20, timeout_graceful_shutdown=1
+    )
+    server = Server(config)
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        # Not serve(), which takes over the signals of the process.
+        task = asyncio.create_task(server._serve([sock]))
+        try:
+            await bounded(started.wait())
+            yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+        finally:
+            stop.set()
+            await bounded(task)
+
+
+@contextlib.asynccontextmanager
+async def memory(chosen: str | None, offered: Subprotocols, folder: Path) -> AsyncIterator[Pair]:
+    one, two = memory_links(chosen)
+    yield one, two
+
+
+@contextlib.asynccontextmanager
+async def in_process(chosen: str | None, offered: Subprotocols, folder: Path) -> AsyncIterator[Pair]:
+    acceptor = Acceptor(chosen)
+    client = await open_inprocess(acceptor, "/ws", {"x-test": "1"}, offered)
+    try:
+        yield client, await acceptor.next_link()
+    finally:
+        acceptor.end()
+        await client.aclose()
+
+
+def over(server: str, opener: str) -> Callable[[str | None, Subprotocols, Path], Any]:
+    """Make the pairs of one server and one client link."""
+
+    @contextlib.asynccontextmanager
+    async def pair(chosen: str | None, offered: Subprotocols, folder: Path) -> AsyncIterator[Pair]:
+        acceptor = Acceptor(chosen)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(acceptor.end)
+            unix: str | None = None
+            if server == "hypercorn":
+                url = (await stack.enter_async_context(serving(acceptor))).url
+            elif server == "hypercorn-unix":
+                await stack.enter_async_context(serving(acceptor, folder / "s"))
+                url, unix = "http://localhost", str(folder / "s")
+            else:
+                url = await stack.enter_async_context(uvicorn_serving(acceptor, server.partition("-")[2] or "auto"))
+            address = Address(url=f"{url}/ws", unix_path=unix, headers={"x-test": "1"}, subprotocols=offered)
+            client = await bounded(OPENERS[opener](address))
+            stack.push_async_callback(client.aclose)
+            stack.callback(acceptor.end)
+            yield client, await acceptor.next_link()
+
+    return pair
+
+
+KINDS: dict[str, Callable[[str | None, Subprotocols, Path], Any]] = {
+    "memory": memory,
+    "in-process": in_process,
+    "hypercorn direct": over("hypercorn", "direct"),
+    "hypercorn httpx-ws": over("hypercorn", "httpx-ws"),
+    "hypercorn unix direct": over("hypercorn-unix", "direct"),
+    "hypercorn unix httpx-ws": over("hypercorn-unix", "httpx-ws"),
+    "uvicorn direct": over("uvicorn", "direct"),
+    "uvicorn httpx-ws": over("uvicorn", "httpx-ws"),
+    "uvicorn wsproto direct": over("uvicorn-wsproto", "direct"),
+}
