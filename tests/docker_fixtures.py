@@ -88,7 +88,9 @@ class Built:
     @property
     def context(self) -> str:
         """The digest that the build has told."""
-        return re.findall(r"sha256:[0-9a-f]{64}", self.output)[-1]
+        found = re.search(r"sha256:[0-9a-f]{64}", self.output)
+        assert found
+        return found[0]
 
 
 @pytest.fixture(scope="session")
@@ -147,7 +149,7 @@ def registry(folder: Path, *, login: bool = False) -> Iterator[str]:
         pytest.skip("there is no docker-registry: `apt-get install docker-registry`")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port = int(free.getsockname()[1])
     config: dict[str, object] = {
         "version": 0.1,
         "storage": {"filesystem": {"rootdirectory": str(folder / "blobs")}},

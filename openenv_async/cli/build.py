@@ -18,7 +18,21 @@ if TYPE_CHECKING:
     from openenv_async.images import BuiltImage, PushedImage
 
 
-@click.command(short_help="Build the image of an environment.")
+_EXAMPLES = """\b
+A Dockerfile of your own takes certificates and index in a builder stage with
+  COPY pyproject.toml .openenv-buil[d]/* /tmp/openenv-build/
+  RUN . /tmp/openenv-build/env; pip install ...
+
+\b
+Examples:
+  openenv build
+  openenv build my_env -t ghcr.io/my-org/my-env:v1 --push
+  openenv build --base-image python:3.13-slim
+  openenv build examples/echo_env --no-cache --pull
+"""
+
+
+@click.command(short_help="Build the image of an environment.", epilog=_EXAMPLES)
 @click.argument("path", default=".", type=click.Path(path_type=Path))
 @click.option("-t", "--tag", metavar="NAME[:TAG]", help="Name of the image. [default: openenv-<name>]")
 @click.option(
@@ -44,7 +58,7 @@ if TYPE_CHECKING:
 @click.option("--pull", is_flag=True, help="Fetch the image it starts from again.")
 @click.option("--push", "push_it", is_flag=True, help="Push it to the registry that --tag names.")
 def build(path: Path, **options: Any) -> None:
-    r"""Build the image of the environment in PATH, by default the current folder.
+    """Build the image of the environment in PATH, by default the current folder.
 
     The engine is the one that DOCKER_HOST or docker's context names, or else
     the first that answers: Docker, or podman's socket. Files that .dockerignore
@@ -58,19 +72,7 @@ def build(path: Path, **options: Any) -> None:
     trust it, and they use the package index that pip's and uv's variables and
     pip's configuration name (PIP_INDEX_URL, UV_DEFAULT_INDEX, ...). Both are in
     the first stage of the template's Dockerfile only; neither is in the image.
-    A Dockerfile of your own takes them in a builder stage, with the two lines
-    below. The proxy itself: --build-arg HTTPS_PROXY=http://proxy:3128
-
-    \b
-      COPY pyproject.toml .openenv-buil[d]/* /tmp/openenv-build/
-      RUN . /tmp/openenv-build/env; pip install ...
-
-    \b
-    Examples:
-      openenv build
-      openenv build my_env -t ghcr.io/my-org/my-env:v1 --push
-      openenv build --base-image python:3.13-slim
-      openenv build examples/echo_env --no-cache --pull
+    The proxy itself: --build-arg HTTPS_PROXY=http://proxy:3128
     """
     from openenv_async.cli.building import BuildOptions, plan_build
     from openenv_async.cli.image_progress import image_errors, run_image_work

@@ -62,8 +62,9 @@ class _Asked:
         module = self._import("models")
         if module is None:
             return {"there": False}
-        own = [name for name, value in vars(module).items() if isinstance(value, type) and not name.startswith("_")]
-        return {"there": True, "classes": sorted(own)}
+        own = [value for value in vars(module).values() if isinstance(value, type)]
+        names = {value.__name__ for value in own if value.__module__ == module.__name__}
+        return {"there": True, "classes": sorted(name for name in names if not name.startswith("_"))}
 
     def app(self) -> dict[str, Any]:
         """Load the app, and ask it for its classes and bounds."""

@@ -13,7 +13,7 @@ from typing import Any
 from openenv_async.client.channel import Answer
 from openenv_async.client.native_channel import NativeChannel
 from openenv_async.errors import ConnectFailed, EnvError, SessionBroken, SessionLost, from_wire
-from openenv_async.protocol.batches import CLIENT_SIDE, BadFrame, Inbox, Outbox, too_large
+from openenv_async.protocol.batches import CLIENT_SIDE, BadFrame, Inbox, Outbox, slice_of, too_large
 from openenv_async.protocol.frames import (
     AnyFrame,
     Close,
@@ -155,8 +155,12 @@ class NativeConnection:
         receive, read, dispatch = self._link.receive, self._inbox.receive, self._dispatch
         try:
             while True:
-                for frame in read(await receive()):
+                frames = read(await receive())
+                most_at_once = slice_of(len(self._channels))
+                for at, frame in enumerate(frames, 1):
                     dispatch(frame)
+                    if at % most_at_once == 0:
+                        await asyncio.sleep(0)
         except LinkClosed as exc:
             self._lose(SessionLost(f"the connection to the server is gone ({exc.reason}), and the episode with it"))
             await self._link.aclose()

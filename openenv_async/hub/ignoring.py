@@ -30,12 +30,18 @@ class DockerIgnore:
 
     def __init__(self, lines: Iterable[str]) -> None:
         """Read the lines; what is no pattern matches nothing."""
-        # Not git's own evaluation: here a file may come back from a folder that is left out.
-        self._spec = PathSpec.from_lines("gitignore", filter(_is_pattern, map(_as_git, lines)))
+        self._patterns = list(PathSpec.from_lines("gitignore", filter(_is_pattern, map(_as_git, lines))).patterns)
 
     def ignores(self, path: str) -> bool:
         """Whether the file is left out, by a rule for itself or for a folder above it."""
-        return self._spec.match_file(path)
+        parts = path.split("/")
+        names = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+        # Not git's own evaluation, which does not look into folders that are left out: here a file may come back
+        # from one, and `*` has to hold for all that is below.
+        for pattern in reversed(self._patterns):
+            if pattern.include is not None and any(pattern.match_file(name) is not None for name in names):
+                return pattern.include
+        return False
 
 
 def verdict(stack: Sequence[tuple[str, GitIgnore]], path: str, is_folder: bool) -> bool | None:

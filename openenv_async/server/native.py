@@ -20,7 +20,7 @@ from openenv_async.errors import (
     SessionBusy,
     SessionLost,
 )
-from openenv_async.protocol.batches import SERVER_SIDE, BadFrame, Inbox, Outbox, too_large
+from openenv_async.protocol.batches import SERVER_SIDE, BadFrame, Inbox, Outbox, slice_of, too_large
 from openenv_async.protocol.failures import describe
 from openenv_async.protocol.frames import (
     VERSION,
@@ -125,8 +125,12 @@ class NativeConnection:
         receive, inbox, dispatch = self._link.receive, self._inbox.receive, self._dispatch
         most = self._limits.max_queued_bytes
         while True:
-            for frame in inbox(await receive()):
+            frames = inbox(await receive())
+            most_at_once = slice_of(len(self._seats))
+            for at, frame in enumerate(frames, 1):
                 dispatch(frame)
+                if at % most_at_once == 0:
+                    await asyncio.sleep(0)
             # A client that does not read its replies is not read either; others have their own connection.
             while self._outbox.queued_bytes > most and not self._writer_gone:
                 self._sent.clear()

@@ -14,7 +14,8 @@ class Address:
     url: str
     """`http(s)://host:port/prefix/ws`; httpx opens WebSockets under these schemes."""
     unix_path: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """May hold a token, which must not get into a log."""
     subprotocols: tuple[str, ...] = ()
     connect_timeout_s: float = 10.0
     ping_interval_s: float | None = 20.0

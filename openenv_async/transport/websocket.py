@@ -152,13 +152,16 @@ async def _hold(address: Address, opened: asyncio.Future[WebSocketLink]) -> None
             httpx_ws.aconnect_ws(
                 address.url,
                 client,
-                headers=dict(address.headers),
+                # As bytes: httpx takes text in ASCII only.
+                headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in address.headers.items()],
                 subprotocols=list(address.subprotocols) or None,
                 max_message_size_bytes=READ_BYTES,
                 keepalive_ping_interval_seconds=address.ping_interval_s,
                 keepalive_ping_timeout_seconds=address.ping_timeout_s,
             ) as session,
         ):
+            if session.subprotocol not in (None, *address.subprotocols):
+                raise LinkRefused(f"the server chose {session.subprotocol!r}, a subprotocol that was not offered")
             if not opened.done():
                 opened.set_result(WebSocketLink(session, done))
             await done.wait()
@@ -183,6 +186,8 @@ def _http_client(address: Address) -> httpx.AsyncClient:
 def _refusal(exc: BaseException) -> LinkRefused:
     while isinstance(exc, BaseExceptionGroup) and exc.exceptions:
         exc = exc.exceptions[0]
+    if isinstance(exc, LinkRefused):
+        return exc
     if isinstance(exc, httpx_ws.WebSocketUpgradeError):
         status = exc.response.status_code
         return LinkRefused(f"the server answered HTTP {status} instead of opening a WebSocket", status)

@@ -64,8 +64,8 @@ async def run_child(words: Sequence[str], timeout_s: float, variables: Mapping[s
             await _end(process)
             await asyncio.wait([reading], timeout=5)
             reading.cancel()
-    if code is not None and code > 128:
-        code = 128 - code if code < 192 else code - 256  # the leash's exit code for a child that a signal ended
+    if code is not None and code >= 192:
+        code -= 256  # the leash gives a signal as its negative number, and an exit code has eight bits
     return Ended(code, tuple(lines))
 
 

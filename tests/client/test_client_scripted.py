@@ -78,8 +78,10 @@ async def test_json_answers_that_come_twice_end_the_session() -> None:
         await peer.request()
         await peer.send(observation(n="reset"))
         await peer.send(observation(n="reset again"))
-        await peer.close()  # answered by a client that has read everything before it
-        closed.set()
+        try:
+            await peer.close()  # answered by a client that has read everything before it
+        finally:
+            closed.set()
 
     async with json_server(script) as url, Env(url) as env:
         await bounded(env.reset())

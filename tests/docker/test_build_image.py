@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docker_fixtures import Built, docker, openenv, running
@@ -30,7 +31,7 @@ def project(folder: Path, dockerfile: str, **files: str) -> Path:
 
 
 async def play(url: str) -> float:
-    async with AsyncEnv(base_url=url) as env:
+    async with AsyncEnv[Any, Any, Any](base_url=url) as env:
         result = await env.reset(seed=1)
         while not result.done:
             result = await env.step({"message": result.observation["prompt"]})
@@ -103,10 +104,10 @@ def test_a_file_named_like_a_secret_is_warned_of(base_image: str, tmp_path: Path
     assert "abc" not in done.stderr + done.stdout
 
 
-def failed(folder: Path, *words: str, **environment: str) -> str:
+def failed(folder: Path, *words: str, path: str | None = None) -> str:
     """Build what cannot be built; give what is said, which leaves no container behind."""
     before = docker("ps", "--all", "--quiet")
-    done = openenv("build", folder, *words, **environment)
+    done = openenv("build", folder, *words, PATH=path or os.environ["PATH"])
     assert done.returncode == 1, done.stdout
     assert "Traceback" not in done.stderr
     assert docker("ps", "--all", "--quiet") == before
@@ -146,7 +147,7 @@ BUILDKIT = "FROM {base}\nRUN --mount=type=cache,target=/cached \\\n    echo moun
 
 def test_a_dockerfile_that_needs_buildkit_is_named_by_its_line(base_image: str, tmp_path: Path) -> None:
     folder = project(tmp_path / "e", BUILDKIT.format(base=base_image))
-    said = failed(folder, PATH="/nowhere")
+    said = failed(folder, path="/nowhere")
     assert "Dockerfile:2: `RUN --mount` needs BuildKit, and there is no docker command with buildx here" in said
 
 
@@ -177,7 +178,7 @@ def test_docker_builds_what_needs_buildkit(base_image: str, tmp_path: Path) -> N
     assert docker("run", "--rm", "openenv-kit", "cat", "/x") == "mounted"
     docker("rmi", "openenv-kit")
     failing = project(tmp_path / "f", f"FROM {base_image}\nRUN --mount=type=cache,target=/y echo said; false\n")
-    assert "said" in failed(failing, PATH=path)
+    assert "said" in failed(failing, path=path)
 
 
 def test_openenv_base_is_built_when_missing(base_image: str, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docker_fixtures import LOGIN, Built, docker, openenv, registry, running
@@ -37,7 +38,7 @@ async def test_pushed_pulled_by_digest_and_played(template_image: Built, no_logi
         docker("rmi", pushed.name)
         docker("pull", "--quiet", pushed.pinned)
         with running(pushed.pinned) as container:
-            async with AsyncEnv(base_url=container.url) as env:
+            async with AsyncEnv[Any, Any, Any](base_url=container.url) as env:
                 result = await env.reset(seed=1)
                 assert (await env.step({"message": result.observation["prompt"]})).reward == 1.0
         docker("rmi", pushed.pinned)
@@ -93,3 +94,37 @@ async def test_a_failed_push_tells_it_on_the_command_line(
     assert "Error: localhost:1 did not take localhost:1/boxed:latest" in done.stderr
     assert "Hint: nothing answers at localhost:1" in done.stderr
     docker("rmi", "localhost:1/boxed", check=False)
+
+
+async def test_openenv_push_sends_an_image(
+    template_image: Built, base_image: str, no_login: Path, tmp_path: Path
+) -> None:
+    with registry(tmp_path) as host:
+        words = ("push", template_image.folder, "--registry", f"{host}/team", "--tag", "v3", "--base-image", base_image)
+        dry = openenv(*words, "--dry-run")
+        assert dry.returncode == 0, dry.stdout + dry.stderr
+        assert "  server/app.py\n" in dry.stdout and "  wheels/openenv_async-" in dry.stdout
+        assert f"context {template_image.context}, and push it as {host}/team/openenv-boxed:v3\n" in dry.stdout
+        done = openenv(*words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"Pushed {host}/team/openenv-boxed:v3; this very image is {host}/team/openenv-boxed@" in done.stdout
+        docker("rmi", f"{host}/team/openenv-boxed:v3")
+
+
+async def test_the_web_interface_is_off_unless_asked_for(
+    template_image: Built, base_image: str, no_login: Path, tmp_path: Path
+) -> None:
+    with registry(tmp_path) as host:
+        for option, expected in (("--no-interface", ""), ("--interface", "ENABLE_WEB_INTERFACE=true")):
+            words = ("--registry", host, "--base-image", base_image, option)
+            done = openenv("push", template_image.folder, *words)
+            assert done.returncode == 0, done.stdout + done.stderr
+            found = docker("inspect", "--format", "{{.Config.Env}}", f"{host}/openenv-boxed")
+            assert expected in found and ("ENABLE_WEB_INTERFACE" in found) == bool(expected)
+        docker("rmi", f"{host}/openenv-boxed")
+
+
+async def test_a_registry_with_a_wrong_name(template_image: Built) -> None:
+    done = openenv("push", template_image.folder, "--registry", "ghcr.io/My Org")
+    assert done.returncode == 2
+    assert "try ghcr.io/my-org/openenv-boxed:latest" in done.stderr

@@ -169,7 +169,8 @@ def test_front_matter_is_written_where_there_is_none(text: str | None) -> None:
     assert ("# Mine" in written) == ("# Mine" in (text or ""))
 
 
-OWN = "---\n# mine\ntitle: A: B\nlicense: mit # as is\nsdk: gradio\napp_port: 9\n\ntags: [rl]\nemoji: 🐙\n---\nText --- here\n"
+OWN = "---\n# mine\ntitle: A: B\nlicense: mit # as is\nsdk: gradio\napp_port: 9\n\n"
+OWN += "tags: [rl]\nemoji: 🐙\n---\nText --- here\n"
 
 
 def test_the_authors_own_values_and_lines_are_kept() -> None:

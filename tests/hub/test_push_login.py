@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import subprocess
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,11 @@ class Terminal:
         while text not in self.seen:
             assert self._read(), f"it ended before {text!r}:\n{self.seen}"
 
+    def until_keys_are_read(self) -> None:
+        """What is typed before the menu listens is thrown away."""
+        while termios.tcgetattr(self._ours)[3] & termios.ICANON:
+            self._read(0.01)
+
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
 
@@ -53,9 +59,12 @@ class Terminal:
         self.process.wait(BOUND_S)
         os.close(self._ours)
 
-    def _read(self) -> bool:
-        ready, _, _ = select.select([self._ours], [], [], max(0.0, self._end - time.monotonic()))
-        assert ready, f"nothing more came:\n{self.seen}"
+    def _read(self, wait_s: float = BOUND_S) -> bool:
+        left_s = self._end - time.monotonic()
+        ready, _, _ = select.select([self._ours], [], [], max(0.0, min(wait_s, left_s)))
+        assert ready or wait_s < left_s, f"nothing more came:\n{self.seen}"
+        if not ready:
+            return True
         try:
             chunk = os.read(self._ours, 4096)
         except OSError:  # the child has closed its end
@@ -70,7 +79,8 @@ def test_on_a_terminal_it_asks_and_goes_on(hub: Hub, tmp_path: Path) -> None:
     try:
         terminal.until("How would you like to log in?")
         terminal.until("Paste an access token")
-        terminal.type("\x1b[B\r" if "arrow" in terminal.seen.lower() else "2\n")
+        terminal.until_keys_are_read()
+        terminal.type("2")
         terminal.until("Enter your token")
         terminal.type(f"{token}\n")
         assert terminal.end() == 0, terminal.seen
