@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 CODE := openenv_async openenv_sync tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: run test test-docker test-all check lint types fmt bench build clean help
+.PHONY: run test test-hub test-docker test-all check lint types fmt bench build clean help
 
 run: $(INSTALLED)  ## Write an environment into ./run, serve it, play an episode, stop the server
 	@$(BIN)/python examples/first_run.py
@@ -18,9 +18,12 @@ run: $(INSTALLED)  ## Write an environment into ./run, serve it, play an episode
 test: $(INSTALLED)  ## Run the tests; ARGS="-k name" chooses some
 	$(BIN)/python -m pytest $(ARGS)
 
+test-hub: $(INSTALLED)  ## The part of the tests that talks to a Hub, which is their own
+	$(BIN)/python -m pytest tests/hub $(ARGS)
+
 # On Debian, as root, engine.sh installs what it takes and starts dockerd if none runs; it ends what it started.
 test-docker: $(INSTALLED)  ## The tests that need a container engine, with one
-	OPENENV_TEST_ALL=1 tests/docker/engine.sh $(BIN)/python -m pytest tests/docker tests/providers $(ARGS)
+	OPENENV_TEST_ALL=1 tests/docker/engine.sh $(BIN)/python -m pytest tests/docker $(wildcard tests/providers) $(ARGS)
 
 test-all: check  ## The checks, then every test: none may be skipped
 	OPENENV_TEST_ALL=1 tests/docker/engine.sh $(BIN)/python -m pytest $(ARGS)

@@ -94,12 +94,13 @@ class Built:
 
 
 @pytest.fixture(scope="session")
-def template_image(base_image: str, tmp_path_factory: pytest.TempPathFactory) -> Built:
+def template_image(base_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     """The environment that `openenv init` writes, as `openenv build` makes it. Built once."""
     folder = create_project(parse_name("boxed_env"), "msgspec", tmp_path_factory.mktemp("image") / "boxed_env").folder
     done = openenv("build", folder, "--base-image", base_image)
     assert done.returncode == 0, done.stdout + done.stderr
-    return Built(folder=folder, tag="openenv-boxed:latest", output=done.stdout)
+    yield Built(folder=folder, tag="openenv-boxed:latest", output=done.stdout)
+    docker("rmi", "openenv-boxed:latest", check=False)
 
 
 @dataclass(frozen=True, kw_only=True)

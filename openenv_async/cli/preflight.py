@@ -1,7 +1,8 @@
 """What must be right before an environment is sent anywhere.
 
 Owns one question, asked of the folder alone: nothing is imported or started. The
-commands that send ask it first.
+commands that send ask it first. Dockerfiles are another matter: `cli.building` and
+`hub.dockerfile` have different ones to fall back on.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from pathlib import Path
 from openenv_async.cli.errors import CommandFailed
 from openenv_async.cli.manifest import Manifest, read_manifest, shown
 from openenv_async.cli.targets import FolderTarget, locate
-from openenv_async.hub.dockerfile import PLACES, find_dockerfile
 
 
 def checked(folder: Path) -> Manifest:
@@ -41,6 +41,4 @@ def static_problems(folder: Path) -> list[str]:
         if not file.with_suffix(".py").is_file() and not (file / "__init__.py").is_file():
             where = f"{target.named_at}: " if target.named_at else ""
             problems.append(f"{where}there is no {shown(file.with_suffix('.py'))}, where the app should be")
-    if find_dockerfile(folder) is None:
-        problems.append(f"{shown(folder)} has no Dockerfile: put one at {' or '.join(PLACES)}")
     return problems

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openenv_async.cli.errors import BadInput
+from openenv_async.cli.errors import BadInput, CommandFailed
 
 if TYPE_CHECKING:
     from openenv_async.cli.manifest import Manifest
@@ -105,7 +105,7 @@ def push(**options: Any) -> None:
 
     manifest = checked(folder)
     if request.registry is not None:
-        _push_image(request, folder, manifest)
+        _push_image(request, folder)
     else:
         _push_files(request, folder, manifest)
 
@@ -152,14 +152,13 @@ def _folder(request: PushRequest) -> Path:
     return folder.resolve()
 
 
-def _push_image(request: PushRequest, folder: Path, manifest: Manifest) -> None:
+def _push_image(request: PushRequest, folder: Path) -> None:
     from openenv_async.cli.push_registry import RegistryPush, push_to_registry
 
     assert request.registry is not None
     push_to_registry(
         RegistryPush(
             folder=folder,
-            name=manifest.name,
             registry=request.registry,
             tag=request.tag,
             interface=bool(request.interface),
@@ -257,11 +256,15 @@ def _dry_run(request: PushRequest, manifest: Manifest, contents: Contents, setti
         user = sign_in(api).name
     except NoToken as error:
         for name in _names(request, manifest, "<you>") if request.repo_id else [f"<you>/{manifest.name}"]:
-            report_plan(name, contents, None, settings)
-        click.echo(f"Not compared with the Hub: {error}", err=True)
+            report_plan(name, contents, None, settings, "not compared with the Hub")
+        click.echo(f"Warning: everything is listed, as nothing could be compared: {error}", err=True)
         return
     for name in _names(request, manifest, user):
-        report_plan(name, contents, preview(api, name, contents, request.delete, user), settings)
+        changes = preview(api, name, contents, request.delete, user)
+        if changes is None and request.create_pr:
+            raise CommandFailed(f"there is no Space {name} that {user} can see, so that nothing can be proposed to it")
+        state = "a new Space" if changes is None else "as it differs from what is there"
+        report_plan(name, contents, changes, settings, state)
 
 
 def _send(request: PushRequest, manifest: Manifest, contents: Contents, settings: Settings, api: Any) -> None:

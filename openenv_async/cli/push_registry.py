@@ -1,7 +1,7 @@
-"""`openenv push --registry`: the half that has an image built and pushed.
+"""`openenv push --registry`: an environment's image, built and sent to a registry.
 
-Owns the order and what the user sees. `cli.building` plans the build, `images`
-builds and pushes, `cli.image_progress` shows how it goes.
+Owns what the command hands over and what it says of a dry run. `cli.building`
+plans, `images` builds and pushes, `cli.image_progress` shows how it goes.
 """
 
 from __future__ import annotations
@@ -12,23 +12,24 @@ from typing import TYPE_CHECKING
 
 import click
 
+from openenv_async.cli.building import BuildOptions, Plan, carry_out, plan_build
+from openenv_async.cli.image_progress import image_errors, run_image_work
+from openenv_async.hub.publishing import counted, readable
+from openenv_async.images import OnProgress, in_registry, open_engine, push_image
+
 if TYPE_CHECKING:
-    from openenv_async.cli.building import Plan
-    from openenv_async.images import OnProgress, PushedImage
+    from openenv_async.images import PushedImage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegistryPush:
-    """What the command was asked for."""
+    """What the user asked for."""
 
     folder: Path
     """The environment's, checked."""
-    name: str
-    """The environment's."""
     registry: str
     """`ghcr.io/owner`, `localhost:5000`."""
     tag: str | None
-    """Of the image there, `latest` by default."""
     interface: bool
     base_image: str | None
     dry_run: bool
@@ -38,48 +39,37 @@ def push_to_registry(request: RegistryPush) -> None:
     """Build, tag and push the image; then say where it is.
 
     Raises:
-        BadInput: the registry or the tag cannot be used.
-        CommandFailed: there is no engine, the build failed, or the registry refused.
+        CommandFailed: as `cli.image_progress` says what `images` met.
     """
-    from openenv_async.cli.building import BuildOptions, plan_build
-    from openenv_async.cli.image_progress import image_errors, run_image_work
-    from openenv_async.images import in_registry
-
     with image_errors():
         plan = plan_build(BuildOptions(path=request.folder, base_image=request.base_image, interface=request.interface))
-        # A name that cannot be is told before anything is built.
+        # Before a build that may take minutes: a name that no registry takes.
         target = in_registry(plan.image_name, request.registry, request.tag)
         for warning in plan.warnings:
             click.echo(f"Warning: {warning}", err=True)
         if request.dry_run:
-            _dry_run(plan, str(target))
+            _list_context(plan, str(target))
             return
-        click.echo(f"Building {plan.image_name} from {plan.where} ({plan.mode}), {plan.dockerfile_shown}.")
-        for note in plan.notes:
-            click.echo(note)
+        click.echo(f"Building {target} from {plan.where} ({plan.mode}), {plan.dockerfile_shown}.")
         pushed = run_image_work(lambda show: _work(plan, request, show))
     click.echo(f"Pushed {pushed.name}; this very image is {pushed.pinned}")
 
 
 async def _work(plan: Plan, request: RegistryPush, show: OnProgress) -> PushedImage:
-    from openenv_async.cli.building import carry_out
-    from openenv_async.images import open_engine, push_image
-
     async with open_engine() as engine:
         built = await carry_out(plan, engine, show)
         return await push_image(built.tag, request.registry, tag=request.tag, engine=engine, on_progress=show)
 
 
-def _dry_run(plan: Plan, target: str) -> None:
-    """List what would go to the engine. Nothing is built, so no engine is needed."""
+def _list_context(plan: Plan, target: str) -> None:
+    """What a build reads; how large the image gets is not known before it is built."""
     context = plan.request.context
-    for name in sorted({*context.files(), *context.overlay}):
-        laid_over = context.overlay.get(name)
-        file = context.folder / name
-        if laid_over is None and file.is_dir():
-            continue
-        size = file.lstat().st_size if laid_over is None else len(laid_over)
-        click.echo(f"{size:>10,}  {name}")
-    archive = context.write()
-    archive.close()
-    click.echo(f"Would build {plan.image_name} from these, context {archive.digest}, and push it as {target}")
+    files = [context.folder / path for path in context.files()]
+    sizes = {file.relative_to(context.folder).as_posix(): file.lstat().st_size for file in files if not file.is_dir()}
+    sizes |= {path: len(data) for path, data in context.overlay.items()}
+    click.echo(f"{target}, built with {plan.dockerfile_shown} from:")
+    width = max(len(readable(size)) for size in sizes.values())
+    for path, size in sorted(sizes.items()):
+        click.echo(f"  {readable(size):>{width}}  {path}")
+    total = readable(sum(sizes.values()))
+    click.echo(f"Would build from {counted(len(sizes), 'file')}, {total}, and push. Nothing was built or sent.")

@@ -9,10 +9,18 @@ from openenv_async.hub.contents import Contents, Piece
 from openenv_async.hub.publishing import Published, Settings, counted, readable
 
 
-def report_plan(name: str, contents: Contents, changes: Changes | None, settings: Settings) -> None:
-    """List what would be sent to a Space, with sizes; `None` for changes when it is not known or not there."""
+def report_plan(name: str, contents: Contents, changes: Changes | None, settings: Settings, state: str) -> None:
+    """List what would be sent to a Space, with sizes.
+
+    Args:
+        name: the Space.
+        contents: all its files.
+        changes: those that differ from what is there; `None` when nothing is, or nobody knows.
+        settings: the rest; of secrets the names are told.
+        state: of the Space, in words.
+    """
     known = changes if changes is not None else Changes(contents.pieces, {}, (), ())
-    click.echo(f"{name}{' (private)' if settings.private else ''}, {'a Space' if changes is None else 'which exists'}:")
+    click.echo(f"{name}{' (private)' if settings.private else ''}, {state}:")
     width = max((len(readable(piece.size)) for piece in known.sent.values()), default=0)
     for path, piece in known.sent.items():
         mark = "new    " if path in known.new else "changed"

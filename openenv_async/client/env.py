@@ -177,9 +177,10 @@ class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT,
         try:
             try:
                 result = await self._reset_on(channel or await self._open(), given, timeout_s)
-            except (SessionLost, SessionBroken):
+            except (SessionLost, SessionBroken) as exc:
                 if channel is None:
                     raise
+                self._note(exc)
                 # It had ended without this side knowing; a new episode takes nothing from it.
                 result = await self._reset_on(await self._open(), given, timeout_s)
         except (SessionLost, SessionBroken, StepTimeout) as exc:

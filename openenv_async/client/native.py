@@ -7,6 +7,7 @@ that become ready in one turn of the loop leave in one message.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,8 @@ class NativeConnection:
         self._sid = 0
         self._ready: asyncio.Future[None] | None = None
         self._sending = False
+        self._look_s = math.inf
+        self._looker: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.lost: SessionLost | None = None
         self.max_message_bytes = max_message_bytes
@@ -91,6 +94,8 @@ class NativeConnection:
         """
         self._sid += 1
         channel = NativeChannel(self, self._sid, timeout_s)
+        if timeout_s is not None:
+            self._look_every(timeout_s / 10)
         self._channels[channel.sid] = channel
         self.put(Open(channel.sid))
         try:
@@ -119,7 +124,7 @@ class NativeConnection:
 
     async def ask(self, frame: AnyFrame, payload_bytes: int = 0) -> None:
         """Send a request: with those of the other sessions or, when there are none, at once."""
-        if len(self._channels) > 1 or self._sending or self._outbox:
+        if self.crowded or self._sending or self._outbox:
             self.put(frame, payload_bytes)
             return
         self._outbox.put(frame, payload_bytes)
@@ -133,6 +138,26 @@ class NativeConnection:
             self._sending = False
             if self._outbox:
                 self._wake_writer()
+
+    @property
+    def crowded(self) -> bool:
+        """Other sessions have calls to send too, so that it pays to wait for them."""
+        return len(self._channels) > 1
+
+    def _look_every(self, interval_s: float) -> None:
+        """Look for calls that have waited for too long, at least this often and at least every second."""
+        if interval_s < self._look_s:
+            self._look_s = min(1.0, interval_s)
+            if self._looker is not None:
+                self._looker.cancel()
+            self._look()
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for channel in list(self._channels.values()):
+            channel.look(now)
+        self._looker = None if self.lost is not None else loop.call_later(self._look_s, self._look)
 
     def forget(self, channel: NativeChannel) -> None:
         """A session has ended; the last one ends the connection."""
@@ -185,6 +210,8 @@ class NativeConnection:
     def _lose(self, reason: SessionLost) -> None:
         if self.lost is None:
             self.lost = reason
+        if self._looker is not None:
+            self._looker.cancel()
         for channel in list(self._channels.values()):
             channel.end(SessionLost(reason.message + "; call reset() for a new session"))
         if self._ready is not None and not self._ready.done():

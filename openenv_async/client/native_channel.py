@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,6 +38,9 @@ class NativeChannel:
         self._waiter: asyncio.Future[Answer] = self._loop.create_future()
         self._over: asyncio.Future[None] = self._loop.create_future()
         self.lost: EnvError | None = None
+        self.patience = math.inf
+        """When the call in flight has taken too long, by the loop's clock; the connection looks now and then, which
+        costs less than a timer for every call."""
 
     async def opening(self, timeout_s: float | None) -> None:
         """Wait for the server to open the session."""
@@ -60,8 +64,15 @@ class NativeChannel:
         else:
             frame = GetState(self.sid, rid, timeout_s)
         try:
-            await self._connection.ask(frame, size)
-            return await self._wait(self._timeout_s if timeout_s is None else timeout_s + ANSWER_SLACK_S, f"{kind}()")
+            if self._connection.crowded:
+                self._connection.put(frame, size)
+            else:
+                await self._connection.ask(frame, size)
+            if timeout_s is not None:
+                return await self._wait(timeout_s + ANSWER_SLACK_S, f"{kind}()")
+            if self._timeout_s is not None:
+                self.patience = self._loop.time() + self._timeout_s
+            return await self._waiter
         except (asyncio.CancelledError, StepTimeout) as exc:
             if not isinstance(exc, StepTimeout) or exc.details.get("local"):
                 self._connection.put(Cancel(self.sid, rid))
@@ -77,6 +88,11 @@ class NativeChannel:
         finally:
             timer.cancel()
 
+    def look(self, now: float) -> None:
+        """Give up on a call that has waited for longer than the client's `message_timeout_s`."""
+        if now > self.patience and not self._waiter.done():
+            self._expire(self._waiter, self._timeout_s or 0.0, "the call")
+
     def _expire(self, waiter: asyncio.Future[Answer], timeout_s: float, what: str) -> None:
         if not waiter.done():
             text = f"{what}: no answer within {timeout_s:g} s; the server was told to stop, and the session can go on"
@@ -86,6 +102,7 @@ class NativeChannel:
         """Take the server's answer to request `rid`; one that nobody waits for any longer is dropped."""
         if rid != self._rid or self._waiter.done():
             return
+        self.patience = math.inf
         if isinstance(answer, EnvError):
             self._waiter.set_exception(answer)
         else:

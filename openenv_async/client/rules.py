@@ -10,6 +10,7 @@ import asyncio
 from openenv_async.client.channel import Channel
 from openenv_async.errors import (
     ClientClosed,
+    EnvError,
     NotConnected,
     NotReset,
     SessionBroken,
@@ -26,7 +27,7 @@ class Rules:
     def __init__(self) -> None:
         self._channel: Channel | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._lost: SessionLost | SessionBroken | None = None
+        self._lost: EnvError | None = None
         self._began = False
         self._busy = False
         self._closed = False
@@ -53,13 +54,14 @@ class Rules:
         self._check_loop()
         if timeout_s is not None and not timeout_s > 0:
             raise ValueError(f"timeout_s must be above 0, not {timeout_s!r}")
-        lost = self._lost or (channel.lost if channel is not None else None)
-        if lost is not None or channel is None:
+        if self._lost is None and channel is not None:
+            self._lost = channel.lost
+        if self._lost is not None or channel is None:
             if name == "reset":
                 return None
-            if lost is None:
+            if self._lost is None:
                 raise NotConnected("the last connect() failed; await reset() or connect() to try again")
-            raise type(lost)(lost.message, **lost.details)
+            raise type(self._lost)(self._lost.message, **self._lost.details)
         if name == "step" and not self._began:
             raise NotReset(f"{name}() came before the first reset(); await reset() to begin an episode")
         return channel

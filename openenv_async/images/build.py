@@ -13,6 +13,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 
+import aiohttp
 from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
@@ -127,7 +128,7 @@ async def _classic(docker: Docker, request: BuildRequest, archive: Archive, on_p
     try:
         async for item in stream:
             reader.feed(item)
-    except (DockerError, OSError, ValueError) as error:
+    except (DockerError, aiohttp.ClientError, OSError, ValueError) as error:
         reader.ended()
         raise _failed(reader, error.message if isinstance(error, DockerError) else str(error)) from error
     reader.ended()

@@ -16,6 +16,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
@@ -122,7 +123,7 @@ async def _problem(address: str | None) -> str | None:
             await docker.version()
     except TimeoutError:
         return f"no answer within {ANSWER_TIMEOUT_S:g} s"
-    except (DockerError, OSError, ValueError) as error:
+    except (DockerError, aiohttp.ClientError, OSError, ValueError) as error:
         return error.message if isinstance(error, DockerError) else str(error)
     finally:
         await docker.close()

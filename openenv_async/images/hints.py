@@ -38,6 +38,10 @@ _BUILD = (
         r"(COPY|ADD) failed|no source files were specified|failed to compute cache key|failed to calculate checksum",
         "the Dockerfile copies what the context has not: is it missing, or named in .dockerignore?",
     ),
+    (
+        r"payload is not completed|not enough data|server disconnected|connection reset|ended the connection",
+        "the engine went away: see that it runs (`docker info`), and build again",
+    ),
     (r"exec format error", "the image is for another kind of processor: choose one with --platform"),
     (
         r"non-zero code: 137|exit code: 137|killed",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
+import aiohttp
 from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
@@ -91,7 +92,7 @@ async def _push(docker: Docker, target: ImageName, on_progress: OnProgress) -> s
                 digest = str(aux["Digest"])
             elif "status" in item:
                 on_progress(transfer(item))
-    except (DockerError, OSError, ValueError) as error:
+    except (DockerError, aiohttp.ClientError, OSError, ValueError) as error:
         reason = error.message if isinstance(error, DockerError) else str(error)
         raise PushFailed(
             f"{registry} did not take {target}: {reason.strip()}", hint=push_hint(reason, registry)

@@ -176,20 +176,20 @@ class Session:
         return not isinstance(outcome, CallCancelled)
 
     def _wake(self) -> None:
-        if self._waker is not None and not self._waker.done():
-            self._waker.set_result(None)
+        waker = self._waker
+        if waker is not None and not waker.done():
+            waker.set_result(None)
 
     async def _next(self) -> bool:
         """Wait for a request; False when the session has been idle for too long."""
-        self._waker = asyncio.get_running_loop().create_future()
+        waker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waker = waker
+        if self.idle_timeout_s is None:
+            await waker
+            return True
         try:
-            if self.idle_timeout_s is None:
-                await self._waker
-                return True
             async with asyncio.timeout(self.idle_timeout_s):
-                await self._waker
-                return True
+                await waker
         except TimeoutError:
             return False
-        finally:
-            self._waker = None
+        return True

@@ -114,6 +114,7 @@ class DirectLink(asyncio.Protocol):
             return
         if pinged and not self._heard:
             self._end(LinkClosed(f"the server has not answered a ping for {interval_s:g} s"))
+            self._drop()
             return
         ping = not self._heard
         self._heard = False

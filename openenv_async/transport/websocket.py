@@ -9,6 +9,7 @@ raises ExceptionGroups and must be entered and left in one task; its
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import anyio
 import httpx
@@ -152,8 +153,7 @@ async def _hold(address: Address, opened: asyncio.Future[WebSocketLink]) -> None
             httpx_ws.aconnect_ws(
                 address.url,
                 client,
-                # As bytes: httpx takes text in ASCII only.
-                headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in address.headers.items()],
+                headers=_latin(address.headers),
                 subprotocols=list(address.subprotocols) or None,
                 max_message_size_bytes=READ_BYTES,
                 keepalive_ping_interval_seconds=address.ping_interval_s,
@@ -168,6 +168,11 @@ async def _hold(address: Address, opened: asyncio.Future[WebSocketLink]) -> None
     except Exception as exc:
         if not opened.done():
             opened.set_exception(_refusal(exc))
+
+
+def _latin(headers: Mapping[str, str]) -> httpx.Headers:
+    """Give headers as HTTP carries them; httpx alone takes text in ASCII only."""
+    return httpx.Headers([(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()])
 
 
 def _http_client(address: Address) -> httpx.AsyncClient:

@@ -184,13 +184,17 @@ class _Maker:
 
 def _bounds(schema: dict[str, Any], whole: bool) -> tuple[float, float]:
     least, most = float(schema.get("minimum", -math.inf)), float(schema.get("maximum", math.inf))
-    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
-    if above is not None:
-        # Of a range without its ends, a value somewhere inside: the first one beyond the end is no round number.
-        inside = min(above + 1, (above + most) / 2)
-        least = max(least, math.floor(above) + 1 if whole else inside)
-    if below is not None:
-        most = min(most, math.ceil(below) - 1 if whole else max(below - 1, (least + below) / 2, below / 2))
+    above, below = float(schema.get("exclusiveMinimum", -math.inf)), float(schema.get("exclusiveMaximum", math.inf))
+    if whole:
+        least = max(least, math.floor(above) + 1 if above > -math.inf else above)
+        most = min(most, math.ceil(below) - 1 if below < math.inf else below)
+        return least, most
+    # Of a range without its ends, values somewhere inside: those next to an end are no round numbers.
+    upper = min(most, below)
+    if above >= least and above > -math.inf:
+        least = above + 1 if above + 1 < upper else (above + upper) / 2
+    if below <= most and below < math.inf:
+        most = (least + below) / 2 if least > -math.inf else below - 1
     return least, most
 
 

@@ -211,7 +211,7 @@ REFUSALS: dict[str, tuple[Callable[[Hub], HfApi], Callable[[HfApi], Any], type[E
     ),
     "hardware that is not": (
         own,
-        lambda api: api.request_space_hardware("alice/taken", "toaster"),
+        lambda api: api.request_space_hardware("alice/taken", huggingface_hub.SpaceHardware.ZERO_A10G),
         BadRequestError,
         400,
     ),

@@ -183,7 +183,7 @@ def test_a_dry_run_needs_no_token_and_no_hub(hub: Hub, env: Path) -> None:
     done = openenv(hub, env, "push", "--dry-run")
     assert done.code == 0
     assert "<you>/my_env" in done.out and "README.md" in done.out
-    assert "Not compared with the Hub: no Hugging Face token" in done.err
+    assert "nothing could be compared: no Hugging Face token" in done.err
 
 
 def test_interface_and_base_image_reach_the_dockerfile(hub: Hub, env: Path, token: str) -> None:
@@ -212,3 +212,17 @@ def test_what_init_writes_can_be_pushed(hub: Hub, token: str, tmp_path: Path) ->
     assert "Warning" not in done.err
     assert {"Dockerfile", "README.md", "openenv.yaml", "server/app.py"} <= set(files)
     assert [path for path in files if path.startswith("wheels/openenv_async-")]
+
+
+def test_a_dry_run_of_an_image_lists_what_it_is_built_from(hub: Hub, env: Path) -> None:
+    done = openenv(hub, env, "push", "--registry", "localhost:5000/team", "--tag", "v1", "--dry-run")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("localhost:5000/team/openenv-my:v1, built with server/Dockerfile")
+    assert "models.py" in done.out and done.out.endswith("Nothing was built or sent.\n")
+
+
+def test_an_image_needs_an_engine_and_says_so(hub: Hub, env: Path, tmp_path: Path) -> None:
+    nobody = f"unix://{tmp_path}/nobody.sock"
+    done = openenv(hub, env, "push", "--registry", "localhost:5000", DOCKER_HOST=nobody)
+    assert done.code == 1
+    assert "no container engine answers" in done.error

@@ -207,6 +207,7 @@ async def test_after_a_cancelled_send_the_link_goes_on_or_says_that_it_does_not(
 
 
 @FILLED
+@pytest.mark.asyncio(loop_factories=["asyncio-debug"])  # most of it is waiting for goodbyes that do not come
 async def test_a_send_that_waits_ends_when_either_end_closes(connect: Connect, kind: str, from_client: bool) -> None:
     async with connect() as ends:
         sender, receiver = ends if from_client else ends[::-1]

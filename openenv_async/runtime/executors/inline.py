@@ -24,26 +24,29 @@ class InlineExecutor:
     def __init__(self, host: Host, offload: Offload | None) -> None:
         self.step_timeout_s = host.step_timeout_s
         self._host, self._offload = host, offload
-        self._task: asyncio.Task[Outcome] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._in_flight = False
         self._cancelled = False
 
     async def call(self, call: Call) -> Outcome:
         """See `Executor.call`."""
+        if self._task is None:
+            self._task = asyncio.current_task()  # the session's: one task makes every call
         self._cancelled = False
-        self._task = task = asyncio.current_task()
+        self._in_flight = True
         try:
             if call.timeout_s is None:
                 return await self._host.perform(call, self._offload)
             return await self._bounded(call, call.timeout_s)
         except asyncio.CancelledError:
             # Of the call alone; whoever cancels the session's task as well wants all of it to end.
-            if self._cancelled and task is not None and task.cancelling() == 1:
+            if self._cancelled and self._task is not None and self._task.cancelling() == 1:
                 raise CallCancelled from None
             raise
         finally:
-            self._task = None
-            if self._cancelled and task is not None:
-                task.uncancel()  # also when the environment swallowed it and went on
+            self._in_flight = False
+            if self._cancelled and self._task is not None:
+                self._task.uncancel()  # also when the environment swallowed it and went on
 
     async def _bounded(self, call: Call, timeout_s: float) -> Outcome:
         limit = asyncio.timeout(timeout_s)
@@ -61,7 +64,7 @@ class InlineExecutor:
 
     def cancel(self) -> bool:
         """See `Executor.cancel`."""
-        if self._task is not None and not self._cancelled:
+        if self._task is not None and self._in_flight and not self._cancelled:
             self._cancelled = True
             self._task.cancel()
         return True

@@ -1,0 +1,143 @@
+"""Runs one check after the other and keeps what they say, whatever happens to them.
+
+Owns what an exception in a check means, the time each took, and which checks are
+passed over because one before them failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+
+import httpx
+
+from openenv_async.errors import EnvError
+from openenv_async.transport.link import LinkClosed
+from openenv_async.validation.checks import Check, Level, Result
+
+Listener = Callable[[Check], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """What one check found."""
+
+    sentence: str
+    result: Result = "ok"
+    hint: str | None = None
+    details: tuple[str, ...] = ()
+
+
+def failed(sentence: str, hint: str | None = None, *details: str) -> Said:
+    """Say that something is wrong."""
+    return Said(sentence=sentence, result="failed", hint=hint, details=details)
+
+
+def warned(sentence: str, hint: str | None = None, *details: str) -> Said:
+    """Say that something should be looked at."""
+    return Said(sentence=sentence, result="warned", hint=hint, details=details)
+
+
+def skipped(sentence: str, hint: str | None = None) -> Said:
+    """Say why something was not looked at."""
+    return Said(sentence=sentence, result="skipped", hint=hint)
+
+
+@dataclass
+class Recorder:
+    """The checks of one run, in their order."""
+
+    listener: Listener = lambda check: None
+    checks: list[Check] = field(default_factory=list)
+    pending: list[str] = field(default_factory=list)
+    """Names still to come, for what is said of them when the time is over."""
+
+    level: Level = "static"
+
+    def note(self, check: Check) -> None:
+        """Keep a check that was made elsewhere."""
+        self.checks.append(check)
+        self.listener(check)
+
+    def say(self, name: str, said: Said, duration_s: float | None = None) -> None:
+        """Keep what was found under a name."""
+        self.note(
+            Check(
+                name=name,
+                level=self.level,
+                result=said.result,
+                sentence=said.sentence,
+                hint=said.hint,
+                details=said.details,
+                duration_s=duration_s,
+            )
+        )
+
+    def plan(self, level: Level, names: Collection[str]) -> None:
+        """Say which checks are to come."""
+        self.level, self.pending = level, list(names)
+
+    def failed(self, *names: str) -> str | None:
+        """Give the first of these checks of the present level that did not succeed."""
+        bad = [c.name for c in self.checks if c.level == self.level and c.result in ("failed", "skipped")]
+        return next((name for name in names if name in bad), None)
+
+    async def run(self, name: str, check: Callable[[], Awaitable[Said]], needs: Collection[str] = ()) -> bool:
+        """Run one check.
+
+        Args:
+            name: of the check.
+            check: finds something, or raises `EnvError`, which is a failure.
+            needs: checks without which this one makes no sense.
+
+        Returns:
+            Whether it did not fail.
+        """
+        missing = self.failed(*needs)
+        if missing is not None:
+            self._over(name)
+            self.say(name, skipped(f"it needs {missing}, which did not succeed"))
+            return False
+        began = time.monotonic()
+        try:
+            said = await check()
+        except EnvError as error:
+            said = _of_error(error)
+        except (httpx.HTTPError, LinkClosed, OSError) as error:
+            said = failed(f"the server did not answer: {str(error) or type(error).__name__}")
+        self._over(name)
+        self.say(name, said, time.monotonic() - began)
+        return said.result != "failed"
+
+    def out_of_time(self, timeout_s: float) -> None:
+        """The run's time is over: the check in progress failed, those after it were not begun."""
+        if not self.pending:
+            return
+        first, *others = self.pending
+        self.pending = []
+        self.say(first, failed(f"it did not end before the run's {timeout_s:g} s were over", "give more with --timeout"))
+        for name in others:
+            self.say(name, skipped("no time was left for it"))
+
+    def _over(self, name: str) -> None:
+        if name in self.pending:
+            self.pending.remove(name)
+
+
+async def within(timeout_s: float, awaitable: Awaitable[object]) -> bool:
+    """Say whether something ended in time; it is cancelled when it did not."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await awaitable
+    except TimeoutError:
+        return False
+    return True
+
+
+def _of_error(error: EnvError) -> Said:
+    sentence, *more = str(error).splitlines() or [type(error).__name__]
+    return Said(sentence=f"{type(error).__name__}: {sentence}", result="failed", details=tuple(more))
+
+

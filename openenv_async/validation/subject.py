@@ -1,0 +1,112 @@
+"""The server under examination: its address, how to ask it, and how long it may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from openenv_async.client import AsyncEnv
+from openenv_async.client.options import WireChoice, find_target
+from openenv_async.errors import ConnectFailed, ProtocolError, Unauthorized
+from openenv_async.protocol.batches import CLIENT_SIDE, Inbox
+from openenv_async.protocol.frames import SUBPROTOCOL, Hello, ServerFrame
+from openenv_async.transport.address import Address, is_loopback
+from openenv_async.transport.link import Link, LinkClosed, LinkRefused
+from openenv_async.transport.network import connect_link
+
+Client = AsyncEnv[Any, Any, Any]
+
+_MOST_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """One running server."""
+
+    url: str
+    """`http(s)://host:port/prefix`, without a slash at the end."""
+
+    call_timeout_s: float
+    """Seconds that one call may take."""
+
+    token: str | None = field(default=None, repr=False)
+
+    max_sessions: int | None = None
+    """Sessions it holds at once, where that is known."""
+
+    mine: bool = False
+    """This process started it, so that nobody else's sessions are on it and it may be filled."""
+
+    def client(self, wire: WireChoice = "auto") -> Client:
+        """Make a client that takes and gives dicts."""
+        return AsyncEnv(
+            self.url,
+            token=self.token,
+            wire=wire,
+            connect_timeout_s=min(self.call_timeout_s, 10.0),
+            message_timeout_s=self.call_timeout_s,
+        )
+
+    async def get(self, path: str) -> httpx.Response:
+        """Ask an HTTP route.
+
+        Raises:
+            httpx.HTTPError: no answer.
+        """
+        # A proxy that the environment names does not serve connections to this machine.
+        direct = is_loopback(urlsplit(self.url).hostname or "")
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        async with httpx.AsyncClient(timeout=self.call_timeout_s, headers=headers, trust_env=not direct) as client:
+            return await client.get(self.url + path)
+
+    async def link(self, *subprotocols: str) -> Link:
+        """Open a WebSocket of its own, for messages that no client would send.
+
+        Raises:
+            ConnectFailed: it was refused.
+        """
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        address = Address(
+            url=find_target(self.url).url,
+            headers=headers,
+            subprotocols=subprotocols,
+            connect_timeout_s=min(self.call_timeout_s, 10.0),
+        )
+        try:
+            return await connect_link(address)
+        except (LinkRefused, LinkClosed) as error:
+            status = getattr(error, "status", None)
+            if status in (401, 403):
+                raise Unauthorized(f"the server refused the connection (HTTP {status}): give its token") from error
+            raise ConnectFailed(f"no WebSocket at {address.url}: {error}") from error
+
+    async def hello(self) -> Hello | None:
+        """Give the server's hello; None for a server that only speaks OpenEnv's JSON.
+
+        Raises:
+            ConnectFailed: no WebSocket there.
+        """
+        link = await self.link(SUBPROTOCOL)
+        try:
+            if link.subprotocol != SUBPROTOCOL:
+                return None
+            inbox: Inbox[ServerFrame] = Inbox(CLIENT_SIDE, _MOST_BYTES)
+            frames = inbox.receive(await link.receive())
+            if not frames or not isinstance(frames[0], Hello):
+                raise ProtocolError("the server's first frame was no hello")
+            return frames[0]
+        except LinkClosed as error:
+            raise ConnectFailed(f"the server closed the connection before its hello: {error.reason}") from error
+        finally:
+            await link.aclose()
+
+
+def address_of(text: str) -> str | None:
+    """Give the base URL that a text names; None when it is no address."""
+    if not text.startswith(("http://", "https://", "ws://", "wss://")):
+        return None
+    plain = text.rstrip("/").removesuffix("/ws")
+    return plain.replace("ws", "http", 1) if plain.startswith("ws") else plain
