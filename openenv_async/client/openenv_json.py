@@ -15,18 +15,13 @@ from typing import Any
 import msgspec
 
 from openenv_async.client.channel import Answer, RequestKind
-from openenv_async.errors import EnvError, PayloadTooLarge, SessionLost, StepTimeout, from_wire
+from openenv_async.errors import EnvError, InvalidMessage, PayloadTooLarge, SessionLost, StepTimeout, from_wire
 from openenv_async.protocol.batches import too_large
+from openenv_async.protocol.openenv import read_message
 from openenv_async.transport.link import Link, LinkClosed, Message
 
 CLOSE_WAIT_S = 5.0
 """Seconds that `aclose` waits for the server to close, which is how this wire says that the slot is free."""
-
-
-class _Message(msgspec.Struct):
-    type: str = ""
-    data: msgspec.Raw = msgspec.Raw(b"{}")
-    warnings: tuple[str, ...] = ()
 
 
 class _Error(msgspec.Struct):
@@ -34,7 +29,6 @@ class _Error(msgspec.Struct):
     code: str = "UNKNOWN"
 
 
-_MESSAGE = msgspec.json.Decoder(_Message)
 _ERROR = msgspec.json.Decoder(_Error)
 _DETAILS = msgspec.json.Decoder(dict[str, Any])
 
@@ -137,14 +131,9 @@ class JsonChannel:
                 size=size,
                 limit=self._max_message_bytes,
             )
-        try:
-            reply = _MESSAGE.decode(message)
-            if reply.type == "error":
-                error = _ERROR.decode(reply.data)
-                details = _DETAILS.decode(reply.data)
-                raise from_wire(error.code, error.message, _without(details, "message", "code"))
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
-            raise EnvError(f"the server's answer is not OpenEnv's JSON: {exc}") from exc
+        reply = read_message(message)
+        if reply.type == "error":
+            raise _error(reply.data)
         if reply.type != ("state" if kind == "state" else "observation") or kind == "unasked":
             what = f"answered {kind}() with" if kind != "unasked" else "sent, unasked,"
             text = f"the server {what} {reply.type!r}, so its answers cannot be told apart any longer"
@@ -175,5 +164,9 @@ class JsonChannel:
         asyncio.ensure_future(self._link.aclose())
 
 
-def _without(details: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {key: value for key, value in details.items() if key not in names}
+def _error(data: msgspec.Raw) -> EnvError:
+    try:
+        error, details = _ERROR.decode(data), _DETAILS.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
+        return InvalidMessage(f"the server's error is not OpenEnv's JSON: {exc}")
+    return from_wire(error.code, error.message, {k: v for k, v in details.items() if k not in ("message", "code")})

@@ -12,6 +12,7 @@ from typing import Any, get_origin, is_typeddict
 import msgspec
 
 from openenv_async.codec import encoding, failures, hooks, schemas
+from openenv_async.codec.defaults import filler_of
 from openenv_async.codec.encoding import Buffer
 from openenv_async.codec.ext import ext_hook
 from openenv_async.codec.models import ModelCodec
@@ -38,6 +39,7 @@ class StructCodec(ModelCodec[Any]):
             name = getattr(cls, "__qualname__", None) or safe_text(cls)
             raise UsageError(f"values of {name} cannot travel: {safe_text(exc)}") from exc
         self._known = None if ignore_unknown else _known_keys(cls)
+        self._fill = filler_of(cls)
         self._is_class = isinstance(cls, type) and get_origin(cls) is None and not is_typeddict(cls)
 
     def decode_msgpack(self, data: Buffer) -> Any:
@@ -49,6 +51,8 @@ class StructCodec(ModelCodec[Any]):
             return self._reread_msgpack(data, exc)
         if keys is not None:
             self._refuse_unknown(keys)
+        if self._fill is not None:
+            self._fill(value)
         return value
 
     def decode_json(self, data: Buffer | str) -> Any:
@@ -60,6 +64,8 @@ class StructCodec(ModelCodec[Any]):
             return self._reread_json(data, exc)
         if keys is not None:
             self._refuse_unknown(keys)
+        if self._fill is not None:
+            self._fill(value)
         return value
 
     def from_builtins(self, value: Any) -> Any:
@@ -79,6 +85,8 @@ class StructCodec(ModelCodec[Any]):
             raise failures.invalid(exc, lambda: value) from exc
         if self._known is not None and isinstance(value, dict):
             self._refuse_unknown(value)
+        if self._fill is not None:
+            self._fill(converted)
         return converted
 
     def _reread_msgpack(self, data: Buffer, exc: BaseException) -> Any:

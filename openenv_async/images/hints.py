@@ -58,7 +58,10 @@ _PUSH = (
         r"no basic auth|unauthorized|authentication required|denied|forbidden|401|403",
         "log in with `docker login {registry}` as a user who may write there",
     ),
-    (r"HTTP response to HTTPS client", "{registry} speaks plain HTTP: name it in the engine's `insecure-registries`"),
+    (
+        r"HTTP response to HTTPS client",
+        "{registry} speaks plain HTTP: name it in the engine's `insecure-registries` (podman: in registries.conf)",
+    ),
     (
         r"connection refused|no such host|i/o timeout|no route|dial tcp|EOF",
         "nothing answers at {registry}: is its name right, and is it running?",

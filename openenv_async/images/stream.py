@@ -14,7 +14,8 @@ from typing import Any
 
 from openenv_async.images.progress import Lines, OnProgress, Output, Step, Transfer
 
-_STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
+# Docker's builder, and podman's, which counts the steps of each stage by themselves.
+_STEP = re.compile(r"(?:Step|(?:\[\d+/\d+\] )?STEP) (\d+)/(\d+) ?: (.*)")
 _DONE = re.compile(r"Successfully built (\w+)")
 _ENGINES_OWN = re.compile(
     r" ?---> (?:[0-9a-f]{12}|Running in|Using cache)|Removing intermediate container|Successfully "

@@ -31,6 +31,7 @@ class _RpcId(msgspec.Struct):
 
 
 _EMPTY = msgspec.Raw(b"{}")
+_NO_TEXT = msgspec.Raw(b'""')
 _ENVELOPE = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
 _ENCODER = msgspec.json.Encoder()
@@ -94,11 +95,43 @@ def read_request(message: str | bytes) -> Request:
     return Request(kind, data)
 
 
-def _read_kind(fields: dict[str, msgspec.Raw]) -> Kind:
-    raw = fields.get("type", msgspec.Raw(b'""'))
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """One message of the server; `warnings` is this package's own."""
+
+    type: str = ""
+    data: msgspec.Raw = _EMPTY
+    warnings: tuple[str, ...] = ()
+
+
+_MESSAGE = msgspec.json.Decoder(Message)
+
+
+def read_message(message: str | bytes) -> Message:
+    """Read one message of the server.
+
+    Raises:
+        InvalidMessage: it is not one.
+    """
     try:
-        name = _TEXT.decode(raw)
+        return _MESSAGE.decode(message)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
+        fields = _read_leniently(message) if isinstance(message, str) else None
+        if fields is None:
+            raise InvalidMessage(f"the server's answer is not OpenEnv's JSON: {exc}") from exc
+        return Message(_text(fields.get("type", _NO_TEXT)) or "", fields.get("data", _EMPTY))
+
+
+def _text(raw: msgspec.Raw) -> str | None:
+    try:
+        return _TEXT.decode(raw)
     except (msgspec.DecodeError, UnicodeError):
+        return None
+
+
+def _read_kind(fields: dict[str, msgspec.Raw]) -> Kind:
+    raw = fields.get("type", _NO_TEXT)
+    name = _text(raw)
+    if name is None:
         name = bytes(raw)[:40].decode("utf-8", "backslashreplace")
     for kind in KINDS:
         if kind == name:

@@ -21,14 +21,12 @@ from openenv_async.errors import EnvError, EnvironmentFailed, FactoryError, Inva
 from openenv_async.protocol.failures import new_error_id, safe_text
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.calls import Call, CallKind, Outcome, Wire
+from openenv_async.runtime.offload import Offload
 from openenv_async.runtime.signatures import fit_reset, method_accepts
 
 logger = logging.getLogger("openenv_async")
 
 T = TypeVar("T")
-Offload = Callable[..., Awaitable[Any]]
-"""`await offload(function)` runs it off the event loop."""
-
 _ARGUMENTS: ModelCodec[Any] = codec_for(None)
 _METADATA = _ARGUMENTS
 
@@ -41,6 +39,7 @@ class Host:
         self._session_id = session_id
         self._env: Any = None
         self._runner: asyncio.Runner | None = None
+        self._coroutine: asyncio.Task[Any] | None = None
         self._step_takes_timeout = False
         self._coroutines: dict[CallKind, bool] = {}
 
@@ -64,9 +63,10 @@ class Host:
         name = self._blueprint.factory_name
         try:
             env = self._blueprint.factory()
+            playable = callable(getattr(env, "reset", None)) and callable(getattr(env, "step", None))
         except BaseException as exc:
             raise self._factory_error(exc) from exc
-        if env is None or not callable(getattr(env, "reset", None)) or not callable(getattr(env, "step", None)):
+        if not playable:
             raise FactoryError(
                 f"the factory {name!r} returned {type(env).__name__}, which has no reset() and step()",
                 factory_name=name,
@@ -93,8 +93,7 @@ class Host:
             if transform is not None:
                 value = transform(value) if offload is None else await offload(lambda: transform(value))
         except asyncio.CancelledError as exc:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if _is_cancelled():
                 raise
             raise self._failed(call, exc) from exc
         except BaseException as exc:  # SystemExit and KeyboardInterrupt of an environment must not end the server
@@ -139,8 +138,10 @@ class Host:
                 value = await offload(close)
             if inspect.isawaitable(value):
                 await value
-        except asyncio.CancelledError:
-            raise
+        except asyncio.CancelledError as exc:
+            if _is_cancelled():
+                raise
+            self._log_close(exc)
         except BaseException as exc:  # as above
             self._log_close(exc)
 
@@ -169,7 +170,25 @@ class Host:
             return value
         if self._runner is None:
             self._runner = asyncio.Runner()
-        return self._runner.run(_wait_for(value))
+        return self._runner.run(self._wait_for(value))
+
+    async def _wait_for(self, value: Awaitable[T]) -> T:
+        self._coroutine = asyncio.current_task()
+        try:
+            return await value
+        finally:
+            self._coroutine = None
+
+    def interrupt(self) -> bool:
+        """Cancel the coroutine that `perform_blocking` runs, from any thread; False when there is none."""
+        task = self._coroutine
+        if task is None:
+            return False
+        try:
+            task.get_loop().call_soon_threadsafe(task.cancel)
+        except RuntimeError:  # it has ended meanwhile, and its loop with it
+            return False
+        return True
 
     def _transform(self, call: Call) -> Callable[[Any], Any] | None:
         transform = getattr(self._env, "transform", None)
@@ -218,7 +237,8 @@ class Host:
         return Outcome(codec.encode_http_json(value), warnings)
 
     def _failed(self, call: Call, exc: BaseException) -> EnvError:
-        if isinstance(exc, EnvError):
+        # Others of ours belong to another server that the environment plays on: SessionLost is not this session's.
+        if isinstance(exc, (InvalidPayload, EnvironmentFailed)):
             return exc
         error_id = new_error_id()
         logger.error(
@@ -246,8 +266,10 @@ class Host:
         logger.error("close() of session %s raised", self._session_id, exc_info=info)
 
 
-async def _wait_for(value: Awaitable[T]) -> T:
-    return await value
+def _is_cancelled() -> bool:
+    """Say whether somebody cancels this task; else a CancelledError is only what an environment raised."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _read_state(env: Any) -> Any:

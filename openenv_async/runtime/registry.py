@@ -58,7 +58,14 @@ class Registry:
         session.task = asyncio.get_running_loop().create_task(
             self._live(session, sink, wait_s), name=f"openenv session {session.id}"
         )
+        session.task.add_done_callback(lambda _: self._never_began(session, sink))
         return session
+
+    def _never_began(self, session: Session, sink: Sink) -> None:
+        """A task that is cancelled before its first step runs no `finally`: the sink must hear of it all the same."""
+        if self.sessions.pop(session.id, None) is not None:
+            session.state.move(Move.CLOSE)
+            sink.ended(session, session.reason or ServerClosing("the session was closed before it began"))
 
     async def drain(self, grace_s: float) -> None:
         """End every session: calls in flight get `grace_s` seconds, then are cancelled; every `close()` runs."""

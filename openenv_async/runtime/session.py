@@ -78,7 +78,7 @@ class Session:
         self.reason: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
         self._sink = sink
-        self._queue: deque[tuple[int, Call]] = deque()
+        self._queue: deque[tuple[int, Call | Outcome | BaseException]] = deque()
         self._waker: asyncio.Future[None] | None = None
         self._executor: Executor | None = None
         self._rid = 0
@@ -93,6 +93,11 @@ class Session:
     def submit(self, rid: int, call: Call) -> None:
         """Queue a request; its result goes to the sink's `deliver`."""
         self._queue.append((rid, call))
+        self._wake()
+
+    def answer(self, rid: int, outcome: Outcome | BaseException) -> None:
+        """Queue an outcome that takes no environment, e.g. a refusal, so that it is delivered in its turn."""
+        self._queue.append((rid, outcome))
         self._wake()
 
     def cancel(self, rid: int) -> None:
@@ -139,12 +144,15 @@ class Session:
                     return
                 continue
             rid, call = self._queue.popleft()
-            if call.timeout_s is None and self.step_timeout_s is not None:
-                call = call._replace(timeout_s=self.step_timeout_s)
-            self._rid = rid
-            self.state.move(Move.CALL)
-            outcome = await self._play(executor, call)
-            if self._settle(outcome) and rid not in self._cancelled:
+            outcome: Outcome | BaseException
+            if isinstance(call, Call):
+                self._rid = rid
+                self.state.move(Move.CALL)
+                outcome = await self._play(executor, call)
+                self._settle(outcome)
+            else:
+                outcome = call
+            if rid not in self._cancelled and not isinstance(outcome, CallCancelled):
                 waiting = self._sink.deliver(self, rid, outcome)
                 if waiting is not None:
                     await waiting
@@ -153,6 +161,8 @@ class Session:
                 return
 
     async def _play(self, executor: Executor, call: Call) -> Outcome | BaseException:
+        if call.timeout_s is None and self.step_timeout_s is not None:
+            call = call._replace(timeout_s=self.step_timeout_s)
         try:
             outcome = await executor.call(call)
             size = len(outcome.data)
@@ -166,14 +176,13 @@ class Session:
             self.episodes += 1
         return outcome
 
-    def _settle(self, outcome: Outcome | BaseException) -> bool:
-        """Move to the state that the call left; say whether there is anything to deliver."""
+    def _settle(self, outcome: Outcome | BaseException) -> None:
+        """Move to the state that the call left."""
         if isinstance(outcome, StepTimeout) and not outcome.details.get("session_usable"):
             self.state.move(Move.BREAK)
             self.was_broken = True
         else:
             self.state.move(Move.DONE)
-        return not isinstance(outcome, CallCancelled)
 
     def _wake(self) -> None:
         waker = self._waker

@@ -101,6 +101,8 @@ class PinnedThread:
             future, function, args = job
             try:
                 result, error = function(*args), None
+            except StopIteration as exc:  # the one exception that a future refuses
+                result, error = None, RuntimeError(f"StopIteration: {exc.value}")
             except BaseException as exc:  # whatever it is, it belongs to whoever waits for the result
                 result, error = None, exc
             post(future, result, error)

@@ -1,7 +1,8 @@
 """A connection of OpenEnv's JSON wire: one session, text messages, one reply per request in order.
 
-One task reads, so that a client that leaves is noticed while its environment
-works; one answers. `protocol.openenv` knows the messages.
+One task reads and waits for nobody, so that a client that leaves is noticed while
+its environment works; the session's own task writes the replies. `protocol.openenv`
+knows the messages.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from openenv_async.errors import EnvError, SessionBroken
+from openenv_async.errors import ServerClosing, SessionBroken
 from openenv_async.protocol.batches import too_large
 from openenv_async.protocol.failures import describe
-from openenv_async.protocol.openenv import Request, failure, no_mcp, read_request, reply
+from openenv_async.protocol.openenv import Kind, failure, no_mcp, read_request, reply
 from openenv_async.runtime.calls import Call, Outcome, Wire
-from openenv_async.runtime.direct import DirectSession, open_direct
+from openenv_async.runtime.session import Session
 from openenv_async.server.core import Server
 from openenv_async.transport.link import Link, LinkClosed, Message
 
@@ -27,29 +28,32 @@ class JsonConnection:
 
     def __init__(self, server: Server, link: Link) -> None:
         self._server, self._link = server, link
-        self._session: DirectSession | None = None
-        self._messages: asyncio.Queue[Message | None] = asyncio.Queue(MAX_QUEUED)
-        self._gone = False
+        self._session: Session | None = None
+        self._served = False
+        self._refusal: BaseException | None = None
+        self._rid = 0
+        self._kinds: dict[int, Kind] = {}
+        self._room = asyncio.Event()
+        self._over = asyncio.Event()
+        self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
         """Serve the connection until either side ends it; the session ends with it."""
         self._server.connections.add(self)
+        # OpenEnv builds the environment before the first message, and refuses before it too.
+        self._open()
         reader = asyncio.get_running_loop().create_task(self._read(), name="openenv json reader")
         try:
-            # OpenEnv builds the environment before the first message, and refuses before it too.
-            self._session = await open_direct(self._server.registry)
-            await self._answer_all()
-        except EnvError as exc:
-            with contextlib.suppress(LinkClosed):
-                await self._link.send(failure(describe(exc)))
-        except LinkClosed:
-            pass
+            await asyncio.wait([reader, self._stop], return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._server.connections.discard(self)
             reader.cancel()
             if self._session is not None:
-                await self._session.aclose()
+                self._session.close()
             await asyncio.wait([reader])
+            await self._over.wait()
+            if self._refusal is not None:
+                await self._say(failure(describe(self._refusal)))
             # Clients take the close for the release of the slot: it comes when the slot is free.
             await self._link.aclose()
 
@@ -60,57 +64,107 @@ class JsonConnection:
         """See `Connection.aclose`."""
         await self._link.aclose(1001, "the server is stopping")
 
+    def _open(self) -> None:
+        self._over.clear()
+        self._session = self._server.registry.open(self)
+
     async def _read(self) -> None:
+        receive = self._link.receive
         try:
-            while True:
-                await self._messages.put(await self._link.receive())
+            while await self._take(await receive()):
+                while len(self._kinds) >= MAX_QUEUED:
+                    self._room.clear()
+                    await self._room.wait()
         except LinkClosed:
-            self._gone = True
-            if self._session is not None and self._session.session is not None:
-                self._session.session.close()
-            # The queue may be full; whoever takes the last message sees that the client has gone.
-            if not self._messages.full():
-                self._messages.put_nowait(None)
+            pass
 
-    async def _answer_all(self) -> None:
-        while not self._gone:
-            message = await self._messages.get()
-            if message is None:
-                return
-            try:
-                request = self._understand(message)
-                if request.kind == "close":
-                    return
-                text = await self._answer(request)
-            except Exception as exc:  # every failure has a frame; a bug of ours is logged on its way
-                text = failure(describe(exc))
-            await self._link.send(text)
+    async def _take(self, message: Message) -> bool:
+        """Give one message to the session; False when it says goodbye."""
+        kind: Kind = "step"
+        answer: Call | Outcome | BaseException
+        try:
+            request = read_request(self._fitting(message))
+            kind = request.kind
+            if kind == "close":
+                return False
+            if kind == "step" or kind == "reset":
+                answer = Call(kind, request.data, Wire.JSON)
+            elif kind == "state":
+                answer = Call("state", b"", Wire.JSON, self._server.limits.state_timeout_s)
+            else:
+                answer = Outcome(no_mcp(request.data))
+        except Exception as exc:  # every failure has a frame; a bug of ours is logged on its way
+            answer = exc
+        if self._stop.done():
+            return False
+        if self._session is None:
+            if kind != "reset" or not isinstance(answer, Call):
+                await self._say(failure(describe(self._without_session(answer))))
+                return True
+            # The environment was given up; on this wire too only a reset may begin again.
+            self._open()
+        self._submit(kind, answer)
+        return True
 
-    def _understand(self, message: Message) -> Request:
+    def _submit(self, kind: Kind, answer: Call | Outcome | BaseException) -> None:
+        assert self._session is not None  # _take() took care
+        self._rid += 1
+        self._kinds[self._rid] = kind
+        if isinstance(answer, Call):
+            self._session.submit(self._rid, answer)
+        else:
+            self._session.answer(self._rid, answer)
+
+    def _without_session(self, answer: Call | Outcome | BaseException) -> BaseException:
+        if isinstance(answer, BaseException):
+            return answer
+        return SessionBroken("the environment hung and was given up; call reset() for a fresh one")
+
+    def _fitting(self, message: Message) -> Message:
         limit = self._server.limits.max_message_bytes
         size = len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
         if size > limit:
             raise too_large(size, limit)
-        return read_request(message)
+        return message
 
-    async def _answer(self, request: Request) -> str:
-        if request.kind == "mcp":
-            return reply("mcp", no_mcp(request.data))
-        if request.kind == "state":
-            outcome = await self._call(Call("state", b"", Wire.JSON, self._server.limits.state_timeout_s))
-            return reply("state", outcome.data)
-        if request.kind == "step":
-            return _observation(await self._call(Call("step", request.data, Wire.JSON)))
-        if self._session is not None and self._session.over.done():
-            self._session = await open_direct(self._server.registry)
-        return _observation(await self._call(Call("reset", request.data, Wire.JSON)))
+    async def _say(self, text: str) -> None:
+        with contextlib.suppress(LinkClosed):
+            await self._link.send(text)
 
-    async def _call(self, call: Call) -> Outcome:
-        session = self._session
-        if session is None or session.over.done():
-            raise SessionBroken("the environment hung and was given up; call reset() for a fresh one")
-        return await session.call(call)
+    # What follows is `runtime.session.Sink`.
 
+    def opened(self, session: Session) -> None:
+        """See `Sink.opened`."""
+        self._served = True
 
-def _observation(outcome: Outcome) -> str:
-    return reply("observation", outcome.data, outcome.warnings)
+    async def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> None:
+        """See `Sink.deliver`. The session goes on when its reply has left."""
+        kind = self._kinds.pop(rid)
+        self._room.set()
+        if isinstance(outcome, BaseException):
+            text = failure(describe(outcome))
+        elif kind == "step" or kind == "reset":
+            text = reply("observation", outcome.data, outcome.warnings)
+        else:
+            text = reply("mcp" if kind == "mcp" else "state", outcome.data)
+        await self._say(text)
+
+    def ended(self, session: Session, error: BaseException | None) -> None:
+        """See `Sink.ended`."""
+        self._session = None
+        self._over.set()
+        waiting, self._kinds = self._kinds, {}
+        self._room.set()
+        if session.was_broken:
+            self._refuse_all(waiting, SessionBroken("the environment hung and was given up; call reset()"))
+        elif waiting and self._served and error is not None and not isinstance(error, ServerClosing):
+            # The reset that was to bring a new environment could not.
+            self._refuse_all(waiting, error)
+        else:
+            self._refusal = self._refusal or (None if self._served else error)
+            if not self._stop.done():
+                self._stop.set_result(None)
+
+    def _refuse_all(self, waiting: dict[int, Kind], error: BaseException) -> None:
+        for _ in waiting:
+            asyncio.ensure_future(self._say(failure(describe(error))))

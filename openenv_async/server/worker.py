@@ -17,10 +17,13 @@ import sys
 from collections.abc import Iterable
 from typing import Any, cast
 
+import h11
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
+from hypercorn.protocol import ProtocolWrapper
+from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import ASGIFramework, LifespanState
 from starlette.types import ASGIApp
 
@@ -50,10 +53,47 @@ class _Context(WorkerContext):
                 await self.gone.wait()
 
 
+class _Http1(H11Protocol):
+    """HTTP/1.1 without WebSocket compression.
+
+    Most messages here are a few hundred bytes: compressing them costs both ends more time than their
+    bytes do. Hypercorn has no setting for it, so the offer is not passed on.
+    """
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        headers = [(name, value) for name, value in request.headers if name != b"sec-websocket-extensions"]
+        if len(headers) != len(request.headers):
+            request = h11.Request(
+                method=request.method, target=request.target, headers=headers, http_version=request.http_version
+            )
+        await super()._create_stream(request)
+
+
 class _Connection(TCPServer):
     """One connection; tells its context when nothing more will be read."""
 
     context: _Context
+
+    @property
+    def protocol(self) -> ProtocolWrapper:
+        """What Hypercorn makes as the connection begins, with HTTP/1.1 of our kind in it."""
+        return self._protocol
+
+    @protocol.setter
+    def protocol(self, made: ProtocolWrapper) -> None:
+        if type(made.protocol) is H11Protocol:
+            made.protocol = _Http1(
+                made.app,
+                made.config,
+                made.context,
+                made.task_group,
+                made.state,
+                made.ssl,
+                made.client,
+                made.server,
+                made.send,
+            )
+        self._protocol = made
 
     async def _read_data(self) -> None:
         try:

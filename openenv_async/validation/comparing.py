@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from openenv_async.results import StepResult
+
+_LONGEST = 40
 
 
 def difference(one: Any, other: Any, path: str = "observation") -> str | None:
@@ -24,6 +27,11 @@ def difference(one: Any, other: Any, path: str = "observation") -> str | None:
         return None if same else f"{path} has other values"
     if one == other or (one != one and other != other):
         return None
+    if isinstance(one, str) and isinstance(other, str) and max(len(one), len(other)) > _LONGEST:
+        # Of long texts, the place where they part.
+        start = max(0, len(os.path.commonprefix([one, other])) - _LONGEST // 2)
+        one, other = one[start : start + _LONGEST], other[start : start + _LONGEST]
+        return f"{path} has {one!r} and then {other!r} at character {start}"
     return f"{path} is {_short(one)} and then {_short(other)}"
 
 
@@ -38,4 +46,4 @@ def different_result(one: StepResult[Any], other: StepResult[Any]) -> str | None
 
 def _short(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

@@ -84,9 +84,13 @@ async def describe(folder: Path, timeout_s: float) -> Description:
         answers = Path(elsewhere, "answers")
         variables = {"PYTHONDONTWRITEBYTECODE": "1", "OPENENV_TOKEN": ""}
         ended = await run_child([sys.executable, "-m", CHILD, str(folder), str(answers)], timeout_s, variables)
-        lines = answers.read_text(encoding="utf-8").splitlines() if answers.is_file() else []
-    stages = {}
-    for line in lines:
+        stages = _read(answers)
+    return Description(stages=stages, exit_code=ended.exit_code, timeout_s=timeout_s, output=ended.output)
+
+
+def _read(answers: Path) -> dict[str, Stage]:
+    stages: dict[str, Stage] = {}
+    for line in answers.read_text(encoding="utf-8").splitlines() if answers.is_file() else ():
         try:
             said = json.loads(line)
             stage = Stage(
@@ -99,4 +103,4 @@ async def describe(folder: Path, timeout_s: float) -> Description:
         except (ValueError, KeyError, TypeError):
             continue  # the child died while it wrote this one
         stages[stage.name] = stage
-    return Description(stages=stages, exit_code=ended.exit_code, timeout_s=timeout_s, output=ended.output)
+    return stages

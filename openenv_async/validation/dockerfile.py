@@ -79,7 +79,9 @@ class _Reader:
                 continue
             if word == "ENV" and value and not value.startswith("$"):
                 hint = "give it to the container (`docker run -e`, the Space's secrets), not to the image"
-                self._found.failed(f"ENV {name} looks like a secret, and everybody who has the image reads it", (line, 1), hint)
+                self._found.failed(
+                    f"ENV {name} looks like a secret, and everybody who has the image reads it", (line, 1), hint
+                )
             elif word == "ARG":
                 hint = "use what the builder calls a secret, or give it to the container"
                 self._found.warned(f"ARG {name} looks like a secret, and stays in the image's history", (line, 1), hint)
@@ -90,7 +92,9 @@ class _Reader:
         inside = secret_inside(self._dockerfile.text.encode(), ())
         if inside is not None:
             line, what = inside
-            self._found.failed(f"{what} is written into it", (line, None), "take it out, and have it replaced: it is known now")
+            self._found.failed(
+                f"{what} is written into it", (line, None), "take it out, and have it replaced: it is known now"
+            )
 
     def _port(self, port: int) -> None:
         exposed: dict[str, int] = {}

@@ -25,7 +25,9 @@ def check_files(folder: Path, facts: ManifestFacts) -> list[Check]:
         at = facts.places.get("app", (None, None))
         told = "" if "app" in facts.places else " (where it is when the file does not say)"
         found.failed(
-            f"there is no {app}, where the app {facts.app} should be{told}", at, f"write it, or correct app in {FILE_NAME}",
+            f"there is no {app}, where the app {facts.app} should be{told}",
+            at,
+            f"write it, or correct app in {FILE_NAME}",
             FILE_NAME,
         )
     for name, purpose in _USEFUL.items():

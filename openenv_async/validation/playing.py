@@ -69,7 +69,7 @@ class Player:
         if refused:
             hint = "let the schema say what is legal, or answer an illegal action with an observation"
             return warned(f"{played}; {len(refused)} failed: {refused[0]}", hint, *refused[1:])
-        return Said(sentence=played, details=(f"rewards: {', '.join(map(str, rewards))}",))
+        return Said(sentence=played, details=(f"rewards: {', '.join(map(_number, rewards))}",))
 
     async def check_state(self, client: Client) -> Said:
         """Read the state."""
@@ -83,7 +83,9 @@ class Player:
         one, ignored = await self._episode(SEED)
         two, _ = await self._episode(SEED)
         if ignored:
-            return warned("the environment ignores the seed", "take `seed` in reset(), so that episodes can be repeated")
+            return warned(
+                "the environment ignores the seed", "take `seed` in reset(), so that episodes can be repeated"
+            )
         for number, (a, b) in enumerate(zip(one, two, strict=False)):
             differs = different_result(a, b)
             if differs:
@@ -125,6 +127,10 @@ def _keys(value: Any) -> str:
     if not isinstance(value, dict):
         return f"a {type(value).__name__}"
     return ", ".join(map(str, value)) or "no fields"
+
+
+def _number(reward: Any) -> str:
+    return f"{reward:g}" if isinstance(reward, float) else str(reward)
 
 
 def _short(action: Any) -> str:

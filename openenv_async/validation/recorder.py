@@ -6,7 +6,6 @@ passed over because one before them failed.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
@@ -117,7 +116,9 @@ class Recorder:
             return
         first, *others = self.pending
         self.pending = []
-        self.say(first, failed(f"it did not end before the run's {timeout_s:g} s were over", "give more with --timeout"))
+        self.say(
+            first, failed(f"it did not end before the run's {timeout_s:g} s were over", "give more with --timeout")
+        )
         for name in others:
             self.say(name, skipped("no time was left for it"))
 
@@ -126,18 +127,8 @@ class Recorder:
             self.pending.remove(name)
 
 
-async def within(timeout_s: float, awaitable: Awaitable[object]) -> bool:
-    """Say whether something ended in time; it is cancelled when it did not."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            await awaitable
-    except TimeoutError:
-        return False
-    return True
-
-
 def _of_error(error: EnvError) -> Said:
     sentence, *more = str(error).splitlines() or [type(error).__name__]
-    return Said(sentence=f"{type(error).__name__}: {sentence}", result="failed", details=tuple(more))
-
-
+    more += error.details.get("output") or ()
+    # Ours need no name of a class; the environment's own exceptions bring theirs.
+    return Said(sentence=sentence, result="failed", hint=error.details.get("hint"), details=tuple(more))

@@ -6,7 +6,6 @@ import warnings
 from dataclasses import replace
 from typing import Any
 
-from openenv_async.validation.checks import Level
 from openenv_async.validation.endpoints import check_health, check_metadata, check_schema
 from openenv_async.validation.playing import Player
 from openenv_async.validation.raw import check_bad_action, check_bad_frame
@@ -73,9 +72,5 @@ async def _check_wire(subject: Subject, found: list[int | None]) -> Said:
         return Said(sentence="the server speaks OpenEnv's JSON")
     most = hello.limits.get("max_sessions")
     found.append(most if isinstance(most, int) else None)
-    return Said(sentence=f"the server speaks the native wire (version {hello.version}), and holds {most} sessions")
-
-
-def plan(recorder: Recorder, level: Level, *, before: tuple[str, ...] = (), after: tuple[str, ...] = ()) -> None:
-    """Tell the recorder what is to come."""
-    recorder.plan(level, [*before, *NAMES, *after])
+    holds = f"{most} sessions, few for these checks" if subject.mine and subject.max_sessions else f"{most} sessions"
+    return Said(sentence=f"the server speaks the native wire (version {hello.version}), and holds {holds}")

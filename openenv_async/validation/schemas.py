@@ -53,45 +53,41 @@ def _walk(schema: Any, root: Any, at: str, depth: int) -> Iterator[str]:
         yield f"{at}: nested deeper than {_DEEPEST}"
         return
     yield from _keywords(schema, root, at)
+    for where, part in _parts(schema):
+        if isinstance(part, str):
+            yield f"{at}/{where}: {part}"
+        else:
+            yield from _walk(part[0], root, f"{at}/{where}", depth + 1)
+
+
+def _parts(schema: dict[str, Any]) -> Iterator[tuple[str, tuple[Any] | str]]:
+    """Give every schema inside this one with its place, or in words what stands where one should."""
     for key in _LISTS:
-        if key in schema:
-            parts = schema[key]
-            if not isinstance(parts, list) or not parts:
-                yield f"{at}/{key}: must be a list that is not empty"
-                continue
-            for number, part in enumerate(parts):
-                yield from _walk(part, root, f"{at}/{key}/{number}", depth + 1)
+        parts = schema.get(key, ())
+        if key in schema and (not isinstance(parts, list) or not parts):
+            yield key, "must be a list that is not empty"
+            continue
+        yield from ((f"{key}/{number}", (part,)) for number, part in enumerate(parts))
     for key in _MAPS:
-        if key in schema:
-            if not isinstance(schema[key], dict):
-                yield f"{at}/{key}: must be an object"
-                continue
-            for name, part in schema[key].items():
-                yield from _walk(part, root, f"{at}/{key}/{name}", depth + 1)
-    for key in _SINGLE:
-        if key in schema:
-            yield from _walk(schema[key], root, f"{at}/{key}", depth + 1)
+        parts = schema.get(key, {})
+        if not isinstance(parts, dict):
+            yield key, "must be an object"
+            continue
+        yield from ((f"{key}/{name}", (part,)) for name, part in parts.items())
+    yield from ((key, (schema[key],)) for key in _SINGLE if key in schema)
 
 
 def _keywords(schema: dict[str, Any], root: Any, at: str) -> Iterator[str]:
-    if "type" in schema:
-        kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-        for kind in kinds:
-            if not isinstance(kind, str) or kind not in TYPES:
-                yield f"{at}/type: {kind!r} is none of JSON Schema's types"
-    if "enum" in schema and (not isinstance(schema["enum"], list) or not schema["enum"]):
+    kinds = schema.get("type", [])
+    for kind in kinds if isinstance(kinds, list) else [kinds]:
+        if not isinstance(kind, str) or kind not in TYPES:
+            yield f"{at}/type: {kind!r} is none of JSON Schema's types"
+    if not isinstance(schema.get("enum", [None]), list) or not schema.get("enum", [None]):
         yield f"{at}/enum: must be a list that is not empty"
     required = schema.get("required", [])
     if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
         yield f"{at}/required: must be a list of names"
-    for key in _NUMBERS:
-        value = schema.get(key, 0)
-        if not isinstance(value, (int, float)) or isinstance(value, bool):
-            yield f"{at}/{key}: must be a number, not {value!r}"
-    for key in _COUNTS:
-        value = schema.get(key, 0)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            yield f"{at}/{key}: must be a whole number of 0 or more, not {value!r}"
+    yield from _bounds(schema, at)
     if "pattern" in schema:
         try:
             re.compile(schema["pattern"])
@@ -102,3 +98,14 @@ def _keywords(schema: dict[str, Any], root: Any, at: str) -> Iterator[str]:
             follow(root, str(schema["$ref"]))
         except LookupError as error:
             yield f"{at}/$ref: {error}"
+
+
+def _bounds(schema: dict[str, Any], at: str) -> Iterator[str]:
+    for key in _NUMBERS:
+        value = schema.get(key, 0)
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            yield f"{at}/{key}: must be a number, not {value!r}"
+    for key in _COUNTS:
+        value = schema.get(key, 0)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            yield f"{at}/{key}: must be a whole number of 0 or more, not {value!r}"

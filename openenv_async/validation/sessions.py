@@ -23,7 +23,7 @@ _POLL_S = 0.05
 
 
 async def check_sessions(player: Player) -> Said:
-    """Play two sessions at once. OpenEnv's wire refuses a second one at once, where the native one waits for a place."""
+    """Play two sessions at once, over OpenEnv's wire: it says so when there is no place, and the native one waits."""
     subject = player.subject
     if subject.max_sessions == 1:
         return skipped("the server holds one session at a time")
@@ -52,8 +52,9 @@ async def check_sessions(player: Player) -> Said:
 
 async def _one_more(client: Client, player: Player) -> None:
     await client.reset(seed=SEED)
-    with contextlib.suppress(EnvironmentFailed):
-        await client.step(player.good[0])
+    for action in player.good[:1]:
+        with contextlib.suppress(EnvironmentFailed):
+            await client.step(action)
 
 
 async def check_close(subject: Subject) -> Said:
@@ -81,7 +82,9 @@ async def _check_full(subject: Subject, places: int) -> Said:
         await held[0].close()
         took = time.monotonic() - began
         if not await _fits(subject):
-            return failed("close() of a client did not free its place on the server", "does close() of the environment end?")
+            return failed(
+                "close() of a client did not free its place on the server", "does close() of the environment end?"
+            )
         link = await begin(subject)
         # Without a word, as a client that is killed.
         await link.aclose()

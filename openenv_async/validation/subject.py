@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from openenv_async.client import AsyncEnv
-from openenv_async.client.options import WireChoice, find_target
+from openenv_async.client.options import WireChoice
+from openenv_async.client.options import find_target as understand
 from openenv_async.errors import ConnectFailed, ProtocolError, Unauthorized
 from openenv_async.protocol.batches import CLIENT_SIDE, Inbox
 from openenv_async.protocol.frames import SUBPROTOCOL, Hello, ServerFrame
 from openenv_async.transport.address import Address, is_loopback
 from openenv_async.transport.link import Link, LinkClosed, LinkRefused
 from openenv_async.transport.network import connect_link
+from openenv_async.validation.checks import NotAnEnvironment
 
 Client = AsyncEnv[Any, Any, Any]
 
+_HOST_AND_PORT = re.compile(r"[\w.-]+:\d{1,5}")
 _MOST_BYTES = 16 * 1024 * 1024
 
 
@@ -70,7 +75,7 @@ class Subject:
         """
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         address = Address(
-            url=find_target(self.url).url,
+            url=understand(self.url).url,
             headers=headers,
             subprotocols=subprotocols,
             connect_timeout_s=min(self.call_timeout_s, 10.0),
@@ -104,9 +109,22 @@ class Subject:
             await link.aclose()
 
 
-def address_of(text: str) -> str | None:
-    """Give the base URL that a text names; None when it is no address."""
-    if not text.startswith(("http://", "https://", "ws://", "wss://")):
-        return None
+def find_target(text: str) -> str | Path:
+    """Tell a server's address, given as its base URL, from an environment's folder.
+
+    Raises:
+        NotAnEnvironment: it is neither.
+    """
+    folder = Path(text)
+    if folder.is_dir():
+        return folder.resolve()
     plain = text.rstrip("/").removesuffix("/ws")
-    return plain.replace("ws", "http", 1) if plain.startswith("ws") else plain
+    if plain.startswith(("http://", "https://")):
+        return plain
+    if plain.startswith(("ws://", "wss://")):
+        return plain.replace("ws", "http", 1)
+    if _HOST_AND_PORT.fullmatch(plain):
+        return f"http://{plain}"
+    if folder.exists():
+        raise NotAnEnvironment(f"{text} is a file: give the folder of an environment, or a URL")
+    raise NotAnEnvironment(f"there is no folder {text}: give the folder of an environment, or a URL")

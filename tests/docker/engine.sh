@@ -8,6 +8,7 @@ if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     command -v dockerd >/dev/null || missing+=(docker.io)
     command -v docker-registry >/dev/null || missing+=(docker-registry)
     command -v debootstrap >/dev/null || missing+=(debootstrap)
+    command -v podman >/dev/null || missing+=(podman)
     if [ ${#missing[@]} -gt 0 ]; then
         echo "Installing ${missing[*]}."
         timeout 300 apt-get update -qq

@@ -64,7 +64,7 @@ def test_the_space_has_the_files_the_dockerfile_and_the_settings(hub: Hub, env: 
 def test_the_settings_are_there_before_the_files(hub: Hub, env: Path, token: str) -> None:
     push(hub, env, token, "-e", "LEVEL=hard", "--secret", f"KEY={SECRET}")
     paths = [path.rpartition("/")[2] for _, path in hub.store.requests]
-    order = [paths.index(name) for name in ("create", "variables", "secrets", "main")]
+    order = [paths.index(name) for name in ("create", "variables", "secrets", "validate-yaml")]
     assert order == sorted(order)
 
 
@@ -123,8 +123,8 @@ def test_a_public_space_becomes_private_before_anything_is_sent(hub: Hub, env: P
     push(hub, env, token, "--private", "--hardware", "cpu-upgrade")
     space = hub.store.space("alice/my_env")
     assert (space.private, space.hardware) == (True, "cpu-upgrade")
-    paths = [path.rpartition("/")[2] for _, path in hub.store.requests]
-    assert paths.index("settings") < paths.index("preupload") if "preupload" in paths else True
+    paths = [path for _, path in hub.store.requests]
+    assert paths.index("/api/spaces/alice/my_env/settings") < paths.index("/api/spaces/alice/my_env/preupload/main")
 
 
 def test_variables_of_the_manifest_hold_unless_the_command_says_otherwise(hub: Hub, env: Path, token: str) -> None:

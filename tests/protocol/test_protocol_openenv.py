@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from openenv_async.errors import EnvError, InvalidMessage, InvalidPayload, UnknownType
 from openenv_async.protocol.failures import Description, describe
-from openenv_async.protocol.openenv import KINDS, failure, read_request, reply
+from openenv_async.protocol.openenv import KINDS, failure, read_message, read_request, reply
 
 GOOD = {
     '{"type":"reset"}': ("reset", {}),
@@ -43,7 +43,8 @@ BAD: dict[str, tuple[str | bytes, type[EnvError], str, str]] = {
     "no JSON": ("hello", InvalidMessage, "", "Invalid JSON"),
     "truncated": ('{"type":"reset"', InvalidMessage, "", "Invalid JSON"),
     "two messages": ('{"type":"reset"}{"type":"reset"}', InvalidMessage, "", "Invalid JSON"),
-    "NaN": ('{"type":"step","data":{"x":NaN}}', InvalidMessage, "", "Invalid JSON"),
+    "NaN where an object belongs": ('{"type":"step","data":NaN}', InvalidPayload, "data", "must be an object"),
+    "NaN and no JSON": ('{"type":"step","data":{"x":NaN}', InvalidMessage, "", "Invalid JSON"),
     "lone surrogate": ('{"type":"step","data":"\ud800"}', InvalidMessage, "", "Invalid JSON"),
     "an array nested too deep": (DEEP, InvalidPayload, "", "must be a JSON object"),
     "objects nested too deep": (DEEP_OBJECT, InvalidMessage, "", "nested too deep"),
@@ -56,7 +57,7 @@ BAD: dict[str, tuple[str | bytes, type[EnvError], str, str]] = {
     "type of another case": ('{"type":"Reset"}', UnknownType, "", "Unknown message type: Reset"),
     "type is a number": ('{"type":5}', UnknownType, "", "Unknown message type: 5"),
     "type is an object": ('{"type":{"a":1}}', UnknownType, "", "Unknown message type: "),
-    "type is a lone surrogate": ('{"type":"\\ud800"}', InvalidMessage, "", "Invalid JSON"),
+    "type is a lone surrogate": ('{"type":"\\ud800"}', UnknownType, "", "Unknown message type: "),
     "unknown key": ('{"type":"reset","seed":1}', InvalidPayload, "seed", "unknown key 'seed' in a reset message"),
     "data where none belongs": ('{"type":"state","data":{}}', InvalidPayload, "data", "unknown key 'data'"),
     "step without data": ('{"type":"step"}', InvalidPayload, "data", "needs `data`"),
@@ -112,3 +113,25 @@ def test_data_stays_raw_until_its_class_is_known() -> None:
     request = read_request('{"type":"step","data":{"big":123456789012345678901234567890}}')
     assert isinstance(request.data, msgspec.Raw)
     assert bytes(request.data) == b'{"big":123456789012345678901234567890}'
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", '"\\ud800"'])
+def test_what_pythons_writer_writes_beyond_json_is_read(value: str) -> None:
+    # OpenEnv's clients and servers write with json.dumps.
+    request = read_request('{"type":"step","data":{"x":' + value + "}}")
+    assert request.kind == "step"
+    assert json.loads(bytes(request.data)) == pytest.approx(json.loads('{"x":' + value + "}"), nan_ok=True)
+    message = read_message('{"type":"state","data":{"x":' + value + "}}")
+    assert message.type == "state"
+    assert bytes(message.data) == bytes(request.data)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "NaN", '{"type":"\\ud800"', '{"type":3}', '{"type":NaN}', b"\xff", DEEP])
+def test_an_answer_that_is_none_is_one_error(text: Any) -> None:
+    with pytest.raises(InvalidMessage, match="not OpenEnv's JSON"):
+        read_message(text)
+
+
+def test_an_answer_of_a_strange_type_is_read_as_such() -> None:
+    assert read_message('{"type":"\\ud800"}').type == ""
+    assert read_message("{}").type == ""

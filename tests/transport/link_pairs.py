@@ -155,8 +155,6 @@ KINDS: dict[str, Callable[[str | None, Subprotocols, Path], Any]] = {
     "hypercorn direct": over("hypercorn", "direct"),
     "hypercorn httpx-ws": over("hypercorn", "httpx-ws"),
     "hypercorn unix direct": over("hypercorn-unix", "direct"),
-    "hypercorn unix httpx-ws": over("hypercorn-unix", "httpx-ws"),
     "uvicorn direct": over("uvicorn", "direct"),
-    "uvicorn httpx-ws": over("uvicorn", "httpx-ws"),
     "uvicorn wsproto direct": over("uvicorn-wsproto", "direct"),
 }

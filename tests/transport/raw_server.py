@@ -55,8 +55,8 @@ async def shake_hands(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     """Accept a WebSocket."""
     request = await read_request(reader)
     key = base64.b64encode(hashlib.sha1(request["sec-websocket-key"].encode() + GUID).digest()).decode()
-    head = f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {key}\r\n"
-    writer.write(f"{head}{more}\r\n".encode())
+    head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    writer.write(f"{head}Sec-WebSocket-Accept: {key}\r\n{more}\r\n".encode())
     await writer.drain()
     return request
 

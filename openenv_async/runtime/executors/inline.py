@@ -6,7 +6,12 @@ import asyncio
 
 from openenv_async.errors import StepTimeout
 from openenv_async.runtime.calls import Call, Outcome
-from openenv_async.runtime.host import Host, Offload
+from openenv_async.runtime.executors.abandoned import Abandoned
+from openenv_async.runtime.host import Host
+from openenv_async.runtime.offload import Offload
+
+_LATE: set[asyncio.Task[None]] = set()
+"""Closes that wait for a hung call; the loop alone would not keep them."""
 
 
 class CallCancelled(Exception):
@@ -18,12 +23,14 @@ class InlineExecutor:
 
     Args:
         host: holds the environment, built already.
-        offload: runs the environment's plain `def` methods in a thread; None runs them on the loop too.
+        offload: runs the environment's plain `def` methods in a thread, where they cannot be
+            cancelled; None runs them on the loop too.
+        session_id: for the log.
     """
 
-    def __init__(self, host: Host, offload: Offload | None) -> None:
+    def __init__(self, host: Host, offload: Offload | None, session_id: str) -> None:
         self.step_timeout_s = host.step_timeout_s
-        self._host, self._offload = host, offload
+        self._host, self._offload, self._session_id = host, offload, session_id
         self._task: asyncio.Task[None] | None = None
         self._in_flight = False
         self._cancelled = False
@@ -56,14 +63,22 @@ class InlineExecutor:
         except TimeoutError:
             if not limit.expired():
                 raise
+            if self._is_offloaded:
+                raise Abandoned.report(call, self._session_id) from None
             raise StepTimeout(
                 f"{call.kind}() did not finish within {timeout_s:g} s and was cancelled; the session can go on",
                 timeout_s=timeout_s,
                 session_usable=True,
             ) from None
 
+    @property
+    def _is_offloaded(self) -> bool:
+        return self._offload is not None and self._offload.busy
+
     def cancel(self) -> bool:
         """See `Executor.cancel`."""
+        if self._is_offloaded:
+            return False
         if self._task is not None and self._in_flight and not self._cancelled:
             self._cancelled = True
             self._task.cancel()
@@ -71,4 +86,14 @@ class InlineExecutor:
 
     async def aclose(self) -> None:
         """See `Executor.aclose`."""
+        if self._is_offloaded:
+            late = asyncio.get_running_loop().create_task(self._close_late(), name="openenv late close")
+            _LATE.add(late)
+            late.add_done_callback(_LATE.discard)
+        else:
+            await self._host.close(self._offload)
+
+    async def _close_late(self) -> None:
+        assert self._offload is not None  # aclose() took care
+        await self._offload.landed()
         await self._host.close(self._offload)

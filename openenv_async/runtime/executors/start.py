@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import anyio.to_thread
-
 from openenv_async.errors import FactoryError
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.inline import InlineExecutor
 from openenv_async.runtime.executors.thread import ThreadExecutor
 from openenv_async.runtime.host import Host
+from openenv_async.runtime.offload import Offload
 from openenv_async.runtime.threads import PinnedThread
 
 
@@ -26,12 +25,12 @@ async def start_executor(blueprint: Blueprint, session_id: str, timeout_s: float
     host = Host(blueprint, session_id)
     if blueprint.execution == "inline":
         host.create()
-        return InlineExecutor(host, None)
+        return InlineExecutor(host, None, session_id)
     thread = PinnedThread(f"openenv-{session_id}")
     created = thread.run(host.create)
     done, _ = await _wait(created, timeout_s, host, thread)
     if not done:
-        _give_up(host, thread)
+        _give_up(host, thread, created)
         raise FactoryError(
             f"Environment factory '{blueprint.factory_name}' did not finish within {timeout_s:g} s.",
             factory_name=blueprint.factory_name,
@@ -43,7 +42,7 @@ async def start_executor(blueprint: Blueprint, session_id: str, timeout_s: float
         raise
     if blueprint.execution is None and host.is_async:
         thread.stop()
-        return InlineExecutor(host, anyio.to_thread.run_sync)
+        return InlineExecutor(host, Offload(session_id), session_id)
     return ThreadExecutor(host, thread, session_id)
 
 
@@ -53,11 +52,13 @@ async def _wait(
     try:
         return await asyncio.wait([created], timeout=timeout_s)
     except asyncio.CancelledError:
-        _give_up(host, thread)
+        _give_up(host, thread, created)
         raise
 
 
-def _give_up(host: Host, thread: PinnedThread) -> None:
+def _give_up(host: Host, thread: PinnedThread, created: asyncio.Future[None]) -> None:
+    # Nobody waits for it any longer; what it raises is in the log.
+    created.add_done_callback(lambda future: future.cancelled() or future.exception())
     # Queued behind the factory, so that what it builds in the end is closed on its own thread.
     thread.run(host.close_blocking)
     thread.stop()

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
-from openenv_async.errors import StepTimeout
 from openenv_async.runtime.calls import Call, Outcome
+from openenv_async.runtime.executors.abandoned import Abandoned
 from openenv_async.runtime.host import Host
 from openenv_async.runtime.threads import PinnedThread
-
-logger = logging.getLogger("openenv_async")
 
 
 class ThreadExecutor:
     """See `Executor`. A call that passes its deadline cannot be stopped: its thread is abandoned.
 
-    An abandoned thread closes its environment when the call ends, if it ever does.
+    An abandoned thread closes its environment when the call ends, if it ever does; a
+    call that is a coroutine is cancelled to that end.
 
     Args:
         host: holds the environment, built on `thread` already.
         thread: where every call goes.
         name: the session's, for the log.
     """
-
-    abandoned_total = 0
-    """Threads given up in this process so far."""
 
     def __init__(self, host: Host, thread: PinnedThread, name: str) -> None:
         self.step_timeout_s = host.step_timeout_s
@@ -50,24 +45,11 @@ class ThreadExecutor:
         done, _ = await asyncio.wait([future], timeout=call.timeout_s)
         if done:
             return future.result()
-        ThreadExecutor.abandoned_total += 1
-        logger.warning(
-            "%s() of session %s passed its deadline of %g s; its thread is abandoned (%d so far)",
-            call.kind,
-            self._name,
-            call.timeout_s,
-            ThreadExecutor.abandoned_total,
-        )
-        raise StepTimeout(
-            f"{call.kind}() did not finish within {call.timeout_s:g} s; it runs in a thread, which cannot be stopped, "
-            "so the session is broken: call reset() for a fresh environment",
-            timeout_s=call.timeout_s,
-            session_usable=False,
-        )
+        raise Abandoned.report(call, self._name)
 
     def cancel(self) -> bool:
-        """See `Executor.cancel`."""
-        return False
+        """See `Executor.cancel`. Only a coroutine can be stopped."""
+        return self._in_flight and self._host.interrupt()
 
     async def aclose(self) -> None:
         """See `Executor.aclose`."""
@@ -76,3 +58,5 @@ class ThreadExecutor:
             self._thread.stop()
         if not self._in_flight:
             await asyncio.shield(self._closing)
+        else:
+            self._host.interrupt()

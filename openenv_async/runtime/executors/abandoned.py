@@ -1,0 +1,38 @@
+"""Threads that are given up: Python cannot stop one, so a call that passes its deadline in one is left behind.
+
+Counts them and says so; both executors that use threads report here.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from openenv_async.errors import StepTimeout
+from openenv_async.runtime.calls import Call
+
+logger = logging.getLogger("openenv_async")
+
+
+class Abandoned:
+    """The threads given up in this process."""
+
+    total = 0
+    """So far; one whose call returned in the end is still counted."""
+
+    @classmethod
+    def report(cls, call: Call, session_id: str) -> StepTimeout:
+        """Count and log one; gives the error for the caller."""
+        cls.total += 1
+        logger.warning(
+            "%s() of session %s passed its deadline of %g s; its thread is abandoned (%d so far)",
+            call.kind,
+            session_id,
+            call.timeout_s,
+            cls.total,
+        )
+        return StepTimeout(
+            f"{call.kind}() did not finish within {call.timeout_s:g} s; it runs in a thread, which cannot be stopped, "
+            "so the session is broken: call reset() for a fresh environment",
+            timeout_s=call.timeout_s,
+            session_usable=False,
+        )

@@ -1,0 +1,47 @@
+"""The plain `def` methods of an environment that otherwise runs on the event loop.
+
+Each call gets a thread that ends with it: an idle session keeps none, and however
+many calls hang, none takes the threads of another session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from openenv_async.runtime.threads import PinnedThread
+
+T = TypeVar("T")
+
+
+class Offload:
+    """Runs one environment's functions off the loop, one at a time. `await offload(function)`.
+
+    Cancelling the await does not stop the function; `busy` says that it runs on.
+    """
+
+    def __init__(self, session_id: str) -> None:
+        self._session_id = session_id
+        self._last: asyncio.Future[object] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """A function is at work, whether anybody waits for it or not."""
+        return self._last is not None and not self._last.done()
+
+    async def __call__(self, function: Callable[[], T]) -> T:
+        """Run a function in a thread; gives what it gives and raises what it raises."""
+        thread = PinnedThread(f"openenv-{self._session_id}")
+        future = thread.run(function)
+        thread.stop()
+        self._last = future
+        await self.landed()
+        return future.result()
+
+    async def landed(self) -> None:
+        """Wait until the function at work, if any, has ended in any way."""
+        if self._last is not None:
+            await asyncio.wait([self._last])
+            if not self._last.cancelled():
+                self._last.exception()
