@@ -11,7 +11,7 @@ import asyncio
 import warnings
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from openenv_async.client.channel import Channel
 from openenv_async.client.connecting import Connect
@@ -31,9 +31,15 @@ from openenv_async.errors import (
 )
 from openenv_async.results import StepResult
 
-ActT = TypeVar("ActT")
-ObsT = TypeVar("ObsT")
-StateT = TypeVar("StateT")
+if TYPE_CHECKING:
+    import typing_extensions
+
+    # With defaults, so that `env = AsyncEnv(url)` needs no annotation; at run time they are there from Python 3.13 on.
+    ActT = typing_extensions.TypeVar("ActT", default=Any)
+    ObsT = typing_extensions.TypeVar("ObsT", default=Any)
+    StateT = typing_extensions.TypeVar("StateT", default=Any)
+else:
+    ActT, ObsT, StateT = TypeVar("ActT"), TypeVar("ObsT"), TypeVar("StateT")
 
 
 class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):

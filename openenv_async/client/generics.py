@@ -24,9 +24,19 @@ def codecs_for(arguments: tuple[Any, ...]) -> Codecs:
 
 
 def type_arguments(cls: type[Any], generic: type[Any]) -> tuple[Any, ...]:
-    """Give what `cls` puts into the brackets of `generic`, or nothing when it puts nothing there."""
+    """Give what `cls` puts into the brackets of `generic`, itself or through generic bases, or nothing."""
     for base in getattr(cls, "__orig_bases__", ()):
-        origin = typing.get_origin(base)
+        origin, arguments = typing.get_origin(base), typing.get_args(base)
+        if origin is generic:
+            return arguments
         if isinstance(origin, type) and issubclass(origin, generic):
-            return typing.get_args(base)
+            given = dict(zip(getattr(origin, "__parameters__", ()), arguments, strict=False))
+            return tuple(_filled(inner, given) for inner in type_arguments(origin, generic))
     return ()
+
+
+def _filled(argument: Any, given: dict[Any, Any]) -> Any:
+    if argument in given:
+        return given[argument]
+    parameters = getattr(argument, "__parameters__", ())
+    return argument[tuple(given.get(one, one) for one in parameters)] if parameters else argument

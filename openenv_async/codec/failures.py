@@ -115,7 +115,9 @@ def _of_anything(exc: BaseException) -> InvalidPayload:
     elif isinstance(exc, UnicodeDecodeError):
         kind, text = "unicode_error", "a text is not valid UTF-8"
     elif isinstance(exc, msgspec.DecodeError):
-        kind, text = "malformed", f"{text[:1].lower()}{text[1:]}"
+        kind = "malformed"
+        # Not of a name: "JSON is malformed".
+        text = f"{text[:1].lower()}{text[1:]}" if text[1:2].islower() else text
     elif not isinstance(exc, ValueError):
         name = type(exc).__name__
         text = name if text == name else f"{name}: {text}"

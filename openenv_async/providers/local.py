@@ -58,6 +58,11 @@ class LocalProcessProvider(BaseProvider):
         self._clone: Path | None = None
         self._log: deque[str] = deque(maxlen=LOG_LINES)
 
+    @property
+    def clone(self) -> Path | None:
+        """Where the git repository was cloned to, while there is a clone."""
+        return self._clone
+
     async def start(self) -> str:
         """See `BaseProvider.start`."""
         if self._process is not None:

@@ -40,6 +40,7 @@ class Host:
         self._env: Any = None
         self._runner: asyncio.Runner | None = None
         self._coroutine: asyncio.Task[Any] | None = None
+        self._interrupted = False
         self._step_takes_timeout = False
         self._coroutines: dict[CallKind, bool] = {}
 
@@ -123,6 +124,8 @@ class Host:
             if transform is not None:
                 value = transform(value)
         except BaseException as exc:  # as above
+            if self._interrupted and isinstance(exc, asyncio.CancelledError):
+                raise EnvironmentFailed("the call was cancelled", exception_type="CancelledError") from None
             raise self._failed(call, exc) from exc
         return self._finish(call, value, warnings)
 
@@ -173,6 +176,7 @@ class Host:
         return self._runner.run(self._wait_for(value))
 
     async def _wait_for(self, value: Awaitable[T]) -> T:
+        self._interrupted = False
         self._coroutine = asyncio.current_task()
         try:
             return await value
@@ -184,6 +188,7 @@ class Host:
         task = self._coroutine
         if task is None:
             return False
+        self._interrupted = True
         try:
             task.get_loop().call_soon_threadsafe(task.cancel)
         except RuntimeError:  # it has ended meanwhile, and its loop with it

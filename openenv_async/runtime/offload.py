@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from openenv_async.runtime.threads import PinnedThread
 
@@ -23,7 +23,7 @@ class Offload:
 
     def __init__(self, session_id: str) -> None:
         self._session_id = session_id
-        self._last: asyncio.Future[object] | None = None
+        self._last: asyncio.Future[Any] | None = None
 
     @property
     def busy(self) -> bool:

@@ -200,5 +200,6 @@ class Session:
             async with asyncio.timeout(self.idle_timeout_s):
                 await waker
         except TimeoutError:
-            return False
+            # A request that came in the very turn in which the time ran out is heard.
+            return bool(self._queue)
         return True

@@ -99,6 +99,7 @@ class PinnedThread:
             if job is None:
                 return
             future, function, args = job
+            error: BaseException | None
             try:
                 result, error = function(*args), None
             except StopIteration as exc:  # the one exception that a future refuses

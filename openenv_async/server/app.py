@@ -11,15 +11,17 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
 
 from openenv_async.codec import codec_for, observation_codec_for
 from openenv_async.environment import Environment, State
+from openenv_async.errors import EnvError
 from openenv_async.limits import Limits
 from openenv_async.runtime.blueprint import Blueprint, chosen_execution
 from openenv_async.server.core import Server
-from openenv_async.server.http import HttpRoutes
+from openenv_async.server.http import HttpRoutes, plain_failure
 from openenv_async.server.openapi import Documents
 from openenv_async.server.security import Guard
 from openenv_async.server.settings import settle
@@ -47,7 +49,10 @@ class EnvApp(Starlette):
         ]
         settings = server.settings
         guard = Middleware(Guard, token=settings.token, allow_origins=settings.allow_origins)
-        super().__init__(debug=False, routes=routes, middleware=[guard], lifespan=_lifespan)
+        handlers: Any = {HTTPException: plain_failure, EnvError: plain_failure}
+        super().__init__(
+            debug=False, routes=routes, middleware=[guard], exception_handlers=handlers, lifespan=_lifespan
+        )
 
 
 @contextlib.asynccontextmanager

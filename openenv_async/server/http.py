@@ -11,12 +11,14 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from openenv_async.errors import EnvError, InvalidMessage, InvalidPayload, SessionLost
 from openenv_async.protocol.batches import too_large
 from openenv_async.protocol.failures import describe
+from openenv_async.protocol.openenv import read_object
 from openenv_async.runtime.calls import Call, Outcome, Wire
 from openenv_async.runtime.direct import DirectSession, open_direct
 from openenv_async.server.core import Server
@@ -38,8 +40,8 @@ STATUS = {
 }
 """The HTTP status of each error code; what is not here is 500."""
 
-_BODY = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_EMPTY = msgspec.Raw(b"{}")
+_STEP_KEYS = frozenset({"action", "timeout_s", "request_id"})
+_MOST_TOLD = 8
 
 
 class HttpRoutes:
@@ -95,6 +97,7 @@ class HttpRoutes:
 
     async def _reset(self, request: Request) -> Response:
         body = await self._body(request)
+        _fields(body)  # before an environment is built for it
         call = Call("reset", body, Wire.HTTP)
         session = self._named(request)
         if session is not None:
@@ -119,18 +122,20 @@ class HttpRoutes:
                 path="action",
                 errors=[{"type": problem, "loc": ["body", "action"], "msg": "`action` must be an object"}],
             )
-        return await self._play(request, Call("step", action, Wire.HTTP, timeout_s))
+        unknown = sorted(fields.keys() - _STEP_KEYS)[:_MOST_TOLD]
+        ignored = tuple(f"{key[:40]!r} is ignored: a step takes no such argument" for key in unknown)
+        return await self._play(request, Call("step", action, Wire.HTTP, timeout_s), ignored)
 
-    async def _play(self, request: Request, call: Call) -> Response:
+    async def _play(self, request: Request, call: Call, ignored: tuple[str, ...] = ()) -> Response:
         session = self._named(request)
         if session is None:
-            return await self._once(call)
-        return _outcome(await session.call(call), session.id)
+            return await self._once(call, ignored)
+        return _outcome(await session.call(call), session.id, ignored)
 
-    async def _once(self, call: Call) -> Response:
+    async def _once(self, call: Call, ignored: tuple[str, ...] = ()) -> Response:
         session = await open_direct(self._server.registry)
         try:
-            return _outcome(await session.call(call))
+            return _outcome(await session.call(call), None, ignored)
         finally:
             await session.aclose()
 
@@ -158,6 +163,9 @@ class HttpRoutes:
 
     async def _body(self, request: Request) -> bytes:
         limit = self._server.limits.max_message_bytes
+        told = request.headers.get("content-length", "")
+        if told.isdecimal() and int(told) > limit:
+            raise too_large(int(told), limit)
         parts, size = [], 0
         async for part in request.stream():
             size += len(part)
@@ -169,13 +177,12 @@ class HttpRoutes:
 
 def _fields(body: bytes) -> dict[str, msgspec.Raw]:
     try:
-        return _BODY.decode(body)
-    except msgspec.ValidationError as exc:
-        raise InvalidPayload(
-            "the body must be a JSON object", errors=[{"type": "dict_type", "loc": ["body"], "msg": str(exc)}]
-        ) from exc
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
-        raise InvalidMessage(f"Invalid JSON: {exc}") from exc
+        return read_object(body.decode())
+    except UnicodeDecodeError as exc:
+        raise InvalidMessage(f"Invalid JSON: the body is not UTF-8: {exc.reason}") from exc
+    except InvalidPayload as exc:
+        problem = {"type": "dict_type", "loc": ["body"], "msg": exc.message}
+        raise InvalidPayload("the body must be a JSON object", errors=[problem]) from exc
 
 
 def _timeout(raw: msgspec.Raw | None) -> float | None:
@@ -190,10 +197,10 @@ def _timeout(raw: msgspec.Raw | None) -> float | None:
     return value
 
 
-def _outcome(outcome: Outcome, session_id: str | None = None) -> Response:
+def _outcome(outcome: Outcome, session_id: str | None = None, ignored: tuple[str, ...] = ()) -> Response:
     headers = {SESSION_HEADER: session_id} if session_id else {}
-    if outcome.warnings:
-        headers["x-openenv-warning"] = "; ".join(outcome.warnings).encode("ascii", "replace").decode()
+    if warnings := outcome.warnings + ignored:
+        headers["x-openenv-warning"] = "; ".join(warnings).encode("ascii", "replace").decode()
     return _json(outcome.data, headers=headers)
 
 
@@ -201,11 +208,23 @@ def _failure(exc: Exception) -> Response:
     what = describe(exc)
     status = STATUS.get(what.code, 500)
     detail: Any = what.message
-    if isinstance(exc, InvalidPayload) and exc.details.get("errors"):
-        detail = what.details["errors"]
+    if status == 422:
+        # As FastAPI's: a list of problems, also where there is only one.
+        loc = ["body", *filter(None, [what.details.get("path")])]
+        detail = what.details.get("errors") or [{"type": what.code.lower(), "loc": loc, "msg": what.message}]
     body = {"detail": detail, "code": what.code, "message": what.message, **what.details}
     headers = {"retry-after": "1"} if isinstance(exc, EnvError) and exc.retryable else {}
     return _json(msgspec.json.encode(body), status, headers)
+
+
+async def plain_failure(request: Request, exc: Exception) -> Response:
+    """Answer what went wrong outside the routes: no such path or method, a class without a JSON Schema."""
+    if request.scope["type"] != "http":
+        raise exc
+    if isinstance(exc, HTTPException):
+        return _json(msgspec.json.encode({"detail": exc.detail}), exc.status_code, dict(exc.headers or {}))
+    what = describe(exc)
+    return _json(msgspec.json.encode({"detail": what.message, "code": what.code}), 500)
 
 
 def _json(data: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:

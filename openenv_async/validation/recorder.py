@@ -7,14 +7,16 @@ passed over because one before them failed.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import httpx
 
-from openenv_async.errors import EnvError
+from openenv_async.errors import EnvError, FactoryError
 from openenv_async.transport.link import LinkClosed
 from openenv_async.validation.checks import Check, Level, Result
+
+_LOG_LINES = 12
 
 Listener = Callable[[Check], None]
 
@@ -54,6 +56,9 @@ class Recorder:
     """Names still to come, for what is said of them when the time is over."""
 
     level: Level = "static"
+
+    log: Callable[[], Sequence[str]] = tuple
+    """The server's last lines, where this process has started it."""
 
     def note(self, check: Check) -> None:
         """Keep a check that was made elsewhere."""
@@ -103,7 +108,7 @@ class Recorder:
         try:
             said = await check()
         except EnvError as error:
-            said = _of_error(error)
+            said = _of_error(error, self.log())
         except (httpx.HTTPError, LinkClosed, OSError) as error:
             said = failed(f"the server did not answer: {str(error) or type(error).__name__}")
         self._over(name)
@@ -127,8 +132,25 @@ class Recorder:
             self.pending.remove(name)
 
 
-def _of_error(error: EnvError) -> Said:
+def _of_error(error: EnvError, log: Sequence[str]) -> Said:
     sentence, *more = str(error).splitlines() or [type(error).__name__]
     more += error.details.get("output") or ()
-    # Ours need no name of a class; the environment's own exceptions bring theirs.
-    return Said(sentence=sentence, result="failed", hint=error.details.get("hint"), details=tuple(more))
+    traceback = _logged(str(error.details.get("error_id")), log)
+    if traceback and isinstance(error, FactoryError):
+        sentence = f"{sentence} {traceback[-1]}"  # what it raised is in the server's log alone
+    return Said(
+        sentence=sentence, result="failed", hint=error.details.get("hint"), details=(*more, *traceback[-_LOG_LINES:])
+    )
+
+
+def _logged(error_id: str, log: Sequence[str]) -> list[str]:
+    """Give the traceback that follows an error's id in a log."""
+    first = next((at for at, line in enumerate(log) if f"[error {error_id}]" in line), None)
+    if first is None:
+        return []
+    traceback = [log[first + 1]] if first + 1 < len(log) else []
+    for line in log[first + 2 :]:
+        traceback.append(line)
+        if not line.startswith(" "):
+            break
+    return traceback

@@ -6,12 +6,16 @@ import warnings
 from dataclasses import replace
 from typing import Any
 
+import anyio
+
 from openenv_async.validation.endpoints import check_health, check_metadata, check_schema
 from openenv_async.validation.playing import Player
 from openenv_async.validation.raw import check_bad_action, check_bad_frame
 from openenv_async.validation.recorder import Recorder, Said
 from openenv_async.validation.sessions import check_close, check_sessions
 from openenv_async.validation.subject import Subject
+
+CLOSE_WAIT_S = 1.0
 
 NAMES = (
     "health",
@@ -58,7 +62,9 @@ async def _examine(subject: Subject, recorder: Recorder) -> None:
         await recorder.run("step", lambda: player.check_step(client), ["reset", "schema"])
         await recorder.run("state", lambda: player.check_state(client), ["reset"])
     finally:
-        await client.close()
+        # A session whose environment hangs does not end by itself, and nobody needs to wait for that.
+        with anyio.move_on_after(CLOSE_WAIT_S):
+            await client.close()
     await recorder.run("seed", player.check_seed, ["reset"])
     await recorder.run("sessions", lambda: check_sessions(player), ["reset", "step", "state"])
     await recorder.run("bad frame", lambda: check_bad_frame(subject), ["reset", "state"])

@@ -21,8 +21,11 @@ from openenv_async.validation.recorder import Recorder, Said, failed, warned
 from openenv_async.validation.runtime import examine
 from openenv_async.validation.subject import Subject
 
-GRACE_S = 3
+GRACE_S = 1
 """Seconds for calls in flight when the server stops: nobody plays it any longer."""
+
+KILLED_AFTER_S = 10.0
+"""Seconds that the provider gives a container before the engine kills it."""
 
 PLACES = 2
 """Sessions that the server may hold: few, so that a place that is not given back is missed."""
@@ -32,14 +35,18 @@ class Watched(LocalProcessProvider):
     """A server process that tells how it ended."""
 
     exit_code: int | None = None
-    last_words: tuple[str, ...] = ()
+
+    @property
+    def last_words(self) -> tuple[str, ...]:
+        """The last lines of its output."""
+        return tuple(self._log)
 
     async def stop(self) -> None:
         """See `BaseProvider.stop`."""
         process = self._process
         await super().stop()
         if process is not None:
-            self.exit_code, self.last_words = process.returncode, tuple(self._log)
+            self.exit_code = process.returncode
 
 
 async def examine_process(folder: Path, recorder: Recorder, max_sessions: int | None, timeout_s: float) -> None:
@@ -60,6 +67,7 @@ async def examine_process(folder: Path, recorder: Recorder, max_sessions: int | 
     def subject(url: str) -> Subject:
         return Subject(url=url, token=token, call_timeout_s=call_timeout_s(timeout_s), max_sessions=places, mine=True)
 
+    recorder.log = lambda: provider.last_words
     await _examine_started(provider, recorder, subject, lambda url, took: _stopped(provider, url, took))
 
 
@@ -83,8 +91,11 @@ async def examine_container(image: str, port: int, recorder: Recorder, timeout_s
         return Subject(url=url, token=token, call_timeout_s=call_timeout_s(timeout_s), mine=True)
 
     async def stopped(url: str, took_s: float) -> Said:
-        return Said(sentence=f"the container stopped within {took_s:.1f} s, and is gone")
+        if took_s > KILLED_AFTER_S:
+            return warned(f"the container had to be killed after {took_s:.0f} s", "does its server heed SIGTERM?")
+        return Said(sentence=f"the container stopped by itself within {took_s:.1f} s, and was removed")
 
+    recorder.log = tuple
     await _examine_started(provider, recorder, subject, stopped)
 
 

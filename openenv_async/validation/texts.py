@@ -34,10 +34,10 @@ _ALPHABETS = ("a", "A", "0", "1", "f", "x", " ", "01", "ab", "aA0")
 _LONGEST = 64
 
 
-def text_for(schema: dict[str, Any], variant: int) -> str | None:
-    """Give a text that fits, or None where none was found."""
+def text_for(schema: dict[str, Any], variant: int) -> str | bytes | None:
+    """Give a text that fits, or None where none was found; bytes where the schema means bytes."""
     if schema.get("contentEncoding") == "base64":
-        return _FORMATS["base64"]
+        return b"text"  # the JSON wire makes base64 of it, and the native one takes it as it is
     known = _FORMATS.get(str(schema.get("format")))
     if known is not None and "pattern" not in schema:
         return known

@@ -118,7 +118,7 @@ async def test_a_cancelled_connect_can_be_repeated(wire: Any) -> None:
         env = PlayEnv(served.url, wire=wire)
         task = asyncio.ensure_future(env.connect())
         await asyncio.wait([task], timeout=0)
-        await cancelled(task)  # type: ignore[arg-type]
+        await cancelled(task)
         await env.connect()
         assert (await env.reset()).observation.total == 0
         await env.close()

@@ -33,7 +33,7 @@ async def server_process(port: int = 0) -> AsyncIterator[tuple[asyncio.subproces
     process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
     assert process.stdout is not None
     try:
-        said = []
+        said: list[str] = []
         while True:
             line = (await bounded(process.stdout.readline())).decode()
             assert line, f"the server ended: {said}"

@@ -136,14 +136,16 @@ async def test_the_deadline_reaches_a_step_that_asks_for_it() -> None:
 @requirement("session:hang-contained")
 async def test_a_reset_that_hangs() -> None:
     class Slow(AsyncPlay):
-        async def reset(self, seed: int | None = None, episode_id: str | None = None, *, hang: bool = False) -> Any:
-            if hang:
+        async def reset(
+            self, seed: int | None = None, episode_id: str | None = None, op: str = "", start: int = 0
+        ) -> Any:
+            if op == "hang":
                 await asyncio.Event().wait()
             return PlayObservation()
 
     async with serving(app_of(Slow, Journal())) as served, PlayEnv(served.url) as env:
         with pytest.raises(StepTimeout, match=r"reset\(\) did not finish"):
-            await bounded(env.reset(hang=True, timeout_s=SOON_S))
+            await bounded(env.reset(op="hang", timeout_s=SOON_S))
         assert (await env.reset(timeout_s=5)).observation.total == 0
 
 

@@ -19,8 +19,10 @@ pytestmark = pytest.mark.docker
 def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a podman of our own, with storage of its own that has the base image."""
     program = shutil.which("podman")
-    if program is None or os.getuid() != 0:
-        pytest.skip("podman is not installed, or this is not root, without whom its storage needs set-up")
+    if program is None or shutil.which("docker") is None or os.getuid() != 0:
+        pytest.skip(
+            "podman or the docker command is not installed, or this is not root, without whom its storage needs set-up"
+        )
     folder = tmp_path_factory.mktemp("podman")
     socket = folder / "engine.sock"
     places = (

@@ -127,8 +127,9 @@ async def info(request: Request) -> Response:
         body |= {
             "sdk": repo.sdk,
             "subdomain": subdomain,
-            "host": f"https://{subdomain}.hf.space",
-            "runtime": _runtime(repo),
+            "host": repo.host or f"https://{subdomain}.hf.space",
+            # Not asked of the stages: those are what GET .../runtime gives, in order.
+            "runtime": {"stage": "BUILDING", "hardware": {"current": None, "requested": repo.hardware}},
         }
     return JSONResponse(body)
 
@@ -212,9 +213,15 @@ def _verdict(errors: list[str], warnings: list[str]) -> Response:
     return JSONResponse(body, 400 if errors else 200)
 
 
+def _stage(repo: Repo) -> str:
+    if repo.stages:
+        return repo.stages.pop(0) if len(repo.stages) > 1 else repo.stages[0]
+    return "BUILDING" if "Dockerfile" in repo.refs["main"].files else "NO_APP_FILE"
+
+
 def _runtime(repo: Repo) -> dict[str, Any]:
     return {
-        "stage": "BUILDING" if "Dockerfile" in repo.refs["main"].files else "NO_APP_FILE",
+        "stage": _stage(repo),
         "hardware": {"current": None, "requested": repo.hardware},
         "storage": None,
         "gcTimeout": 172800,

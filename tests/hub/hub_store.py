@@ -68,6 +68,10 @@ class Repo:
     refs: dict[str, Commit] = field(default_factory=dict)
     history: list[Commit] = field(default_factory=list)
     objects: dict[str, bytes] = field(default_factory=dict)
+    host: str | None = None
+    """Where the Space answers; None: an address that nobody can reach from here."""
+    stages: list[str] = field(default_factory=list)
+    """What the runtime says of the Space, one after the other; the last one stays."""
 
     @property
     def owner(self) -> str:

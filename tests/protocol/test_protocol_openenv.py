@@ -126,7 +126,7 @@ def test_what_pythons_writer_writes_beyond_json_is_read(value: str) -> None:
     assert bytes(message.data) == bytes(request.data)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "NaN", '{"type":"\\ud800"', '{"type":3}', '{"type":NaN}', b"\xff", DEEP])
+@pytest.mark.parametrize("text", ["", "[]", "NaN", '{"type":"\\ud800"', '{"type":3}', b"\xff", DEEP])
 def test_an_answer_that_is_none_is_one_error(text: Any) -> None:
     with pytest.raises(InvalidMessage, match="not OpenEnv's JSON"):
         read_message(text)
@@ -134,4 +134,5 @@ def test_an_answer_that_is_none_is_one_error(text: Any) -> None:
 
 def test_an_answer_of_a_strange_type_is_read_as_such() -> None:
     assert read_message('{"type":"\\ud800"}').type == ""
+    assert read_message('{"type":NaN}').type == ""
     assert read_message("{}").type == ""

@@ -12,7 +12,7 @@ from live import BOUND_S, Journal
 
 from openenv_async.codec import codec_for, observation_codec_for
 from openenv_async.environment import EnvironmentMetadata, Execution, Observation, State
-from openenv_async.errors import InvalidPayload, SessionLost, StepTimeout
+from openenv_async.errors import SessionLost, StepTimeout
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.calls import Call, Outcome, Wire
 from openenv_async.runtime.executors.base import Executor
@@ -24,6 +24,12 @@ class Act(msgspec.Struct, forbid_unknown_fields=True):
 
     do: str = "echo"
     value: Any = None
+    refuse: str = ""
+    """The name of what this validator raises."""
+
+    def __post_init__(self) -> None:
+        if self.refuse:
+            throw(self.refuse)
 
 
 class Obs(Observation):
@@ -66,6 +72,8 @@ class World:
         self.journal = Journal()
         self.made: list[Any] = []
         self.threads: dict[str, set[int]] = {}
+        self.step_timeout_s: float | None = None
+        """What the environments' class says."""
         self.breaks: set[str] = set()
         """`method:error` of what is to raise."""
 
@@ -78,6 +86,11 @@ class World:
             if method == what:
                 throw(name)
 
+    def transform(self, obs: Obs) -> Obs:
+        """What an environment's `transform` may be."""
+        self.enter("transform")
+        return obs
+
     def block(self) -> None:
         """Hang as code that cannot be cancelled does, until the test opens the gate."""
         self.journal.note("hangs")
@@ -88,12 +101,12 @@ class World:
 class Base:
     """The parts that every shape shares. Not an `Environment`: the runtime plays whatever has the methods."""
 
-    step_timeout_s: float | None = None
     transform: Any = None
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.count = 0
+        self.step_timeout_s = world.step_timeout_s
         world.made.append(self)
         world.enter("init")
 
@@ -217,19 +230,3 @@ METADATA = Call("metadata", b"", Wire.HTTP)
 def seen(outcome: Outcome) -> Any:
     """Give the value of an observation's bytes."""
     return observation_codec_for(Obs).decode_native(outcome.data).observation.value
-
-
-__all__ = [
-    "ERRORS",
-    "KINDS",
-    "METADATA",
-    "STATE",
-    "InvalidPayload",
-    "World",
-    "blueprint",
-    "blueprint_of",
-    "reset",
-    "seen",
-    "start",
-    "step",
-]

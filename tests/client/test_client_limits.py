@@ -1,0 +1,97 @@
+"""Sizes, tokens and origins, as a client meets them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from live import Journal, bounded, serving
+from live_envs import PlayAction, PlayObservation, PlayState, play_app
+from requirements import requirement
+
+from openenv_async import AsyncEnv, Limits
+from openenv_async.errors import ConnectFailed, PayloadTooLarge, Unauthorized
+
+WIRES = pytest.mark.parametrize("wire", ["native", "json"])
+MIB = 1024 * 1024
+
+
+class PlayEnv(AsyncEnv[PlayAction, PlayObservation, PlayState]):
+    pass
+
+
+@requirement("bad-input:too-large")
+@WIRES
+@pytest.mark.parametrize("mib", [0.01, 0.5, 3])
+async def test_an_action_above_the_clients_own_limit_is_not_sent(wire: Any, mib: float) -> None:
+    journal = Journal()
+    async with serving(play_app(journal)) as served, PlayEnv(served.url, wire=wire, max_message_size_mb=mib) as env:
+        await env.reset()
+        with pytest.raises(PayloadTooLarge, match="the limit is") as large:
+            await env.step(PlayAction(op="echo", value="x" * int(mib * MIB)))
+        assert large.value.limit == int(mib * MIB)
+        assert (await env.state()).step_count == 0
+        assert (await env.step(PlayAction(n=1))).observation.total == 1
+
+
+@requirement("bad-input:too-large")
+@WIRES
+@pytest.mark.parametrize("mib", [0.01, 0.5, 3])
+async def test_an_observation_above_the_clients_limit_fails_its_call(wire: Any, mib: float) -> None:
+    async with serving(play_app(Journal())) as served, PlayEnv(served.url, wire=wire, max_message_size_mb=mib) as env:
+        await env.reset()
+        with pytest.raises(PayloadTooLarge, match="the limit is") as large:
+            await bounded(env.step(PlayAction(op="huge", value=int(mib * MIB) + 5000)))
+        assert large.value.limit == int(mib * MIB)
+        result = await env.step(PlayAction(op="huge", value=int(mib * MIB) - 5000))
+        assert len(result.observation.value) == int(mib * MIB) - 5000
+
+
+@requirement("bad-input:too-large")
+@WIRES
+async def test_the_servers_limit_holds_for_both_directions(wire: Any) -> None:
+    async with serving(play_app(Journal(), limits=Limits(max_message_bytes=MIB))) as served:
+        async with PlayEnv(served.url, wire=wire) as env:
+            await env.reset()
+            with pytest.raises(PayloadTooLarge, match="1,048,576 bytes"):
+                await env.step(PlayAction(op="echo", value="x" * MIB))
+            with pytest.raises(PayloadTooLarge, match="1,048,576 bytes"):
+                await env.step(PlayAction(op="huge", value=MIB))
+            assert (await env.step(PlayAction(n=1))).observation.total == 1
+
+
+@WIRES
+async def test_a_token(wire: Any) -> None:
+    async with serving(play_app(Journal(), token="s3cret")) as served:
+        for options in ({}, {"token": "wrong"}, {"headers": {"Authorization": "Basic s3cret"}}):
+            with pytest.raises(Unauthorized, match="token=") as refused:
+                await bounded(PlayEnv.connect(served.url, wire=wire, **options))
+            assert "s3cret" not in str(refused.value)
+        for options in ({"token": "s3cret"}, {"headers": {"Authorization": "Bearer s3cret"}}):
+            async with PlayEnv(served.url, wire=wire, **options) as env:
+                await env.reset()
+                assert "s3cret" not in repr(env) + repr(vars(env))
+
+
+@WIRES
+async def test_a_token_in_process(wire: Any) -> None:
+    app = play_app(Journal(), token="s3cret")
+    with pytest.raises(Unauthorized):
+        await PlayEnv.connect(app, wire=wire)
+    async with PlayEnv(app, wire=wire, token="s3cret") as env:
+        await env.reset()
+
+
+@WIRES
+async def test_origins_of_web_pages(wire: Any) -> None:
+    async with serving(play_app(Journal(), allow_origins=["https://good.example"])) as served:
+        for origin in ("https://evil.example", "null", "https://good.example.evil.example", "http://good.example"):
+            with pytest.raises(ConnectFailed, match="HTTP 403") as refused:
+                await bounded(PlayEnv.connect(served.url, wire=wire, headers={"Origin": origin}))
+            assert refused.value.status == 403
+        for origin in ("https://good.example", "https://GOOD.example/", served.url):
+            async with PlayEnv(served.url, wire=wire, headers={"Origin": origin}) as env:
+                await env.reset()
+    async with serving(play_app(Journal(), allow_origins=["*"])) as served:
+        async with PlayEnv(served.url, wire=wire, headers={"Origin": "https://evil.example"}) as env:
+            await env.reset()
