@@ -122,7 +122,27 @@ class InvalidPayload(InvalidMessage):
         self, message: str, /, *, path: str = "", errors: list[dict[str, Any]] | None = None, **details: Any
     ) -> None:
         """Keep the sentence, the path of the bad field, and the list of problems."""
-        super().__init__(message, path=path, errors=errors or [], **details)
+        super().__init__(message, path=path or _path(_first(errors)), errors=errors or [], **details)
+
+    def __str__(self) -> str:
+        """Give the sentence; where it names no field, as OpenEnv's does not, the first problem with it."""
+        first = _first(self.details["errors"])
+        if ":" in self.message or "msg" not in first:
+            return self.message
+        where = f" at `{self.details['path']}`" if self.details["path"] else ""
+        return f"{self.message}: {first['msg']}{where}"
+
+
+def _first(errors: Any) -> dict[str, Any]:
+    # A peer's list may be anything.
+    first = errors[0] if isinstance(errors, list) and errors else None
+    return first if isinstance(first, dict) else {}
+
+
+def _path(problem: dict[str, Any]) -> str:
+    loc = problem.get("loc")
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc] if isinstance(loc, list) else []
+    return "".join(parts).lstrip(".")
 
 
 class PayloadTooLarge(EnvError):

@@ -44,7 +44,18 @@ class PushRequest:
     dry_run: bool
 
 
-@click.command(short_help="Send an environment to the Hugging Face Hub or a registry.")
+_EXAMPLES = """\b
+Examples:
+  openenv push --dry-run
+  openenv push my_env --repo-id my-org/my-env --private
+  openenv push --env-var LEVEL=hard --secret OPENAI_API_KEY
+  openenv push --repo-id somebody/their-env --create-pr
+  openenv push --delete "old/*" --hardware cpu-upgrade
+  openenv push --registry ghcr.io/my-org --tag v1
+"""
+
+
+@click.command(short_help="Send an environment to the Hugging Face Hub or a registry.", epilog=_EXAMPLES)
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option("-d", "--directory", type=click.Path(path_type=Path), help="The same as PATH.")
 @click.option("-r", "--repo-id", metavar="[OWNER/]NAME", help="The Space. [default: your name and the environment's]")
@@ -82,21 +93,12 @@ class PushRequest:
 )
 @click.option("--dry-run", is_flag=True, help="List what would be sent; send nothing.")
 def push(**options: Any) -> None:
-    r"""Send the environment in PATH, by default the current folder.
+    """Send the environment in PATH, by default the current folder.
 
     To the Hub: creates the Space if there is none, and sends the files that
     changed. Left out is what .gitignore and .dockerignore name, and every file
     that is named like a secret. The README gets the lines that a Space needs;
     files on disk stay as they are.
-
-    \b
-    Examples:
-      openenv push --dry-run
-      openenv push my_env --repo-id my-org/my-env --private
-      openenv push --env-var LEVEL=hard --secret OPENAI_API_KEY
-      openenv push --repo-id somebody/their-env --create-pr
-      openenv push --delete "old/*" --hardware cpu-upgrade
-      openenv push --registry ghcr.io/my-org --tag v1
     """
     request = PushRequest(**options)
     _check(request)

@@ -57,7 +57,16 @@ class ServeRequest:
         return [name for name, value in given.items() if value]
 
 
-@click.command(short_help="Serve an environment over the network.")
+_EXAMPLES = """\b
+Examples:
+  openenv serve
+  openenv serve my_env --reload
+  openenv serve my_package.env:MyEnvironment --port 0
+  openenv serve "gym:CartPole-v1?render_mode=rgb_array" --host 0.0.0.0 --token SECRET
+"""
+
+
+@click.command(short_help="Serve an environment over the network.", epilog=_EXAMPLES)
 @click.argument("target", default=".", metavar="[PATH | MODULE:APP | gym:ENV_ID]")
 @click.option(
     "--host", metavar="HOST", help="Name or address to listen on. [default: 127.0.0.1; 0.0.0.0 lets others in]"
@@ -96,18 +105,11 @@ class ServeRequest:
 )
 @click.option("--supervised", hidden=True, help="Set by --reload for the process that it restarts.")
 def serve(**options: Any) -> None:
-    r"""Serve an environment over the network, until Ctrl-C or SIGTERM.
+    """Serve an environment over the network, until Ctrl-C or SIGTERM.
 
     PATH is the folder of an environment, with its openenv.yaml (by default the
     current folder), or a .py file. MODULE:APP names an ASGI app, a factory of
     one, or an Environment class. gym:ENV_ID serves any Gymnasium environment.
-
-    \b
-    Examples:
-      openenv serve
-      openenv serve my_env --reload
-      openenv serve my_package.env:MyEnvironment --port 0
-      openenv serve "gym:CartPole-v1?render_mode=rgb_array" --host 0.0.0.0 --token SECRET
     """
     request = ServeRequest(**options)
     _check(request)

@@ -211,7 +211,8 @@ def _failure(exc: Exception) -> Response:
     if status == 422:
         # As FastAPI's: a list of problems, also where there is only one.
         loc = ["body", *filter(None, [what.details.get("path")])]
-        detail = what.details.get("errors") or [{"type": what.code.lower(), "loc": loc, "msg": what.message}]
+        kind = "json_invalid" if what.code == "INVALID_JSON" else "value_error"
+        detail = what.details.get("errors") or [{"type": kind, "loc": loc, "msg": what.message}]
     body = {"detail": detail, "code": what.code, "message": what.message, **what.details}
     headers = {"retry-after": "1"} if isinstance(exc, EnvError) and exc.retryable else {}
     return _json(msgspec.json.encode(body), status, headers)

@@ -60,26 +60,32 @@ async def run_child(words: Sequence[str], timeout_s: float, variables: Mapping[s
             async with asyncio.timeout(timeout_s):
                 code = await process.wait()
     finally:
-        with anyio.CancelScope(shield=True):
-            await _end(process)
-            await asyncio.wait([reading], timeout=5)
-            reading.cancel()
+        await to_its_end(asyncio.create_task(_end(process, reading), name="end of a child of the validator"))
     if code is not None and code >= 192:
         code -= 256  # the leash gives a signal as its negative number, and an exit code has eight bits
     return Ended(code, tuple(lines))
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
+async def to_its_end(task: asyncio.Task[None]) -> None:
+    """Wait for a task that must not be cut short: whoever waits may be cancelled, and goes when it is done."""
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+async def _end(process: asyncio.subprocess.Process, reading: asyncio.Task[None]) -> None:
     assert process.stdin is not None  # it was asked for
     process.stdin.close()
     with anyio.move_on_after(END_TIMEOUT_S):
         await process.wait()
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    await process.wait()
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    await asyncio.wait([reading], timeout=5)
+    reading.cancel()
 
 
 async def _read(process: asyncio.subprocess.Process, lines: deque[str]) -> None:

@@ -6,17 +6,18 @@ or in a container. Nothing that was started here outlives the check, however it 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import anyio
 import httpx
 
 from openenv_async.providers.base import BaseProvider
 from openenv_async.providers.local import LocalProcessProvider
+from openenv_async.validation.children import to_its_end
 from openenv_async.validation.recorder import Recorder, Said, failed, warned
 from openenv_async.validation.runtime import examine
 from openenv_async.validation.subject import Subject
@@ -111,6 +112,13 @@ async def _examine_started(
     stopped: Callable[[str, float], Any],
 ) -> None:
     urls: list[str] = []
+    ending: list[asyncio.Task[None]] = []
+
+    async def end() -> None:
+        # One task, whoever asks: a provider that is cancelled while it stops has let go of what it stops.
+        if not ending:
+            ending.append(asyncio.create_task(provider.stop(), name="end of a server of the validator"))
+        await to_its_end(ending[0])
 
     async def start() -> Said:
         began = time.monotonic()
@@ -119,7 +127,7 @@ async def _examine_started(
 
     async def stop() -> Said:
         began = time.monotonic()
-        await provider.stop()
+        await end()
         said: Said = await stopped(urls[0], time.monotonic() - began)
         return said
 
@@ -131,8 +139,7 @@ async def _examine_started(
         await examine(subject(urls[0]), recorder)
         await recorder.run("stop", stop)
     finally:
-        with anyio.CancelScope(shield=True):
-            await provider.stop()
+        await end()
 
 
 async def _stopped(provider: Watched, url: str, took_s: float) -> Said:

@@ -12,7 +12,15 @@ from requirements import requirement
 from scripted import JsonPeer, NativePeer, json_server, native_server, observation, reply
 
 from openenv_async import AsyncEnv
-from openenv_async.errors import CapacityError, ConnectFailed, EnvError, EnvironmentFailed, SessionLost, StepTimeout
+from openenv_async.errors import (
+    CapacityError,
+    ConnectFailed,
+    EnvError,
+    EnvironmentFailed,
+    InvalidPayload,
+    SessionLost,
+    StepTimeout,
+)
 from openenv_async.protocol.frames import Closed, Draining, Failure, Opened, Reply
 
 SOON_S = 0.05
@@ -268,3 +276,17 @@ async def test_a_server_that_is_none_of_ours() -> None:
     async with mail:
         with pytest.raises(ConnectFailed):
             await bounded(Env.connect(f"127.0.0.1:{mail.sockets[0].getsockname()[1]}"))
+
+
+async def test_a_problem_that_openenvs_server_lists_is_in_the_sentence() -> None:
+    problems = [{"type": "missing", "loc": ["moves", 1, "x"], "msg": "Field required", "input": {}}]
+
+    async def script(peer: JsonPeer) -> None:
+        await peer.request()
+        data = {"message": "Invalid message", "code": "VALIDATION_ERROR", "errors": problems}
+        await peer.send({"type": "error", "data": data})
+
+    async with json_server(script) as url, Env(url) as env:
+        with pytest.raises(InvalidPayload, match=r"Invalid message: Field required at `moves\[1\]\.x`") as wrong:
+            await bounded(env.reset())
+        assert (wrong.value.path, wrong.value.errors) == ("moves[1].x", problems)

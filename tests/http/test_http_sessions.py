@@ -52,7 +52,7 @@ async def test_a_session_that_ended_or_never_was() -> None:
         assert (await play.client.delete("/session", headers=session)).status_code == 204
         for headers in (session, {SESSION: "never"}, {SESSION: ""}):
             for method, path in (("POST", "/step"), ("POST", "/reset"), ("GET", "/state"), ("DELETE", "/session")):
-                body = {"action": {}} if path == "/step" else None
+                body: dict[str, Any] | None = {"action": {}} if path == "/step" else None
                 answer = await play.client.request(method, path, headers=headers, json=body)
                 assert (answer.status_code, answer.json()["code"]) == (404, "SESSION_LOST"), (method, path)
                 assert "POST /reset" in answer.json()["detail"]
@@ -104,7 +104,7 @@ async def test_http_and_websockets_share_one_cap() -> None:
             for path in ("/state", "/metadata"):
                 assert (await play.client.get(path)).status_code == 503
             for wire in ("native", "json"):
-                other = PlayEnv(play.served.url, wire=wire)  # type: ignore[arg-type]
+                other = PlayEnv(play.served.url, wire=wire)
                 with pytest.raises(CapacityError):
                     await bounded(_connect_and_reset(other))
                 await other.close()

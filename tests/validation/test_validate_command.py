@@ -72,7 +72,7 @@ def run(*words: str | Path, cwd: Path | None = None, **variables: str) -> subpro
 
 async def run_beside(*words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command while the test's own loop goes on serving."""
-    return await asyncio.to_thread(lambda: run(*words, **variables))
+    return await asyncio.to_thread(lambda: run(*words, cwd=None, **variables))
 
 
 def test_a_good_environment_is_valid(tmp_path: Path) -> None:

@@ -30,12 +30,6 @@ async def test_a_good_environment_passes_every_check(tmp_path: Path) -> None:
     assert {mode.name: (mode.works, mode.tried) for mode in report.modes}["local"] == (True, True)
 
 
-async def test_wordle_is_repeatable_by_its_seed(tmp_path: Path) -> None:
-    report = await validated(good_env(tmp_path, "wordle_env"))
-    assert report.ok, report.as_json()
-    assert runtime(report, "seed").result == "ok"
-
-
 @pytest.mark.parametrize(
     ("methods", "name", "result", "words"),
     [
@@ -124,11 +118,11 @@ async def test_a_step_that_hangs_costs_one_check_and_nothing_is_left(tmp_path: P
         f"    threading.Event().wait()"
     )
     began = time.monotonic()
-    report = await validated(small_env(tmp_path, hangs), timeout_s=8.0)
+    report = await validated(small_env(tmp_path, hangs), timeout_s=6.0)
     assert time.monotonic() - began < 40
     step = runtime(report, "step")
     assert step.result == "failed"
-    assert "within 2 s" in step.sentence
+    assert "within 1.5 s" in step.sentence
     assert runtime(report, "sessions").result == "skipped"
     for each in pid.read_text(encoding="utf-8").split():
         assert not is_alive(int(each))
