@@ -129,9 +129,7 @@ async def test_type_arguments_through_a_generic_base(wire: Any) -> None:
 async def test_errors_of_the_server_carry_their_fields(wire: Any) -> None:
     async with serving(play_app(Journal())) as served, AsyncEnv[Any, Any, Any](served.url, wire=wire) as env:
         await env.reset()
-        with pytest.raises(
-            InvalidPayload, match="Expected `int`, got `str` at `n`|expected `int`, got `str` at `n`"
-        ) as wrong:
+        with pytest.raises(InvalidPayload, match="xpected `int`, got `str` at `n`") as wrong:
             await env.step({"n": "x"})
         assert (wrong.value.path, wrong.value.code, wrong.value.fault) == ("n", "VALIDATION_ERROR", "task")
         assert wrong.value.errors[0]["loc"] == ["n"]

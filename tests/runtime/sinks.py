@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from live import bounded
+from live import BOUND_S, bounded
 from worlds import World, blueprint_of
 
 from openenv_async.limits import Limits
@@ -54,12 +54,23 @@ class Notes:
         async with self._changed:
             self._changed.notify_all()
 
-    async def until(self, *, results: int = 0, opened: bool = False, over: bool = False) -> None:
+    async def until(
+        self,
+        *,
+        results: int = 0,
+        opened: bool = False,
+        over: bool = False,
+        settled: bool = False,
+        timeout_s: float = BOUND_S,
+    ) -> None:
+        """Return when it has heard all of this; `settled` is either of opened and over."""
+
         def heard() -> bool:
-            return len(self.results) >= results and self.opened_ >= opened and self.over >= over
+            fits = len(self.results) >= results and self.opened_ >= opened and self.over >= over
+            return fits and (self.opened_ or self.over or not settled)
 
         async with self._changed:
-            await bounded(self._changed.wait_for(heard))
+            await bounded(self._changed.wait_for(heard), timeout_s)
 
     async def result(self, number: int = 1) -> Outcome:
         """Give the outcome of the number-th delivery, or raise it."""

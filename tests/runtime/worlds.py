@@ -77,6 +77,13 @@ class World:
         self.breaks: set[str] = set()
         """`method:error` of what is to raise."""
 
+        self.most_alive = 0
+
+    @property
+    def alive(self) -> int:
+        """Environments that noted `alive` and did not yet note `close`."""
+        return self.journal.count("alive") - self.journal.count("close")
+
     def enter(self, what: str) -> None:
         """Note that a method began, and where; raise what it is to raise."""
         self.threads.setdefault(what, set()).add(threading.get_ident())

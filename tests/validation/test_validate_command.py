@@ -120,12 +120,23 @@ def test_the_json_is_alone_on_stdout_and_in_the_file_too(tmp_path: Path) -> None
 )
 def test_what_is_no_environment_exits_2(tmp_path: Path, target: str, words: str) -> None:
     (tmp_path / "a_file").touch()
-    for command in ("validate", "info"):
-        done = run(command, target, "--json", cwd=tmp_path)
-        assert done.returncode == 2
-        assert words in done.stderr
-        assert "Traceback" not in done.stderr
-    assert run("validate", ".", "--output", "nowhere/report.json", cwd=tmp_path).returncode == 2
+    done = run("validate", target, "--json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in json.loads(done.stdout)["error"]
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
+
+
+def test_neither_has_info_anything_to_say_of_it(tmp_path: Path) -> None:
+    done = run("info", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "has no openenv.yaml" in done.stderr
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path) -> None:
+    done = run("validate", good_env(tmp_path), "--output", tmp_path / "nowhere" / "report.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "there is no folder" in done.stderr
 
 
 @pytest.mark.asyncio(loop_factories=["asyncio-debug"])

@@ -100,10 +100,10 @@ def test_code_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> No
         "threading.Event().wait()\n"
     )
     (folder / "server" / "app.py").write_text(code, encoding="utf-8")
-    said, checks = asked(folder, timeout_s=3.0)
+    said, checks = asked(folder, timeout_s=2.0)
     assert said.exit_code is None
     app = one(checks, "app")
-    assert "did not end within 3 s" in app.sentence
+    assert "did not end within 2 s" in app.sentence
     assert app.hint is not None
     assert one(checks, "client").result == "skipped"
     assert not is_alive(int((tmp_path / "pid").read_text(encoding="utf-8")))
