@@ -67,6 +67,28 @@ _CLIENT = {
     "client:shared-connection": "Sessions of one event loop to the same server share one connection.",
     "client:many": "asyncio.gather over 512 clients just works.",
     "client:no-proxy": "A proxy named by the environment does not catch connections to this machine.",
+    "client:reset-reopens": "reset() opens a new session where the old one was lost, also when nobody had noticed.",
+    "client:other-loop": "A client used from another event loop raises WrongLoop and stays usable in its own.",
+    "client:unclosed": "A client that nobody closed warns with ResourceWarning and frees its slot.",
+    "client:targets": "http, ws, host:port, unix sockets, apps and classes in process are all played alike.",
+    "client:connect-failed": "No server, or none of ours, raises ConnectFailed with the address.",
+    "client:typed": "Type arguments give a typed client; OpenEnv's three hooks may be overridden, on both wires.",
+    "client:deadlines": "timeout_s travels to the server; StepTimeout says whether the session can go on.",
+    "client:size-limit": "max_message_size_mb holds for what is sent and for what is received.",
+    "client:openenv-server": "A server that speaks OpenEnv's JSON alone is played without being told.",
+}
+
+_SERVER = {
+    "http:fresh-environment": "Without x-session-id each HTTP request gets an environment of its own, closed after it.",
+    "http:sessions": "A reset names its session in x-session-id; requests that carry the name play on with it.",
+    "http:idle": "An HTTP session ends after its idle time, and its slot is free.",
+    "http:problems": "A body that does not fit is a 422 with a list of problems, before an environment is built.",
+    "http:documents": "Every reference of /schema and /openapi.json resolves; /docs loads nothing from elsewhere.",
+    "server:one-cap": "HTTP and both wires share one cap; beyond it CAPACITY_REACHED says how many there are.",
+    "server:token": "With a token every route but /health wants it, on every wire; no message shows it.",
+    "server:origin": "A web page of another origin is refused unless it was allowed.",
+    "server:uvicorn": "The same app runs unchanged under uvicorn.",
+    "json:python-writer": "NaN, Infinity and lone surrogates, as json.dumps writes them, are read on the JSON wire.",
 }
 
 _SYNC = {
@@ -78,7 +100,7 @@ _SYNC = {
     "sync:interrupt": "Ctrl-C interrupts a SyncEnv call.",
 }
 
-REQUIREMENTS: dict[str, str] = _PROMISES | _BAD_INPUT | _CLIENT | _SYNC
+REQUIREMENTS: dict[str, str] = _PROMISES | _BAD_INPUT | _CLIENT | _SYNC | _SERVER
 
 
 def requirement(*names: str) -> Callable[[T], T]:

@@ -252,8 +252,8 @@ class NativeConnection:
     async def _send_alone(self) -> None:
         self._sending = True
         try:
-            while self._outbox:
-                await self._link.send(self._outbox.take())
+            # This reply alone, or its first piece: a session that is cancelled must not take another's with it.
+            await self._link.send(self._outbox.take())
         except LinkClosed:
             pass
         finally:

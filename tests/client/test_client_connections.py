@@ -113,6 +113,7 @@ class Named(AsyncPlay):
         super().__init__(Journal())
 
 
+@requirement("client:targets")
 @WIRES
 @pytest.mark.parametrize("form", ["http", "ws", "http slash", "ws path", "bare", "localhost"])
 async def test_addresses(form: str, wire: Any) -> None:
@@ -132,6 +133,7 @@ async def test_addresses(form: str, wire: Any) -> None:
             assert (env.session_id is None) == (wire == "json")
 
 
+@requirement("client:targets")
 @WIRES
 async def test_a_unix_socket(tmp_path: Path, wire: Any) -> None:
     path = tmp_path / "env.sock"
@@ -141,6 +143,7 @@ async def test_a_unix_socket(tmp_path: Path, wire: Any) -> None:
                 assert await episode(env, 1) == 4
 
 
+@requirement("client:targets")
 @WIRES
 async def test_an_app_in_process(wire: Any) -> None:
     journal = Journal()
@@ -150,6 +153,7 @@ async def test_an_app_in_process(wire: Any) -> None:
     assert (journal.count("built"), journal.count("closed")) == (1, 1)
 
 
+@requirement("client:targets")
 @WIRES
 async def test_a_class_in_process(wire: Any) -> None:
     async with PlayEnv(Named, wire=wire) as env, AsyncEnv[Any, Any, Any](Named, wire=wire) as untyped:
@@ -168,6 +172,7 @@ async def test_an_app_in_process_many_times_at_once() -> None:
     assert app.server.registry.active == 0
 
 
+@requirement("client:openenv-server")
 async def test_the_wire_that_was_asked_for_or_none() -> None:
     from scripted import JsonPeer, json_server, observation
 

@@ -20,7 +20,7 @@ class PlayEnv(AsyncEnv[PlayAction, PlayObservation, PlayState]):
     pass
 
 
-@requirement("bad-input:too-large")
+@requirement("bad-input:too-large", "client:size-limit")
 @WIRES
 @pytest.mark.parametrize("mib", [0.01, 0.5, 3])
 async def test_an_action_above_the_clients_own_limit_is_not_sent(wire: Any, mib: float) -> None:
@@ -34,7 +34,7 @@ async def test_an_action_above_the_clients_own_limit_is_not_sent(wire: Any, mib:
         assert (await env.step(PlayAction(n=1))).observation.total == 1
 
 
-@requirement("bad-input:too-large")
+@requirement("bad-input:too-large", "client:size-limit")
 @WIRES
 @pytest.mark.parametrize("mib", [0.01, 0.5, 3])
 async def test_an_observation_above_the_clients_limit_fails_its_call(wire: Any, mib: float) -> None:
@@ -60,6 +60,7 @@ async def test_the_servers_limit_holds_for_both_directions(wire: Any) -> None:
             assert (await env.step(PlayAction(n=1))).observation.total == 1
 
 
+@requirement("server:token")
 @WIRES
 async def test_a_token(wire: Any) -> None:
     async with serving(play_app(Journal(), token="s3cret")) as served:
@@ -73,6 +74,7 @@ async def test_a_token(wire: Any) -> None:
                 assert "s3cret" not in repr(env) + repr(vars(env))
 
 
+@requirement("server:token")
 @WIRES
 async def test_a_token_in_process(wire: Any) -> None:
     app = play_app(Journal(), token="s3cret")
@@ -82,6 +84,7 @@ async def test_a_token_in_process(wire: Any) -> None:
         await env.reset()
 
 
+@requirement("server:origin")
 @WIRES
 async def test_origins_of_web_pages(wire: Any) -> None:
     async with serving(play_app(Journal(), allow_origins=["https://good.example"])) as served:

@@ -48,7 +48,7 @@ async def server_process(port: int = 0) -> AsyncIterator[tuple[asyncio.subproces
         await bounded(process.communicate())
 
 
-@requirement("session:fails-loudly")
+@requirement("session:fails-loudly", "client:reset-reopens")
 @WIRES
 @pytest.mark.asyncio(loop_factories=["asyncio-debug"])
 async def test_a_server_that_is_killed_and_started_again(wire: Any) -> None:
@@ -80,7 +80,7 @@ async def test_a_server_that_is_killed_and_started_again(wire: Any) -> None:
                 assert (await bounded(two.reset(start=2))).observation.total == 2
 
 
-@requirement("session:fails-loudly")
+@requirement("session:fails-loudly", "client:reset-reopens")
 @WIRES
 async def test_a_server_that_stopped_in_good_order_and_came_back(wire: Any) -> None:
     journal = Journal()
@@ -101,7 +101,7 @@ async def test_a_server_that_stopped_in_good_order_and_came_back(wire: Any) -> N
     assert journal.count("closed") == 2
 
 
-@requirement("session:fails-loudly")
+@requirement("session:fails-loudly", "client:reset-reopens")
 @WIRES
 async def test_an_idle_client_resets_at_once_after_a_restart(wire: Any) -> None:
     async with serving(play_app(Journal())) as first:
@@ -112,6 +112,7 @@ async def test_an_idle_client_resets_at_once_after_a_restart(wire: Any) -> None:
         await env.close()
 
 
+@requirement("server:one-cap")
 @WIRES
 async def test_a_full_server(wire: Any) -> None:
     from openenv_async import Limits

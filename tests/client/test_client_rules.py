@@ -145,6 +145,7 @@ async def test_closing_while_connecting() -> None:
         assert journal.count("built") == journal.count("closed")
 
 
+@requirement("client:other-loop")
 @pytest.mark.asyncio(loop_factories=["asyncio-debug"])
 @WIRES
 async def test_use_from_another_loop(wire: Any) -> None:
@@ -166,6 +167,7 @@ async def test_use_from_another_loop(wire: Any) -> None:
     assert journal.count("closed") == 1
 
 
+@requirement("client:other-loop")
 @pytest.mark.asyncio(loop_factories=["asyncio-debug"])
 async def test_a_client_of_a_loop_that_has_ended_can_be_closed() -> None:
     def past() -> AsyncPlayEnv:
@@ -183,6 +185,7 @@ async def _connected_in_process() -> AsyncPlayEnv:
     return await AsyncPlayEnv.connect(play_app(Journal()))
 
 
+@requirement("client:deadlines")
 @WIRES
 @pytest.mark.parametrize("timeout_s", [0, -1.0, float("nan")])
 async def test_a_deadline_that_makes_no_sense(wire: Any, timeout_s: float) -> None:
@@ -232,6 +235,7 @@ class Nameless(Environment[Any, Observation, State]):
         return State()
 
 
+@requirement("nothing-dropped:seed")
 async def test_reset_arguments_are_refused_by_name_and_ignored_seeds_are_told() -> None:
     class NoSeed(Nameless):
         def reset(self) -> Observation:  # type: ignore[override]
@@ -246,6 +250,7 @@ async def test_reset_arguments_are_refused_by_name_and_ignored_seeds_are_told() 
         assert (await env.reset()).warnings == ()
 
 
+@requirement("client:unclosed")
 @WIRES
 async def test_a_client_that_nobody_closed_warns_and_frees_its_slot(wire: Any) -> None:
     journal = Journal()
@@ -261,6 +266,7 @@ async def test_a_client_that_nobody_closed_warns_and_frees_its_slot(wire: Any) -
     assert journal.count("closed") == 2
 
 
+@requirement("client:connect-failed")
 async def test_nothing_listens() -> None:
     import socket
 

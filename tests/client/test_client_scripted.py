@@ -182,6 +182,7 @@ async def test_errors_of_a_peer_keep_their_code_and_fields() -> None:
                 await bounded(env.reset())
 
 
+@requirement("client:openenv-server")
 async def test_a_json_server_that_refuses_before_it_is_asked() -> None:
     async def script(peer: JsonPeer) -> None:
         full = {"message": "full", "code": "CAPACITY_REACHED", "active_sessions": 1, "max_sessions": 1}
@@ -242,6 +243,7 @@ async def test_a_session_that_the_server_ends_by_itself() -> None:
             await env.step({})
 
 
+@requirement("client:connect-failed")
 async def test_a_server_that_does_not_say_hello() -> None:
     from websockets.asyncio.server import ServerConnection, serve
     from websockets.typing import Subprotocol
@@ -259,6 +261,7 @@ async def test_a_server_that_does_not_say_hello() -> None:
                 await bounded(Env.connect(f"http://127.0.0.1:{port}", connect_timeout_s=0.2))
 
 
+@requirement("client:connect-failed")
 async def test_a_server_that_is_none_of_ours() -> None:
     from live import serving
     from starlette.applications import Starlette
@@ -278,6 +281,7 @@ async def test_a_server_that_is_none_of_ours() -> None:
             await bounded(Env.connect(f"127.0.0.1:{mail.sockets[0].getsockname()[1]}"))
 
 
+@requirement("client:openenv-server")
 async def test_a_problem_that_openenvs_server_lists_is_in_the_sentence() -> None:
     problems = [{"type": "missing", "loc": ["moves", 1, "x"], "msg": "Field required", "input": {}}]
 

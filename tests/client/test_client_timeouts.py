@@ -26,7 +26,7 @@ def app_of(cls: type[Play], journal: Journal, **options: Any) -> EnvApp:
     return create_app(lambda: cls(journal), PlayAction, PlayObservation, "play", state_cls=PlayState, **options)
 
 
-@requirement("session:hang-contained")
+@requirement("session:hang-contained", "client:deadlines")
 async def test_an_async_step_past_its_deadline_is_cancelled_and_the_session_goes_on() -> None:
     journal = Journal()
     async with serving(play_app(journal)) as served, PlayEnv(served.url) as env:
@@ -40,7 +40,7 @@ async def test_an_async_step_past_its_deadline_is_cancelled_and_the_session_goes
         assert journal.count("went on") == 0
 
 
-@requirement("session:hang-contained", "slot:freed", "close:once")
+@requirement("session:hang-contained", "slot:freed", "close:once", "client:deadlines")
 async def test_a_hung_thread_costs_its_own_session_only() -> None:
     journal = Journal()
     limits = Limits(max_sessions=2)
@@ -122,6 +122,7 @@ async def test_the_clients_own_patience(wire: Any) -> None:
             assert (await env.state()).step_count == 2
 
 
+@requirement("client:deadlines")
 async def test_the_deadline_reaches_a_step_that_asks_for_it() -> None:
     class Asking(AsyncPlay):
         async def step(self, action: PlayAction, timeout_s: float | None = None) -> Any:
@@ -133,7 +134,7 @@ async def test_the_deadline_reaches_a_step_that_asks_for_it() -> None:
         assert (await env.step(PlayAction())).observation.value is None
 
 
-@requirement("session:hang-contained")
+@requirement("session:hang-contained", "client:deadlines")
 async def test_a_reset_that_hangs() -> None:
     class Slow(AsyncPlay):
         async def reset(

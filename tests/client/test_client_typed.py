@@ -53,6 +53,7 @@ class Filled(GenericBase[PlayObservation]):
     pass
 
 
+@requirement("client:typed")
 @WIRES
 async def test_a_typed_client_needs_no_parsing(wire: Any) -> None:
     async with serving(play_app(Journal())) as served, Typed(served.url, wire=wire) as env:
@@ -73,6 +74,7 @@ async def test_a_dict_does_for_a_typed_action_too(wire: Any) -> None:
         assert (await env.step(action)).observation.total == 5
 
 
+@requirement("client:typed")
 @WIRES
 async def test_the_hooks_of_openenvs_template(wire: Any) -> None:
     async with serving(play_app(Journal())) as served, OfTemplate(served.url, wire=wire) as env:
@@ -86,6 +88,7 @@ async def test_the_hooks_of_openenvs_template(wire: Any) -> None:
         assert (state.episode_id, state.step_count) == ("e", 1001)
 
 
+@requirement("client:typed")
 @WIRES
 async def test_one_hook_alone(wire: Any) -> None:
     async with serving(play_app(Journal())) as served, Halfway(served.url, wire=wire) as env:
@@ -117,6 +120,7 @@ async def test_a_hook_that_raises_leaves_the_session_usable(wire: Any) -> None:
         assert (await env.step(PlayAction(n=1))).observation.total == 14
 
 
+@requirement("client:typed")
 @WIRES
 async def test_type_arguments_through_a_generic_base(wire: Any) -> None:
     async with serving(play_app(Journal())) as served, Filled(served.url, wire=wire) as env:

@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from live import Journal, bounded
 from live_envs import PlayAction, PlayObservation, PlayState, play_app
+from requirements import requirement
 
 from openenv_async import AsyncEnv
 from openenv_async.errors import EnvironmentFailed, Unauthorized
@@ -50,6 +51,7 @@ async def under_uvicorn(app: Any, ws: Any) -> AsyncIterator[str]:
         await bounded(task)
 
 
+@requirement("server:uvicorn")
 @pytest.mark.parametrize("ws", ["websockets-sansio", "wsproto"])
 @pytest.mark.parametrize("execution", ["inline", "thread"])
 async def test_both_wires_and_http(ws: Any, execution: Any) -> None:
@@ -74,6 +76,7 @@ async def test_both_wires_and_http(ws: Any, execution: Any) -> None:
     assert journal.count("built") == journal.count("closed") == 3
 
 
+@requirement("server:uvicorn", "close:server-stops")
 @pytest.mark.parametrize("ws", ["websockets-sansio", "wsproto"])
 async def test_it_stops_with_clients_connected(ws: Any) -> None:
     journal = Journal()

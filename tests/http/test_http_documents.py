@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from http_play import http
 from pydantic import BaseModel
+from requirements import requirement
 from starlette.routing import Route
 
 from openenv_async import Action, Observation, State, create_app
@@ -93,6 +94,7 @@ def app_of(name: str) -> EnvApp:
     return APPS[name]()
 
 
+@requirement("http:documents")
 @EACH
 async def test_every_reference_of_the_openapi_document_resolves(name: str) -> None:
     async with http(app=app_of(name)) as play:
@@ -129,6 +131,7 @@ async def test_the_openapi_document_names_every_route_and_no_other(name: str) ->
                 assert response["description"]
 
 
+@requirement("http:documents")
 @EACH
 async def test_every_reference_of_the_schemas_resolves(name: str) -> None:
     async with http(app=app_of(name)) as play:
@@ -148,6 +151,7 @@ async def test_a_pydantic_models_schema_is_its_own() -> None:
     assert schemas["state"] == Leaf.model_json_schema()
 
 
+@requirement("http:documents")
 @EACH
 async def test_the_page_loads_nothing_from_anywhere(name: str) -> None:
     async with http(app=app_of(name)) as play:

@@ -41,7 +41,7 @@ BAD_STEPS: list[tuple[bytes, str, list[Any]]] = [
 ]
 
 
-@requirement("bad-input:not-json", "bad-input:no-object", "bad-input:deep-nesting", "bad-input:utf8")
+@requirement("bad-input:not-json", "bad-input:no-object", "bad-input:deep-nesting", "bad-input:utf8", "http:problems")
 @pytest.mark.parametrize("path", ["/reset", "/step"])
 @pytest.mark.parametrize(("body", "kind", "loc"), BAD_BODIES, ids=range(len(BAD_BODIES)))
 async def test_bodies_that_are_no_objects(path: str, body: bytes, kind: str, loc: list[Any]) -> None:
@@ -54,7 +54,13 @@ async def test_bodies_that_are_no_objects(path: str, body: bytes, kind: str, loc
         assert play.journal.count("built") == 0
 
 
-@requirement("bad-input:missing-key", "bad-input:extra-key", "bad-input:wrong-value", "bad-input:author-validator")
+@requirement(
+    "bad-input:missing-key",
+    "bad-input:extra-key",
+    "bad-input:wrong-value",
+    "bad-input:author-validator",
+    "http:problems",
+)
 @pytest.mark.parametrize("in_session", [False, True])
 async def test_steps_that_do_not_fit(in_session: bool) -> None:
     async with http() as play:
@@ -149,6 +155,7 @@ async def test_a_client_that_leaves_during_its_request() -> None:
     assert play.journal.count("built") == play.journal.count("closed") == 2
 
 
+@requirement("server:token", "server:origin")
 async def test_tokens_and_origins() -> None:
     async with http(token="s3cret", allow_origins=["https://good.example"]) as play:
         assert (await play.client.get("/health")).status_code == 200

@@ -27,7 +27,7 @@ async def test_health_asks_no_environment() -> None:
         assert play.journal.count("built") == 0
 
 
-@requirement("close:once", "slot:freed")
+@requirement("close:once", "slot:freed", "http:fresh-environment")
 @EXECUTIONS
 async def test_each_request_without_a_session_gets_a_fresh_environment(execution: Execution) -> None:
     async with http(execution) as play:

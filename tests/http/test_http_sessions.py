@@ -21,7 +21,7 @@ class PlayEnv(AsyncEnv[PlayAction, PlayObservation, PlayState]):
     pass
 
 
-@requirement("session:own-environment", "close:once")
+@requirement("session:own-environment", "close:once", "http:sessions")
 @EXECUTIONS
 async def test_two_sessions_played_in_turn(execution: Execution) -> None:
     async with http(execution) as play:
@@ -46,6 +46,7 @@ async def test_two_sessions_played_in_turn(execution: Execution) -> None:
         assert (play.active, play.journal.count("closed")) == (0, 2)
 
 
+@requirement("http:sessions", "session:fails-loudly")
 async def test_a_session_that_ended_or_never_was() -> None:
     async with http() as play:
         session = await play.begin()
@@ -61,7 +62,7 @@ async def test_a_session_that_ended_or_never_was() -> None:
         assert (answer.status_code, answer.json()["path"]) == (422, SESSION)
 
 
-@requirement("slot:freed", "close:once")
+@requirement("slot:freed", "close:once", "http:idle")
 @EXECUTIONS
 async def test_an_idle_session_ends(execution: Execution) -> None:
     async with http(execution, limits=Limits(http_idle_timeout_s=0.1)) as play:
@@ -76,7 +77,7 @@ async def test_an_idle_session_ends(execution: Execution) -> None:
 @requirement("idle:nothing-in-flight")
 @EXECUTIONS
 async def test_a_busy_session_is_not_idle(execution: Execution) -> None:
-    async with http(execution, limits=Limits(http_idle_timeout_s=0.1)) as play:
+    async with http(execution, limits=Limits(http_idle_timeout_s=1.0)) as play:
         session = await play.begin()
         step = asyncio.create_task(play.step(session, op="wait", n=7))
         await play.journal.until("waiting")
@@ -89,7 +90,7 @@ async def test_a_busy_session_is_not_idle(execution: Execution) -> None:
         await play.journal.until("closed", 2)
 
 
-@requirement("slot:freed")
+@requirement("slot:freed", "server:one-cap")
 async def test_http_and_websockets_share_one_cap() -> None:
     limits = Limits(max_sessions=2, queue_timeout_s=0.05)
     async with http(limits=limits) as play:

@@ -18,6 +18,7 @@ from worlds import Base, World, blueprint, step
 
 from openenv_async.errors import CapacityError, FactoryError
 from openenv_async.limits import Limits
+from openenv_async.protocol.states import State
 from openenv_async.runtime.registry import Registry
 from openenv_async.runtime.session import Session
 
@@ -127,7 +128,8 @@ class Crowd:
                 "close": session.close,
                 "cancel": lambda: session.cancel(value),
                 "submit": lambda: session.submit(value, step()),
-                "kill": lambda: session.task is not None and session.task.cancel(),
+                # As a drain does; what runs close() has a bound of its own and is left to it.
+                "kill": lambda: session.task and session.state.now is not State.CLOSED and session.task.cancel(),
             }
             deed[move]()
 

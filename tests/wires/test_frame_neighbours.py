@@ -82,7 +82,7 @@ async def test_a_neighbour_plays_on_while_another_sends_rubbish(wire: str) -> No
         await bounded(asyncio.gather(rubbish(served), play(served), rubbish(served), play(served)))
 
 
-@requirement("values:json")
+@requirement("values:json", "json:python-writer")
 async def test_what_pythons_writer_writes_beyond_json_is_understood() -> None:
     # OpenEnv's clients use json.dumps, which writes NaN, Infinity and lone surrogates.
     async with playing("json") as client:
@@ -114,6 +114,7 @@ async def test_a_closed_json_session_ends_its_connection_when_the_slot_is_free()
         assert (journal.count("built"), journal.count("closed")) == (3, 3)
 
 
+@requirement("server:one-cap")
 async def test_a_json_client_beyond_the_cap_is_told_and_closed() -> None:
     async with serving(play_app(Journal(), max_concurrent_envs=1)) as served, raw_json(served.url):
         async with raw_socket(served.url, native=False) as socket:
