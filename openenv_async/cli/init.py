@@ -19,6 +19,7 @@ Examples:
   openenv init my_env                       ./my_env, with msgspec models
   openenv init wordle -o ~/environments     ~/environments/wordle
   openenv init my_env --models pydantic     models as pydantic classes
+  openenv init my_env --ci                  with .github/workflows/docker-build.yml
 """
 
 
@@ -38,7 +39,8 @@ Examples:
     show_default=True,
     help="What the classes of actions and observations are made with.",
 )
-def init(name: str, output_dir: Path, models: Models) -> None:
+@click.option("--ci", is_flag=True, help="With a GitHub workflow that builds and checks the image.")
+def init(name: str, output_dir: Path, models: Models, ci: bool) -> None:
     """Create the project of a new environment called NAME.
 
     NAME becomes a Python package and the beginning of its class names: my_env
@@ -49,7 +51,7 @@ def init(name: str, output_dir: Path, models: Models) -> None:
     from openenv_async.cli.project import create_project
 
     names = parse_name(name)
-    project = create_project(names, models, output_dir / names.package)
+    project = create_project(names, models, output_dir / names.package, ci)
     _report(project, names, models)
 
 

@@ -29,7 +29,7 @@ class Project:
     """Why there is no `uv.lock`, and what to do about it; `None` when there is one."""
 
 
-def create_project(names: Names, models: Models, target: Path) -> Project:
+def create_project(names: Names, models: Models, target: Path, ci: bool = False) -> Project:
     """Write the project of a new environment to `target`.
 
     Raises:
@@ -38,9 +38,9 @@ def create_project(names: Names, models: Models, target: Path) -> Project:
     """
     with _new_folder(target) as folder:
         wheel = build_wheel(folder / "wheels")
-        for path, text in render(names, models, wheel.name).items():
+        for path, text in render(names, models, wheel.name, ci).items():
             file = folder / path
-            file.parent.mkdir(exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8", newline="\n")
         no_lock = write_lock(folder, str(target))
         files = sum(each.is_file() for each in folder.rglob("*"))

@@ -32,13 +32,14 @@ def template_folder() -> Path:
     raise CommandFailed(f"The project template is missing from {package}; install openenv-async again.")
 
 
-def render(names: Names, models: Models, wheel: str) -> dict[str, str]:
+def render(names: Names, models: Models, wheel: str, ci: bool = False) -> dict[str, str]:
     """Give the text of every file of the project, by its path inside it.
 
     Args:
         names: what the project and its classes are called.
         models: what the classes of `models.py` are made with.
         wheel: the file name of the runtime's wheel, which the project has in `wheels/`.
+        ci: with a workflow that builds and checks the image.
     """
     words = _placeholders(names, models) | {"__RUNTIME_WHEEL__": f"wheels/{wheel}"}
     files: dict[str, str] = {}
@@ -48,6 +49,10 @@ def render(names: Names, models: Models, wheel: str) -> dict[str, str]:
         # `base/` is what the image openenv-base is made of, and no part of a project.
         if source.is_dir() or "__pycache__" in path or path.startswith("base/"):
             continue
+        if path.startswith("ci/"):
+            if not ci:
+                continue
+            path = path.replace("ci/", ".github/workflows/")
         if path.startswith("models_"):
             if path != f"models_{models}.py":
                 continue

@@ -254,11 +254,11 @@ async def test_a_server_that_does_not_say_hello() -> None:
     async def rude(socket: ServerConnection) -> None:
         await socket.send(b"\x91\x93\x15\x01\x01")
 
-    for handler, words in ((silent, "did not say hello"), (rude, "first frame was no hello")):
+    for handler, words, patience_s in ((silent, "did not say hello", 0.2), (rude, "first frame was no hello", 10)):
         async with serve(handler, "127.0.0.1", 0, subprotocols=[Subprotocol("openenv.v1")]) as server:
             port = next(iter(server.sockets)).getsockname()[1]
             with pytest.raises(ConnectFailed, match=words):
-                await bounded(Env.connect(f"http://127.0.0.1:{port}", connect_timeout_s=0.2))
+                await bounded(Env.connect(f"http://127.0.0.1:{port}", connect_timeout_s=patience_s))
 
 
 @requirement("client:connect-failed")

@@ -87,7 +87,7 @@ async def test_the_environments_own_deadline_holds_when_the_caller_names_none(wi
 @WIRES
 async def test_the_servers_deadline_breaks_a_hung_thread_and_reset_mends_it(wire: Any) -> None:
     journal = Journal()
-    limits = Limits(max_sessions=1, step_timeout_s=0.2)
+    limits = Limits(max_sessions=1, step_timeout_s=0.6)
     async with serving(play_app(journal, "thread", limits=limits)) as served:
         async with PlayEnv(served.url, wire=wire) as env:
             await env.reset()
@@ -110,9 +110,9 @@ async def test_the_servers_deadline_breaks_a_hung_thread_and_reset_mends_it(wire
 async def test_the_clients_own_patience(wire: Any) -> None:
     journal = Journal()
     async with serving(play_app(journal, "thread")) as served:
-        async with PlayEnv(served.url, wire=wire, message_timeout_s=0.2) as env:
+        async with PlayEnv(served.url, wire=wire, message_timeout_s=0.6) as env:
             await env.reset()
-            with pytest.raises(StepTimeout, match="no answer .*within 0.2 s") as timeout:
+            with pytest.raises(StepTimeout, match="no answer .*within 0.6 s") as timeout:
                 await bounded(env.step(PlayAction(op="wait", n=100)))
             assert timeout.value.session_usable is True
             journal.open_gate("step")

@@ -142,7 +142,9 @@ async def test_a_client_that_leaves_during_its_request() -> None:
     async with http("thread", max_concurrent_envs=1) as play:
         async with httpx.AsyncClient(base_url=play.served.url) as leaving:
             with pytest.raises(httpx.ReadTimeout):
-                await bounded(leaving.post("/step", json={"action": {"op": "wait"}}, timeout=0.2))
+                await bounded(
+                    leaving.post("/step", json={"action": {"op": "wait"}}, timeout=httpx.Timeout(15, read=0.2))
+                )
         await play.journal.until("waiting")
         play.journal.open_gate("step")
         await play.journal.until("closed")

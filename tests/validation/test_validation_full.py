@@ -14,16 +14,12 @@ pytestmark = pytest.mark.docker
 
 def test_an_environment_is_played_in_its_container(base_image: str, tmp_path: Path) -> None:
     folder = good_env(tmp_path)
-    edit(folder / "openenv.yaml", "name: echo_env", "name: judged_env")
     edit(folder / "server" / "Dockerfile", "ARG BASE_IMAGE=python:3.12-slim", f"ARG BASE_IMAGE={base_image}")
-    for file in folder.rglob("*"):
-        if file.is_file() and "echo_env" in (text := file.read_text(encoding="utf-8")):
-            file.write_text(text.replace("echo_env", "judged_env"), encoding="utf-8")
     before = docker("ps", "--all", "--quiet")
     try:
         done = openenv("validate", folder, "--level", "full", "--json")
     finally:
-        docker("rmi", "openenv-judged:latest", check=False)
+        docker("rmi", "openenv-echo:latest", check=False)
     report = json.loads(done.stdout)
     assert done.returncode == 0, report
     full = {check["name"]: check["result"] for check in report["checks"] if check["level"] == "full"}
