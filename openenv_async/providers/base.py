@@ -20,6 +20,10 @@ POLL_S = 0.05
 class BaseProvider(ABC):
     """A source of one server. `async with provider as url:`, or `start()` and `stop()`."""
 
+    def __init__(self) -> None:
+        """Prepare for `stop()`; every subclass calls this."""
+        self._endings: set[asyncio.Future[None]] = set()
+
     @abstractmethod
     async def start(self) -> str:
         """Bring up the server and give its URL once it is healthy.
@@ -30,8 +34,16 @@ class BaseProvider(ABC):
         """
 
     @abstractmethod
+    async def _end(self) -> None:
+        """End the server and free what it used; nothing happens when there is none."""
+
     async def stop(self) -> None:
-        """End the server and free what it used. Safe to repeat."""
+        """End the server and free what it used. Safe to repeat, and a cancelled call goes on to its end."""
+        ending = asyncio.ensure_future(self._end())
+        # Held by the loop's set of waiters only as long as somebody waits; so by the provider too.
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+        await asyncio.shield(ending)
 
     async def __aenter__(self) -> str:
         return await self.start()

@@ -59,6 +59,7 @@ class DockerProvider(BaseProvider):
         start_timeout_s: float = 60.0,
         pull: bool = False,
     ) -> None:
+        super().__init__()
         self._image = image
         self._container_port = container_port
         self._port = port
@@ -106,8 +107,8 @@ class DockerProvider(BaseProvider):
             raise
         return url
 
-    async def stop(self) -> None:
-        """See `BaseProvider.stop`."""
+    async def _end(self) -> None:
+        """See `BaseProvider.stop`; callers go through that."""
         import aiodocker
 
         container, self._container = self._container, None

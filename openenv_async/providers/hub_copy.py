@@ -34,6 +34,7 @@ class HubCopyProvider(BaseProvider):
         env: Mapping[str, str] | None = None,
         start_timeout_s: float = 120.0,
     ) -> None:
+        super().__init__()
         self._repo_id, self._token, self._revision = repo_id, token, revision
         self._options: dict[str, Any] = {"runner": runner, "env": env, "start_timeout_s": start_timeout_s}
         self._server: LocalProcessProvider | None = None
@@ -44,7 +45,7 @@ class HubCopyProvider(BaseProvider):
         self._server = LocalProcessProvider(folder, **self._options)
         return await self._server.start()
 
-    async def stop(self) -> None:
+    async def _end(self) -> None:
         """See `BaseProvider.stop`. The copy stays in the Hub's cache."""
         if self._server is not None:
             await self._server.stop()

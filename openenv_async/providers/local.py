@@ -47,6 +47,7 @@ class LocalProcessProvider(BaseProvider):
         options: Sequence[str] = (),
         start_timeout_s: float = 120.0,
     ) -> None:
+        super().__init__()
         self._source = str(source)
         self._runner = runner
         self._port = port
@@ -87,8 +88,8 @@ class LocalProcessProvider(BaseProvider):
             raise
         return url
 
-    async def stop(self) -> None:
-        """See `BaseProvider.stop`."""
+    async def _end(self) -> None:
+        """See `BaseProvider.stop`; callers go through that."""
         process, self._process = self._process, None
         if process is not None and process.stdin is not None:
             process.stdin.close()

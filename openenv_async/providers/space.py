@@ -43,6 +43,7 @@ class SpaceProvider(BaseProvider):
         progress: Callable[[str], None] | None = None,
         poll_s: float = POLL_S,
     ) -> None:
+        super().__init__()
         self._repo_id = repo_id
         self._token = token
         self._start_timeout_s = start_timeout_s
@@ -60,7 +61,7 @@ class SpaceProvider(BaseProvider):
         await wait_until_healthy(url, max(1.0, deadline - time.monotonic()), _nothing, self.headers(api))
         return url
 
-    async def stop(self) -> None:
+    async def _end(self) -> None:
         """Does nothing: the Space goes on."""
 
     def headers(self, api: HfApi) -> dict[str, str]:

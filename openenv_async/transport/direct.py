@@ -32,6 +32,9 @@ from openenv_async.transport.link import LinkClosed, LinkRefused, Message
 UNREAD_BYTES = 4 * 1024 * 1024
 """Received and not yet taken; above it the socket is not read, so that a slow receiver slows the sender."""
 
+CLOSE_WAIT_S = 1.0
+"""Seconds that a peer may take to answer the close."""
+
 
 class DirectLink(asyncio.Protocol):
     """One WebSocket. Make it with `open_direct_link()`."""
@@ -88,8 +91,8 @@ class DirectLink(asyncio.Protocol):
             self._end(LinkClosed("closed by this client", code))
         try:
             if not self._gone.done():
-                # The peer answers the close; one that does not is left after a second.
-                await asyncio.wait([self._gone], timeout=1.0)
+                # The peer answers the close; one that does not is left.
+                await asyncio.wait([self._gone], timeout=CLOSE_WAIT_S)
         finally:
             # Also when the loop ends first and cancels this: the socket must not outlive it.
             self._drop()

@@ -13,16 +13,24 @@ from link_pairs import KINDS, Pair
 from live import bounded, gathered
 
 from openenv_async.limits import MIB
+from openenv_async.transport import direct, websocket
 from openenv_async.transport.link import Link, LinkClosed, Message
 
 Connect = Callable[..., contextlib.AbstractAsyncContextManager[Pair]]
 
-BLOCKED_S = 0.15
+BLOCKED_S = 0.1
 """A send that has not returned by then waits for its reader."""
 
 REAL = [kind for kind in KINDS if kind != "memory"]
 # What a full socket does is the same for TCP and Unix sockets.
 FILLED = pytest.mark.parametrize("kind", [kind for kind in KINDS if "unix" not in kind and "wsproto" not in kind])
+
+
+@pytest.fixture(autouse=True)
+def short_goodbyes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (direct, websocket):
+        assert module.CLOSE_WAIT_S <= 2
+        monkeypatch.setattr(module, "CLOSE_WAIT_S", 0.2)
 
 
 @pytest.fixture(params=list(KINDS))

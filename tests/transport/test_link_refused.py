@@ -194,6 +194,7 @@ async def test_pieces_are_joined_and_pings_between_them_answered(opener: Opener)
         await bounded(link.aclose())
 
 
+@pytest.mark.parametrize("opener", OPENERS.values(), ids=list(OPENERS))
 async def test_a_close_that_is_never_answered_is_over_within_seconds(opener: Opener) -> None:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await shake_hands(reader, writer)
