@@ -41,4 +41,16 @@ def static_problems(folder: Path) -> list[str]:
         if not file.with_suffix(".py").is_file() and not (file / "__init__.py").is_file():
             where = f"{target.named_at}: " if target.named_at else ""
             problems.append(f"{where}there is no {shown(file.with_suffix('.py'))}, where the app should be")
-    return problems
+    return problems or _invalid(folder)
+
+
+def _invalid(folder: Path) -> list[str]:
+    """Ask what `openenv validate --level static` asks of the files that are there.
+
+    Not of the Dockerfile, for which the commands have others, nor for a pyproject.toml: an image can do without.
+    """
+    from openenv_async.validation import static_problems as checks
+
+    without = {"dockerfile"} if (folder / "pyproject.toml").is_file() else {"dockerfile", "pyproject"}
+    failed = [check for check in checks(folder) if check.result == "failed" and check.name not in without]
+    return [f"{check.where}: {check.sentence}" if check.where else check.sentence for check in failed]

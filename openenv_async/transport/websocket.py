@@ -3,7 +3,9 @@
 Traps of these libraries that this file keeps from everyone else: `aconnect_ws`
 raises ExceptionGroups and must be entered and left in one task; its
 `max_message_size_bytes` is the size of one read, not a limit; a default
-`httpx.AsyncClient` has timeouts and a pool that fit requests, not connections.
+`httpx.AsyncClient` has timeouts and a pool that fit requests, not connections; a
+send that is cancelled leaves half a message on the wire; a receive may wait for ever
+when its connection is left. One that stays: a pong that was not asked for ends it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import socket
 from pathlib import Path
 from typing import Any
@@ -218,68 +217,6 @@ async def test_a_server_that_answers_no_ping_is_given_up(opener: Opener) -> None
         await bounded(link.aclose())
 
 
-class Proxy:
-    """Counts who comes."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.asked.append((await read_request(reader))[""])
-        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
-        await writer.drain()
-
-
-@pytest.fixture
-def proxied(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def through(url: str) -> None:
-        for name in ("http_proxy", "https_proxy", "all_proxy", "ws_proxy"):
-            monkeypatch.setenv(name, url)
-            monkeypatch.setenv(name.upper(), url)
-        monkeypatch.delenv("no_proxy", raising=False)
-        monkeypatch.delenv("NO_PROXY", raising=False)
-
-    return through
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "unix"])
-async def test_a_proxy_does_not_catch_what_stays_on_this_machine(
-    opener: Opener, proxied: Any, host: str, tmp_path: Path
-) -> None:
-    proxy, acceptor = Proxy(), Acceptor(None)
-    bind: Any = tmp_path / "s" if host == "unix" else (host, 0)
-    async with raw_server(proxy) as proxy_url, serving(acceptor, bind) as served:
-        proxied(proxy_url)
-        unix = {"unix_path": str(bind)} if host == "unix" else {}
-        link = await open_to(opener, "http://localhost" if host == "unix" else served.url, **unix)
-        acceptor.end()
-        await bounded(link.aclose())
-    assert proxy.asked == []
-
-
-async def test_a_proxy_is_used_for_what_is_elsewhere(proxied: Any) -> None:
-    proxy = Proxy()
-    async with raw_server(proxy) as proxy_url:
-        proxied(proxy_url)
-        await refusal(connect_link, "http://elsewhere.invalid")
-    assert len(proxy.asked) == 1
-    assert "elsewhere.invalid" in proxy.asked[0]
-
-
-async def test_headers_and_the_path_arrive(opener: Opener) -> None:
-    acceptor = Acceptor(None)
-    async with serving(acceptor) as served:
-        link = await open_to(opener, served.url, headers={"Authorization": "Bearer t", "X-Latin": "caf\xe9"})
-        await acceptor.next_link()
-        scope = next(scope for scope in acceptor.scopes if scope["type"] == "websocket")
-        headers = dict(scope["headers"])
-        assert headers[b"authorization"] == b"Bearer t"
-        assert headers[b"x-latin"] in ("café".encode(), "café".encode("latin-1"))
-        assert headers[b"host"] == served.url.removeprefix("http://").encode()
-        acceptor.end()
-        await bounded(link.aclose())
-
-
 async def failing_app(scope: Any, receive: Any, send: Any) -> None:
     raise RuntimeError("no")
 
@@ -314,9 +251,3 @@ async def test_an_app_in_process_that_says_nothing_does_not_outlive_its_client()
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(open_inprocess(hanging, "/ws", {}, ()), 0.1)
     await bounded(ended.wait())
-
-
-def test_an_address_shows_no_header_in_its_repr() -> None:
-    address = Address(url="http://x/ws", headers={"Authorization": "Bearer secret"})
-    assert "secret" not in repr(address)
-    assert dataclasses.replace(address, url="http://y/ws").headers == address.headers
