@@ -12,6 +12,8 @@ import pytest
 from provided import BOUND_S, ECHO, owner, until_refused
 
 from openenv_async import AsyncEnv
+from openenv_async.cli.names import parse_name
+from openenv_async.cli.project import create_project
 from openenv_async.errors import ServerNotStarted
 from openenv_async.providers import LocalProcessProvider
 
@@ -31,6 +33,15 @@ async def test_a_client_owns_the_provider_it_is_given() -> None:
         await env.reset()
         url = env.base_url
     assert url is not None
+    await until_refused(url)
+
+
+async def test_uv_makes_the_projects_own_environment_and_serves_it(tmp_path: Path) -> None:
+    project = await asyncio.to_thread(create_project, parse_name("uv_env"), "msgspec", tmp_path / "uv_env")
+    provider = LocalProcessProvider(project.folder, runner="uv")
+    async with asyncio.timeout(3 * BOUND_S), provider as url, AsyncEnv(url) as env:
+        await env.reset(seed=1)
+    assert (project.folder / ".venv").is_dir()
     await until_refused(url)
 
 
