@@ -100,7 +100,37 @@ _SYNC = {
     "sync:interrupt": "Ctrl-C interrupts a SyncEnv call.",
 }
 
-REQUIREMENTS: dict[str, str] = _PROMISES | _BAD_INPUT | _CLIENT | _SYNC | _SERVER
+_RESUME: dict[str, str] = {}
+
+_PROCESS: dict[str, str] = {}
+
+_ROOM: dict[str, str] = {}
+
+_SECURITY: dict[str, str] = {}
+
+_CHECK: dict[str, str] = {}
+
+_EPISODES: dict[str, str] = {}
+
+_COMPAT: dict[str, str] = {}
+
+_COMPAT_CLIENT: dict[str, str] = {}
+
+REQUIREMENTS: dict[str, str] = (
+    _PROMISES
+    | _BAD_INPUT
+    | _CLIENT
+    | _SYNC
+    | _SERVER
+    | _RESUME
+    | _PROCESS
+    | _ROOM
+    | _SECURITY
+    | _CHECK
+    | _EPISODES
+    | _COMPAT
+    | _COMPAT_CLIENT
+)
 
 
 def requirement(*names: str) -> Callable[[T], T]:
