@@ -59,10 +59,8 @@ class Registry:
         """
         session = Session(secrets.token_hex(8), self.limits, sink, idle_timeout_s)
         self.sessions[session.id] = session
-        session.task = asyncio.get_running_loop().create_task(
-            self._live(session, sink, wait_s), name=f"openenv session {session.id}"
-        )
-        session.task.add_done_callback(lambda _: self._never_began(session, sink))
+        task = session.start(self._live(session, sink, wait_s))
+        task.add_done_callback(lambda _: self._never_began(session, sink))
         return session
 
     def _never_began(self, session: Session, sink: Sink) -> None:

@@ -1,12 +1,11 @@
 """A connection of the native wire: frames in, sessions, frames out.
 
-One task reads and dispatches without waiting for any session; one task writes
-whatever has become ready. `protocol` knows the frames, `runtime` the sessions.
+What arrives is dispatched without waiting for any session; `transport.flow` carries
+the frames, `protocol` knows them, `runtime` the sessions.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable
 
@@ -20,11 +19,10 @@ from openenv_async.errors import (
     SessionBusy,
     SessionLost,
 )
-from openenv_async.protocol.batches import SERVER_SIDE, BadFrame, Inbox, Outbox, slice_of, too_large
+from openenv_async.protocol.batches import SERVER_SIDE, BadFrame, Inbox, Outbox, too_large
 from openenv_async.protocol.failures import describe
 from openenv_async.protocol.frames import (
     VERSION,
-    AnyFrame,
     Cancel,
     ClientFrame,
     Close,
@@ -42,6 +40,7 @@ from openenv_async.protocol.frames import (
 from openenv_async.runtime.calls import Call, Outcome, Wire
 from openenv_async.runtime.session import Session
 from openenv_async.server.core import Server
+from openenv_async.transport.flow import Flow
 from openenv_async.transport.link import Link, LinkClosed
 
 logger = logging.getLogger("openenv_async")
@@ -75,10 +74,10 @@ class NativeConnection:
         self._seats: dict[int, _Seat] = {}
         self._by_session: dict[Session, _Seat] = {}
         self._last_sid = 0
-        self._ready: asyncio.Future[None] | None = None
-        self._sent = asyncio.Event()
-        self._sending = False
-        self._writer_gone = False
+        self._flow = Flow(
+            link, self._inbox, self._outbox, self._dispatch, self._seats.__len__, server.limits.max_queued_bytes
+        )
+        self._put = self._flow.put
 
     async def run(self) -> None:
         """Serve the connection until either side ends it; its sessions end with it."""
@@ -96,10 +95,9 @@ class NativeConnection:
                 ["cancel", "chunk", "deadline"],
             )
         )
-        writer = asyncio.get_running_loop().create_task(self._write(), name="openenv native writer")
         self._server.connections.add(self)
         try:
-            await self._read()
+            await self._flow.run()
         except LinkClosed:
             pass
         finally:
@@ -107,8 +105,6 @@ class NativeConnection:
             for seat in list(self._seats.values()):
                 if seat.session is not None:
                     seat.session.close()
-            writer.cancel()
-            await asyncio.wait([writer])
 
     async def drain(self, grace_s: float) -> None:
         """See `Connection.drain`."""
@@ -116,53 +112,8 @@ class NativeConnection:
 
     async def aclose(self) -> None:
         """See `Connection.aclose`."""
-        while self._outbox and not self._writer_gone:
-            self._sent.clear()
-            await self._sent.wait()
+        await self._flow.sent()
         await self._link.aclose(1001, "the server is stopping")
-
-    async def _read(self) -> None:
-        receive, inbox, dispatch = self._link.receive, self._inbox.receive, self._dispatch
-        most = self._limits.max_queued_bytes
-        while True:
-            frames = inbox(await receive())
-            most_at_once = slice_of(len(self._seats))
-            for at, frame in enumerate(frames, 1):
-                dispatch(frame)
-                if at % most_at_once == 0:
-                    await asyncio.sleep(0)
-            # A client that does not read its replies is not read either; others have their own connection.
-            while self._outbox.queued_bytes > most and not self._writer_gone:
-                self._sent.clear()
-                await self._sent.wait()
-
-    async def _write(self) -> None:
-        outbox, send, sent = self._outbox, self._link.send, self._sent
-        loop = asyncio.get_running_loop()
-        try:
-            while True:
-                if not outbox or self._sending:
-                    self._ready = loop.create_future()
-                    await self._ready
-                    continue
-                self._sending = True
-                await send(outbox.take())
-                self._sending = False
-                sent.set()
-        except LinkClosed:
-            pass
-        finally:
-            self._writer_gone = True
-            sent.set()
-
-    def _put(self, frame: AnyFrame, payload_bytes: int = 0) -> None:
-        self._outbox.put(frame, payload_bytes)
-        self._wake_writer()
-
-    def _wake_writer(self) -> None:
-        ready = self._ready
-        if ready is not None and not ready.done():
-            ready.set_result(None)
 
     def _dispatch(self, frame: ClientFrame | BadFrame) -> None:
         if isinstance(frame, Step):
@@ -240,27 +191,10 @@ class NativeConnection:
         if isinstance(outcome, Outcome):
             data = outcome.data
             reply = Reply(sid, rid, msgspec.Raw(data), list(outcome.warnings))
-            if len(self._seats) == 1 and not self._outbox and not self._sending:
-                # With one session there is nothing to wait for: its own task sends, and the writer sleeps on.
-                self._outbox.put(reply, len(data))
-                return self._send_alone()
             self._put(reply, len(data))
         else:
             self._fail(sid, rid, outcome)
         return None
-
-    async def _send_alone(self) -> None:
-        self._sending = True
-        try:
-            # This reply alone, or its first piece: a session that is cancelled must not take another's with it.
-            await self._link.send(self._outbox.take())
-        except LinkClosed:
-            pass
-        finally:
-            self._sending = False
-            self._sent.set()
-            if self._outbox:
-                self._wake_writer()
 
     def ended(self, session: Session, error: BaseException | None) -> None:
         """See `Sink.ended`."""

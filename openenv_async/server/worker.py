@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
+import math
 import socket
 import sys
 from collections.abc import Iterable
@@ -22,14 +24,29 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
+from hypercorn.events import Closed, RawData
 from hypercorn.protocol import ProtocolWrapper
 from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.typing import ASGIFramework, LifespanState
+from hypercorn.protocol.ws_stream import WSStream
+from hypercorn.typing import AppWrapper, ASGIFramework, LifespanState
 from starlette.types import ASGIApp
+
+from openenv_async.transport.taken import TAKE_OVER, TakenLink
 
 logger = logging.getLogger("openenv_async.server")
 
 _ABORT_TIMEOUT_S = 0.5
+_READ_BYTES = 64 * 1024
+
+_DEAD_AFTER_S = 60.0
+"""Seconds in which a peer's system must acknowledge what it was sent; the default of Linux is a quarter of an hour."""
+
+
+class WorkerConfig(Config):
+    """Hypercorn's settings and ours."""
+
+    silence_s: float = math.inf
+    """Seconds without a byte from a WebSocket client, pongs included, after which it is taken for gone."""
 
 
 class _Context(WorkerContext):
@@ -69,10 +86,34 @@ class _Http1(H11Protocol):
         await super()._create_stream(request)
 
 
+class _Offering:
+    """The app, with a WebSocket's own socket among what its scope offers."""
+
+    def __init__(self, app: AppWrapper, connection: _Connection) -> None:
+        self._app, self._connection = app, connection
+
+    async def __call__(self, scope: Any, receive: Any, send: Any, sync_spawn: Any, call_soon: Any) -> None:
+        if scope["type"] != "websocket":
+            await self._app(scope, receive, send, sync_spawn, call_soon)
+            return
+        scope["extensions"][TAKE_OVER] = functools.partial(self._connection.take_over, self._connection.chunks)
+        code = 1011
+        try:
+            await self._app(scope, receive, send, sync_spawn, call_soon)
+            code = 1000
+        finally:
+            await self._connection.let_go(code)
+
+
 class _Connection(TCPServer):
     """One connection; tells its context when nothing more will be read."""
 
+    config: WorkerConfig
     context: _Context
+    chunks = 0
+    """Pieces of input that Hypercorn has seen."""
+    taken: TakenLink | None = None
+    """The link that has its socket now."""
 
     @property
     def protocol(self) -> ProtocolWrapper:
@@ -83,7 +124,7 @@ class _Connection(TCPServer):
     def protocol(self, made: ProtocolWrapper) -> None:
         if type(made.protocol) is H11Protocol:
             made.protocol = _Http1(
-                made.app,
+                _Offering(made.app, self),
                 made.config,
                 made.context,
                 made.task_group,
@@ -95,11 +136,61 @@ class _Connection(TCPServer):
             )
         self._protocol = made
 
+    def take_over(self, chunks: int) -> TakenLink | None:
+        """Give the socket of the WebSocket that was just accepted to a link; Hypercorn sees no more of it.
+
+        Args:
+            chunks: what `chunks` was as the handshake began; anything since is a message that waits elsewhere.
+        """
+        stream = getattr(self.protocol.protocol, "stream", None)
+        if self.taken is not None or self.chunks != chunks or not isinstance(stream, WSStream):
+            return None
+        transport = cast("asyncio.Transport", self.writer.transport)
+        link = TakenLink(stream.connection, self.config.websocket_max_message_size, transport.get_protocol())
+        link.connection_made(transport)
+        # Until what the reader has already buffered is through, see _read_data.
+        transport.pause_reading()
+        transport.set_protocol(link)
+        if self.config.websocket_ping_interval is not None:
+            link.keep_alive(self.config.websocket_ping_interval, self.config.silence_s)
+        stream.closed = True  # for Hypercorn, which would send pings of its own
+        self.taken = link
+        self.reader.feed_eof()
+        return link
+
+    async def let_go(self, code: int) -> None:
+        """The app is done with its WebSocket: close it, if the app has not."""
+        if self.taken is not None:
+            await self.taken.aclose(code)
+
     async def _read_data(self) -> None:
         try:
-            await super()._read_data()
+            while (link := self.taken) is None and not self.reader.at_eof():
+                try:
+                    async with asyncio.timeout(self.config.read_timeout):
+                        data = await self.reader.read(_READ_BYTES)
+                except OSError:  # a TimeoutError is one
+                    break
+                await self._pass_on(data)
+            if link is not None:
+                await self._hand_over(link)
+            await self.protocol.handle(Closed())
         finally:
             self.context.gone.set()
+
+    async def _pass_on(self, data: bytes) -> None:
+        if self.taken is None:
+            self.chunks += 1
+            await self.protocol.handle(RawData(data))
+        elif data:
+            self.taken.data_received(data)
+
+    async def _hand_over(self, link: TakenLink) -> None:
+        rest = await self.reader.read()
+        if rest:
+            link.data_received(rest)
+        cast("asyncio.Transport", self.writer.transport).resume_reading()
+        await link.gone
 
 
 class Worker:
@@ -111,7 +202,7 @@ class Worker:
         state: the lifespan's state, copied into every scope.
     """
 
-    def __init__(self, app: ASGIApp, config: Config, state: dict[str, Any]) -> None:
+    def __init__(self, app: ASGIApp, config: WorkerConfig, state: dict[str, Any]) -> None:
         self._app = ASGIWrapper(cast(ASGIFramework, app))
         self._config = config
         self._state: LifespanState = state
@@ -162,6 +253,7 @@ class Worker:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._connections[task] = writer
+        _notice_the_dead(writer)
         try:
             loop = asyncio.get_running_loop()
             await _Connection(self._app, loop, self._config, _Context(self._context), self._state, reader, writer)
@@ -172,3 +264,11 @@ class Worker:
             logger.exception("a connection ended with an error")
         finally:
             del self._connections[task]
+
+
+def _notice_the_dead(writer: asyncio.StreamWriter) -> None:
+    """Have the system end the connection of a peer that has died without a word: it no longer takes our pings."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    sock = writer.get_extra_info("socket")
+    if option is not None and sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, option, int(_DEAD_AFTER_S * 1000))

@@ -6,6 +6,7 @@ the libraries underneath stop here: users of a link only meet the two below.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 Message = bytes | str
@@ -49,3 +50,23 @@ class Link(Protocol):
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Close both ways. Safe to repeat, never raises, and returns within seconds."""
+
+
+class PushLink(Link, Protocol):
+    """A link that hands messages over as they arrive and takes messages without waiting, both in the same turn."""
+
+    def push(self, take: Callable[[Message], None], ended: Callable[[LinkClosed], None]) -> None:
+        """Call `take` with every message from now on, and `ended` once after the last; `receive` gives no more.
+
+        Neither may raise.
+        """
+
+    def hold(self, held: bool) -> None:
+        """Push nothing until further notice, and read nothing from the peer; or go on."""
+
+    @property
+    def can_send(self) -> bool:
+        """The socket takes more at once, and neither end has closed."""
+
+    def send_nowait(self, message: Message) -> None:
+        """Send one message where `can_send` says so."""
