@@ -19,9 +19,11 @@ from openenv_async.errors import CapacityError, ServerClosing
 from openenv_async.limits import Limits
 from openenv_async.protocol.states import Move, State
 from openenv_async.runtime.blueprint import Blueprint
+from openenv_async.runtime.detached import Detached
 from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.start import start_executor
-from openenv_async.runtime.session import Session, Sink
+from openenv_async.runtime.session import Session
+from openenv_async.runtime.sink import Sink
 
 logger = logging.getLogger("openenv_async")
 
@@ -35,6 +37,8 @@ class Registry:
         self.max_sessions = max_sessions
         self.sessions: dict[str, Session] = {}
         """Every session that has not ended, those that wait for a slot included."""
+        self.detached = Detached(self.sessions, limits.resume_window_s)
+        """Those whose connection is lost."""
         self.closing = False
         self._held = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -59,15 +63,15 @@ class Registry:
         """
         session = Session(secrets.token_hex(8), self.limits, sink, idle_timeout_s)
         self.sessions[session.id] = session
-        task = session.start(self._live(session, sink, wait_s))
-        task.add_done_callback(lambda _: self._never_began(session, sink))
+        task = session.start(self._live(session, wait_s))
+        task.add_done_callback(lambda _: self._never_began(session))
         return session
 
-    def _never_began(self, session: Session, sink: Sink) -> None:
+    def _never_began(self, session: Session) -> None:
         """A task that is cancelled before its first step runs no `finally`: the sink must hear of it all the same."""
         if self.sessions.pop(session.id, None) is not None:
             session.state.move(Move.CLOSE)
-            sink.ended(session, session.reason or ServerClosing("the session was closed before it began"))
+            session.sink.ended(session, session.reason or ServerClosing("the session was closed before it began"))
 
     async def drain(self, grace_s: float) -> None:
         """End every session: calls in flight get `grace_s` seconds, then are cancelled; every `close()` runs."""
@@ -87,7 +91,7 @@ class Registry:
         if late:
             await asyncio.wait(late, timeout=self.limits.close_timeout_s + 1)
 
-    async def _live(self, session: Session, sink: Sink, wait_s: float) -> None:
+    async def _live(self, session: Session, wait_s: float) -> None:
         error: BaseException | None = None
         try:
             async with self._slot(wait_s):
@@ -105,7 +109,7 @@ class Registry:
             del self.sessions[session.id]
             if session.state.may(Move.CLOSE):
                 session.state.move(Move.CLOSE)
-        sink.ended(session, error or session.reason)
+        session.sink.ended(session, error or session.reason)
 
     async def _close(self, session: Session, executor: Executor) -> None:
         limit_s = self.limits.close_timeout_s

@@ -13,15 +13,17 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
-from typing import Any, Protocol
+from typing import Any
 
 from openenv_async.errors import StepTimeout
 from openenv_async.limits import Limits
 from openenv_async.protocol.batches import too_large
-from openenv_async.protocol.states import Move, SessionState, State
+from openenv_async.protocol.states import Move, State
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.inline import CallCancelled
+from openenv_async.runtime.resumable import Resumable
+from openenv_async.runtime.sink import Sink
 
 logger = logging.getLogger("openenv_async")
 
@@ -29,34 +31,17 @@ logger = logging.getLogger("openenv_async")
 Begin = Callable[[Call, "asyncio.Task[None]", Context], Outcome | None]
 
 
-class Sink(Protocol):
-    """Where a session's results go: one connection, or one HTTP request."""
-
-    def opened(self, session: Session) -> None:
-        """The environment is built."""
-
-    def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> Awaitable[None] | None:
-        """Request `rid` has ended. Must not raise; may give something to wait for before the next call."""
-
-    def ended(self, session: Session, error: BaseException | None) -> None:
-        """The session is over: its environment is closed and its slot is free. Must not raise."""
-
-
-class Session:
+class Session(Resumable):
     """One client's session. `submit()` and `close()` it; its task does the rest."""
 
     __slots__ = (
         "_begin",
         "_begun",
         "_cancelled",
-        "_closing",
         "_context",
         "_delivering",
         "_executor",
         "_idle",
-        "_queue",
-        "_rid",
-        "_sink",
         "_waker",
         "created_at",
         "episodes",
@@ -64,17 +49,16 @@ class Session:
         "idle_timeout_s",
         "limits",
         "reason",
-        "state",
-        "steps",
         "step_timeout_s",
+        "steps",
         "task",
         "was_broken",
     )
 
     def __init__(self, session_id: str, limits: Limits, sink: Sink, idle_timeout_s: float | None = None) -> None:
+        super().__init__(sink)
         self.id = session_id
         self.limits = limits
-        self.state = SessionState()
         self.created_at = time.time()
         self.episodes = 0
         self.steps = 0
@@ -86,13 +70,9 @@ class Session:
         """The environment hung and was given up."""
         self.reason: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
-        self._sink = sink
-        self._queue: deque[tuple[int, Call | Outcome | BaseException]] = deque()
         self._waker: asyncio.Future[None] | None = None
         self._executor: Executor | None = None
-        self._rid = 0
         self._cancelled: set[int] = set()
-        self._closing = False
         self._context = copy_context()
         self._idle = False
         """The task waits for a request."""
@@ -124,6 +104,7 @@ class Session:
         """Begin a call at once; most are done at once too, and the task sleeps on."""
         assert self._begin is not None and self.task is not None  # submit() took care
         self._rid = rid
+        self._kept = None
         self.state.move(Move.CALL)
         self._idle = False
         if call.timeout_s is None and self.step_timeout_s is not None:
@@ -165,6 +146,7 @@ class Session:
         self._closing = True
         self.reason = reason
         self._queue.clear()
+        self._aside.clear()
         if self.state.now is State.OPENING and self.task is not None:
             self.task.cancel()
         self._wake()
@@ -188,7 +170,7 @@ class Session:
         begin = getattr(executor, "begin", None)
         if begin is not None and self.idle_timeout_s is None:
             self._begin = begin
-        self._sink.opened(self)
+        self.sink.opened(self)
         while not self.was_broken:
             if self._delivering is not None:
                 delivering, self._delivering = self._delivering, None
@@ -204,8 +186,9 @@ class Session:
 
     async def _take(self, executor: Executor, rid: int, call: Call | Outcome | BaseException) -> Awaitable[None] | None:
         if not isinstance(call, Call):
-            return self._sink.deliver(self, rid, call)
+            return self.sink.deliver(self, rid, call)
         self._rid = rid
+        self._kept = None
         self.state.move(Move.CALL)
         if call.timeout_s is None and self.step_timeout_s is not None:
             call = call._replace(timeout_s=self.step_timeout_s)
@@ -219,6 +202,7 @@ class Session:
 
     def _end_call(self, rid: int, call: Call, outcome: Outcome | BaseException) -> Awaitable[None] | None:
         """Take a call's outcome to the state that it left and to the sink."""
+        self._in_flight = False
         if type(outcome) is Outcome:
             size = len(outcome.data)
             if size > self.limits.max_message_bytes:
@@ -235,7 +219,9 @@ class Session:
             return None
         if isinstance(outcome, CallCancelled):
             return None
-        return self._sink.deliver(self, rid, outcome)
+        if self.token:
+            self._kept = outcome
+        return self.sink.deliver(self, rid, outcome)
 
     def _settle(self, outcome: Outcome | BaseException) -> None:
         """Move to the state that the call left."""

@@ -7,12 +7,10 @@ the frames, `protocol` knows them, `runtime` the sessions.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
 
 import msgspec
 
 from openenv_async.errors import (
-    CapacityError,
     InvalidPayload,
     RemoteProtocolError,
     SessionBroken,
@@ -22,7 +20,7 @@ from openenv_async.errors import (
 from openenv_async.protocol.batches import SERVER_SIDE, BadFrame, Inbox, Outbox, too_large
 from openenv_async.protocol.failures import describe
 from openenv_async.protocol.frames import (
-    VERSION,
+    Ack,
     Cancel,
     ClientFrame,
     Close,
@@ -30,16 +28,20 @@ from openenv_async.protocol.frames import (
     Draining,
     Failure,
     GetState,
-    Hello,
     Open,
     Opened,
     Reply,
     Reset,
+    Resume,
+    Resumed,
     Step,
 )
+from openenv_async.protocol.states import State
 from openenv_async.runtime.calls import Call, Outcome, Wire
 from openenv_async.runtime.session import Session
 from openenv_async.server.core import Server
+from openenv_async.server.greeting import hello
+from openenv_async.server.seats import Seat, Seats
 from openenv_async.transport.flow import Flow
 from openenv_async.transport.link import Link, LinkClosed
 
@@ -48,19 +50,10 @@ logger = logging.getLogger("openenv_async")
 MAX_QUEUED = 16
 """Requests that may wait in one session. A client of ours has one in flight, or a few it has given up."""
 
+GOODBYES = (1000, 1001, 1005)
+"""Close codes of a client that means to go. Whatever else ends a connection, its client may come back."""
+
 _NO_PAYLOAD = b"\x80"
-
-
-class _Seat:
-    """A session's place on this connection."""
-
-    __slots__ = ("opened", "rid", "session", "sid")
-
-    def __init__(self, sid: int) -> None:
-        self.sid = sid
-        self.rid = 0
-        self.opened = False
-        self.session: Session | None = None
 
 
 class NativeConnection:
@@ -71,40 +64,29 @@ class NativeConnection:
         self._limits = server.limits
         self._inbox: Inbox[ClientFrame] = Inbox(SERVER_SIDE, server.limits.max_message_bytes)
         self._outbox = Outbox(server.limits.chunk_bytes)
-        self._seats: dict[int, _Seat] = {}
-        self._by_session: dict[Session, _Seat] = {}
-        self._last_sid = 0
+        self._places = Seats(server.limits.max_sessions_per_connection)
+        self._seats, self._by_session = self._places.by_sid, self._places.by_session
         self._flow = Flow(
             link, self._inbox, self._outbox, self._dispatch, self._seats.__len__, server.limits.max_queued_bytes
         )
         self._put = self._flow.put
 
     async def run(self) -> None:
-        """Serve the connection until either side ends it; its sessions end with it."""
-        limits = self._limits
-        self._put(
-            Hello(
-                VERSION,
-                self._server.id,
-                {
-                    "max_message_bytes": limits.max_message_bytes,
-                    "chunk_bytes": limits.chunk_bytes,
-                    "max_sessions": limits.max_sessions,
-                    "queue_timeout_s": limits.queue_timeout_s,
-                },
-                ["cancel", "chunk", "deadline"],
-            )
-        )
+        """Serve the connection until either side ends it; sessions that may be resumed outlive it."""
+        self._put(hello(self._server.id, self._limits))
         self._server.connections.add(self)
+        lost = True
         try:
             await self._flow.run()
-        except LinkClosed:
-            pass
+        except LinkClosed as exc:
+            lost = exc.code not in GOODBYES
         finally:
             self._server.connections.discard(self)
-            for seat in list(self._seats.values()):
-                if seat.session is not None:
-                    seat.session.close()
+            for session in list(self._by_session):
+                if lost and self._server.registry.detached.keep(session):
+                    self._places.leave(session)
+                else:
+                    session.close()
 
     async def drain(self, grace_s: float) -> None:
         """See `Connection.drain`."""
@@ -124,22 +106,24 @@ class NativeConnection:
             limit = self._limits.state_timeout_s if frame.timeout_s is None else frame.timeout_s
             self._request(frame.sid, frame.rid, Call("state", _NO_PAYLOAD, Wire.NATIVE, limit))
         elif isinstance(frame, Open):
-            self._open(frame.sid)
+            self._open(frame)
         elif isinstance(frame, Close):
             self._close(frame.sid)
-        elif isinstance(frame, Cancel):
+        elif isinstance(frame, (Cancel, Ack)):
             seat = self._seats.get(frame.sid)
-            if seat is not None and seat.session is not None:
-                seat.session.cancel(frame.rid)
+            if seat is not None:
+                (seat.session.cancel if isinstance(frame, Cancel) else seat.session.acknowledge)(frame.rid)
+        elif isinstance(frame, Resume):
+            self._resume(frame)
         elif isinstance(frame, BadFrame):
             self._fail(frame.sid, frame.rid, frame.error)
 
     def _request(self, sid: int, rid: int, call: Call) -> None:
         seat = self._seats.get(sid)
-        if seat is None or seat.session is None:
+        if seat is None:
             self._fail(sid, rid, SessionLost(f"this connection has no session {sid}; open one first"))
-        elif rid <= seat.rid:
-            self._fail(sid, rid, RemoteProtocolError(f"request {rid} came after request {seat.rid}; ids only grow"))
+        elif rid <= seat.session.newest:
+            self._ask_again(seat, rid)
         elif seat.session.queued >= MAX_QUEUED:
             self._fail(sid, rid, SessionBusy(f"{MAX_QUEUED} requests wait in this session already"))
         elif call.timeout_s is not None and not call.timeout_s > 0:
@@ -148,27 +132,64 @@ class NativeConnection:
         elif (size := memoryview(call.payload).nbytes) > self._limits.max_message_bytes:
             self._fail(sid, rid, too_large(size, self._limits.max_message_bytes))
         else:
-            seat.rid = rid
+            seat.session.newest = rid
             seat.session.submit(rid, call)
 
-    def _open(self, sid: int) -> None:
-        if sid <= self._last_sid:
-            self._fail(sid, 0, RemoteProtocolError(f"session {sid} came after session {self._last_sid}; ids only grow"))
+    def _ask_again(self, seat: Seat, rid: int) -> None:
+        """Take a request that this session has had before: a client that resumed asks for the outcome it missed."""
+        session = seat.session
+        if not seat.resumed or rid < session.newest:
+            text = f"request {rid} came after request {session.newest}; ids only grow"
+            self._fail(seat.sid, rid, RemoteProtocolError(text))
             return
-        self._last_sid = sid
-        if len(self._seats) >= self._limits.max_sessions_per_connection:
-            limit = self._limits.max_sessions_per_connection
-            text = f"this connection holds {limit} sessions, the most it may"
-            self._fail(sid, 0, CapacityError(text, active_sessions=limit, max_sessions=limit))
+        outcome = session.outcome_of(rid)
+        if outcome is not None:
+            self.deliver(session, rid, outcome)
+        elif not session.awaits(rid):
+            text = f"request {rid} was acknowledged or cancelled, and its outcome is not kept"
+            self._fail(seat.sid, rid, RemoteProtocolError(text))
+
+    def _open(self, frame: Open) -> None:
+        error = self._places.refuse(frame.sid)
+        if error is not None:
+            self._fail(frame.sid, 0, error)
             return
-        seat = self._seats[sid] = _Seat(sid)
-        seat.session = self._server.registry.open(self, wait_s=self._limits.queue_timeout_s)
-        self._by_session[seat.session] = seat
+        registry = self._server.registry
+        key = frame.key if self._limits.resume_window_s else ""
+        known = registry.detached.find_unused(key) if key else None
+        if known is not None:
+            self._take_over(Seat(frame.sid, known))
+            if known.state.now is not State.OPENING:
+                self.opened(known)
+            return
+        session = registry.open(self, wait_s=self._limits.queue_timeout_s)
+        if key:
+            registry.detached.enrol(session, key)
+        self._places.sit(Seat(frame.sid, session))
+
+    def _resume(self, frame: Resume) -> None:
+        error = self._places.refuse(frame.sid)
+        session = self._server.registry.detached.find(frame.session_id, frame.token)
+        if error is not None or session is None:
+            gone = "the server has no such session any longer, or its token is another"
+            self._fail(frame.sid, 0, error or SessionLost(gone))
+            return
+        self._take_over(Seat(frame.sid, session, resumed=True))
+        self._put(Resumed(frame.sid))
+
+    def _take_over(self, seat: Seat) -> None:
+        """Seat a session whose connection is lost, or half open: then nobody there is told."""
+        sink = seat.session.sink
+        if isinstance(sink, NativeConnection):
+            sink._inbox.forget(sink._places.leave(seat.session).sid)
+        self._server.registry.detached.release(seat.session)
+        self._places.sit(seat)
+        seat.session.attach(self)
 
     def _close(self, sid: int) -> None:
         seat = self._seats.get(sid)
         self._inbox.forget(sid)
-        if seat is None or seat.session is None:
+        if seat is None:
             self._put(Closed(sid))
         else:
             seat.session.close()
@@ -183,9 +204,9 @@ class NativeConnection:
         """See `Sink.opened`."""
         seat = self._by_session[session]
         seat.opened = True
-        self._put(Opened(seat.sid, session.id))
+        self._put(Opened(seat.sid, session.id, session.token))
 
-    def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> Awaitable[None] | None:
+    def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> None:
         """See `Sink.deliver`."""
         sid = self._by_session[session].sid
         if isinstance(outcome, Outcome):
@@ -194,12 +215,10 @@ class NativeConnection:
             self._put(reply, len(data))
         else:
             self._fail(sid, rid, outcome)
-        return None
 
     def ended(self, session: Session, error: BaseException | None) -> None:
         """See `Sink.ended`."""
-        seat = self._by_session.pop(session)
-        self._seats.pop(seat.sid, None)
+        seat = self._places.leave(session)
         if not seat.opened:
             self._fail(seat.sid, 0, error or SessionLost("the session was closed before it was open"))
             return

@@ -135,14 +135,14 @@ async def test_a_call_cancelled_before_its_task_went_on_with_it(monkeypatch: pyt
         session = next(iter(app.server.registry.sessions.values()))
         outcomes: list[Any] = []
         heard = asyncio.Event()
-        deliver = session._sink.deliver
+        deliver = session.sink.deliver
 
         def listen(session: Session, rid: int, outcome: Any) -> Any:
             outcomes.append(rid)
             heard.set()
             return deliver(session, rid, outcome)
 
-        monkeypatch.setattr(session._sink, "deliver", listen)
+        monkeypatch.setattr(session.sink, "deliver", listen)
         session.submit(1000, Call("step", b"\x81\xa4what\xa4wait", Wire.NATIVE))
         session.cancel(1000)  # in the very turn in which it began
         session.submit(1001, Call("step", b"\x80", Wire.NATIVE))
