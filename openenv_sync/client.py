@@ -21,7 +21,7 @@ from openenv_async.errors import ClientClosed
 from openenv_async.results import StepResult
 from openenv_sync import process
 from openenv_sync.connecting import Connect
-from openenv_sync.inner import HOOKS, AnyAsyncEnv, inner_class, lend_hooks
+from openenv_sync.inner import HOOKS, AnyAsyncEnv, inner_class, lend_hooks, tell_facade
 from openenv_sync.loop import EXIT_GRACE_S, OWNER_EXIT_GRACE_S, Portal
 
 T = TypeVar("T")
@@ -68,6 +68,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
 
     # Here and not only in __init__: a constructor that fails leaves an object that is collected all the same.
     _portal: Portal | None = None
+    _on_reconnect: Callable[[Any], object] | None = None
     _closed = False
     _ready = False
 
@@ -120,6 +121,20 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
     def session_id(self) -> str | None:
         """The server's name for the session; None before `connect` and on the JSON wire."""
         return self._inner.session_id
+
+    @property
+    def on_reconnect(self) -> Callable[[Any], object] | None:
+        """Called with this client each time its session goes on over a new connection; None: nobody is told.
+
+        It runs on the background loop: a plain function must not block there or call this client, a coroutine
+        function may await.
+        """
+        return self._on_reconnect
+
+    @on_reconnect.setter
+    def on_reconnect(self, callback: Callable[[Any], object] | None) -> None:
+        self._on_reconnect = callback
+        self._inner.on_reconnect = None if callback is None else tell_facade
 
     @property
     def connected(self) -> bool:

@@ -20,6 +20,7 @@ from openenv_async.client.options import WireChoice, find_target, make_options
 from openenv_async.client.parsing import Parsing
 from openenv_async.client.pool import pool
 from openenv_async.client.provider import Provider
+from openenv_async.client.reconnects import Reconnects
 from openenv_async.client.rules import Rules
 from openenv_async.client.starting import Starting
 from openenv_async.errors import (
@@ -42,7 +43,7 @@ else:
     ActT, ObsT, StateT = TypeVar("ActT"), TypeVar("ObsT"), TypeVar("StateT")
 
 
-class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
+class AsyncEnv(Starting, Reconnects, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
     """A session on an environment server.
 
     Untyped, it takes dict actions and gives dict observations. A typed client is
@@ -110,7 +111,7 @@ class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT,
 
     @property
     def session_id(self) -> str | None:
-        """The server's name for the session; None before `connect` and on the JSON wire."""
+        """The server's name for the session, the same over a reconnect; None before `connect` and on the JSON wire."""
         return None if self._channel is None else self._channel.session_id
 
     @property
@@ -151,6 +152,7 @@ class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT,
         assert self._target is not None  # the constructor took care
         channel = self._channel = await pool().open(self._target, self._options)
         self._lost, self._began = None, False
+        self._watch(channel)
         if self._closed:  # meanwhile; close() found nothing to close
             self._channel = None
             await channel.aclose()

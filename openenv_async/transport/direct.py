@@ -22,15 +22,21 @@ class DirectLink(FramedLink):
     def __init__(self) -> None:
         super().__init__(wsproto.WSConnection(wsproto.ConnectionType.CLIENT), "server")
         self.opened: asyncio.Future[None] = self._loop.create_future()
+        self._dropped = False
 
     def request(self, event: Request) -> None:
         """Send the handshake."""
         self._write(event)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone."""
+        self._dropped = True
+        super().connection_lost(exc)
+
     def _end(self, reason: LinkClosed) -> None:
         super()._end(reason)
         if not self.opened.done():
-            self.opened.set_exception(LinkRefused(reason.reason))
+            self.opened.set_exception(LinkRefused(reason.reason, dropped=self._dropped))
             # Whoever opened it may have given up meanwhile.
             self.opened.exception()
 
@@ -82,5 +88,6 @@ async def open_direct_link(address: Address, host: str, port: int, target: str) 
             raise LinkRefused(str(exc) or type(exc).__name__) from exc
         raise
     if address.ping_interval_s is not None:
-        link.keep_alive(address.ping_interval_s, silence_s=2 * address.ping_interval_s)
+        # Two looks in an interval, and an interval for the answer to a ping: noticed within two.
+        link.keep_alive(address.ping_interval_s / 2, silence_s=1.5 * address.ping_interval_s)
     return link

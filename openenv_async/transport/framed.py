@@ -164,21 +164,20 @@ class FramedLink(asyncio.Protocol):
         A peer that computes in its event loop, as a trainer may for minutes, answers no ping meanwhile.
         """
         self._heard = True
-        self._pinger = self._loop.call_later(interval_s, self._check, interval_s, silence_s, self._loop.time())
+        self._pinger = self._loop.call_later(interval_s, self._check, interval_s, silence_s, 0)
 
-    def _check(self, interval_s: float, silence_s: float, heard_at: float) -> None:
+    def _check(self, interval_s: float, silence_s: float, silent: int) -> None:
+        """Look whether anything was heard; `silent` counts looks: a loop that was held up has not looked."""
         if self._closed is not None:
             return
-        now = self._loop.time()
-        if self._heard:
-            self._heard, heard_at = False, now
-        elif now - heard_at >= silence_s:
+        silent, self._heard = 0 if self._heard else silent + 1, False
+        if silent and silent * interval_s >= silence_s:
             self._end(LinkClosed(f"nothing was heard from the {self._peer} for {silence_s:g} s, pings unanswered"))
             self._drop()
             return
-        else:
+        if silent:
             self._write(Ping())
-        self._pinger = self._loop.call_later(interval_s, self._check, interval_s, silence_s, heard_at)
+        self._pinger = self._loop.call_later(interval_s, self._check, interval_s, silence_s, silent)
 
     def _write(self, event: Event) -> None:
         try:

@@ -21,11 +21,14 @@ class LinkClosed(ConnectionError):
 
 
 class LinkRefused(ConnectionError):
-    """No link could be opened. `status` is the HTTP status that refused it, or None when nobody answered."""
+    """No link could be opened. `status` is the HTTP status that refused it, or None when nobody answered.
 
-    def __init__(self, reason: str, status: int | None = None) -> None:
+    `dropped` says that somebody had taken the connection and it broke: the next one may not.
+    """
+
+    def __init__(self, reason: str, status: int | None = None, *, dropped: bool = False) -> None:
         super().__init__(reason)
-        self.reason, self.status = reason, status
+        self.reason, self.status, self.dropped = reason, status, dropped
 
 
 class Link(Protocol):

@@ -198,4 +198,7 @@ def _refusal(exc: BaseException) -> LinkRefused:
     if isinstance(exc, httpx_ws.WebSocketUpgradeError):
         status = exc.response.status_code
         return LinkRefused(f"the server answered HTTP {status} instead of opening a WebSocket", status)
-    return LinkRefused(str(exc) or type(exc).__name__)
+    text = str(exc) or type(exc).__name__
+    # What httpx says of a socket that was closed before the answer; of an answer that is none it says other things.
+    dropped = isinstance(exc, (httpx.ReadError, httpx.WriteError)) or "disconnected without" in text
+    return LinkRefused(text, dropped=dropped)
