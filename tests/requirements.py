@@ -100,7 +100,23 @@ _SYNC = {
     "sync:interrupt": "Ctrl-C interrupts a SyncEnv call.",
 }
 
-_RESUME: dict[str, str] = {}
+_RESUME = {
+    "resume:same-session": "A session outlives its socket: the same environment goes on, calls get one result.",
+    "resume:twice": "A connection that is lost again while it comes back is found again.",
+    "resume:kept-outcome": "The newest outcome is kept until it is acknowledged and given again, never made again.",
+    "resume:opening": "An opening whose answer is lost is done again and leaves no second session behind.",
+    "resume:window": "A client that is not back within resume_window_s has lost its session: closed once, slot free.",
+    "resume:busy": "A window that passes during a call ends the session after the call, not under it.",
+    "resume:secret": "A session is resumed with its own token only.",
+    "resume:takeover": "A resumed session leaves a connection that is half open, and nobody there has it any longer.",
+    "resume:restarted-server": "A server that was started anew is known for another: SessionLost, and reset() goes on.",
+    "resume:meanwhile": "Timeouts and cancellations hold while the connection is away, and the server hears of them.",
+    "resume:goodbye": "A client that leaves in good order, or whose event loop ends, leaves no session waiting for it.",
+    "resume:callback": "on_reconnect is called after each resumption, and what it raises hurts nothing.",
+    "resume:old-peers": "Clients and servers that cannot resume are served as before, and say so in SessionLost.",
+    "liveness:pings": "Pings pass both ways while an environment steps, so that no proxy takes the socket for idle.",
+    "liveness:silent-peer": "A peer that has fallen silent is noticed by its pings.",
+}
 
 _PROCESS: dict[str, str] = {}
 
