@@ -27,7 +27,7 @@ from openenv_async.transport.inprocess import open_inprocess
 from openenv_async.transport.link import Link, LinkClosed, LinkRefused
 from openenv_async.transport.network import connect_link
 
-TRIES = 5
+TRIES = 8
 """Connections that may break before the server has said hello; nobody listening there is told at once."""
 
 
