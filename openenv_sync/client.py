@@ -8,19 +8,22 @@ block where, what a fork and the interpreter's exit mean. What a call does is
 from __future__ import annotations
 
 import asyncio
+import time
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from openenv_async.client import AsyncEnv
+from openenv_async.client.episodes import plan
 from openenv_async.client.generics import type_arguments
 from openenv_async.client.options import WireChoice
 from openenv_async.client.provider import Provider
 from openenv_async.errors import ClientClosed
-from openenv_async.results import StepResult
+from openenv_async.results import Episode, StepResult
 from openenv_sync import process
 from openenv_sync.connecting import Connect
+from openenv_sync.episodes import play
 from openenv_sync.inner import HOOKS, AnyAsyncEnv, inner_class, lend_hooks
 from openenv_sync.loop import EXIT_GRACE_S, OWNER_EXIT_GRACE_S, Portal
 
@@ -70,6 +73,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
     _portal: Portal | None = None
     _closed = False
     _ready = False
+    _playing = False
 
     if TYPE_CHECKING:
 
@@ -154,6 +158,25 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         """Read the episode's state; changes nothing."""
         return self._call("state", self._inner.state)
 
+    def run_episode(
+        self,
+        policy: Callable[[ObsT], ActT | Awaitable[ActT]],
+        *,
+        retries: int = 0,
+        seed: int | None = None,
+        episode_id: str | None = None,
+        max_steps: int | None = None,
+        timeout_s: float | None = None,
+        **reset_kwargs: Any,
+    ) -> Episode[ActT, ObsT]:
+        """Play one episode from `reset()` to `done`, started over when the infrastructure fails under it.
+
+        A plain policy runs in the thread that calls, an `async def` one on the background loop.
+        """
+        arguments = {"seed": seed, "episode_id": episode_id, "timeout_s": timeout_s} | reset_kwargs
+        settle = self._usable_portal("run_episode").call
+        return play(plan(self, policy, time.sleep, arguments, retries, max_steps), settle)
+
     def close(self) -> None:
         """End the session and, if this client owns one, the server. Safe to repeat.
 
@@ -204,6 +227,9 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         if not self._ready:
             portal.call(self._open)
         return portal.call(func, *args, **kwargs)
+
+    def _leave_session(self) -> None:
+        self._usable_portal("run_episode").call(self._inner._leave_session)
 
     def _usable_portal(self, name: str) -> Portal:
         self._check_thread(name)

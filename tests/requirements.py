@@ -110,7 +110,14 @@ _SECURITY: dict[str, str] = {}
 
 _CHECK: dict[str, str] = {}
 
-_EPISODES: dict[str, str] = {}
+_EPISODES = {
+    "episode:played": "run_episode plays from reset() to done or max_steps; its result has all that was seen and done.",
+    "episode:started-over": "On an infrastructure fault the episode begins again in a fresh session, never silently.",
+    "episode:task-failure": "What the task or the policy brings about is raised and nothing is begun again.",
+    "episode:cancelled": "Cancelling run_episode leaves the session as cancelling step() does.",
+    "episode:rules": "run_episode refuses wrong use with a sentence, and a second episode beside the first.",
+    "errors:of-tomorrow": "A code of a newer server keeps its name, its fault and whether a retry is safe.",
+}
 
 _COMPAT: dict[str, str] = {}
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from openenv_async.client.channel import Channel
 from openenv_async.client.connecting import Connect
+from openenv_async.client.episodes import Episodes
 from openenv_async.client.generics import Codecs, codecs_for, type_arguments
 from openenv_async.client.options import WireChoice, find_target, make_options
 from openenv_async.client.parsing import Parsing
@@ -42,7 +43,7 @@ else:
     ActT, ObsT, StateT = TypeVar("ActT"), TypeVar("ObsT"), TypeVar("StateT")
 
 
-class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
+class AsyncEnv(Starting, Rules, Episodes[ActT, ObsT], Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
     """A session on an environment server.
 
     Untyped, it takes dict actions and gives dict observations. A typed client is
