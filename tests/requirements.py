@@ -116,6 +116,10 @@ _EPISODES = {
     "episode:task-failure": "What the task or the policy brings about is raised and nothing is begun again.",
     "episode:cancelled": "Cancelling run_episode leaves the session as cancelling step() does.",
     "episode:rules": "run_episode refuses wrong use with a sentence, and a second episode beside the first.",
+    "errors:taxonomy": "Every error has code, fault and retryable, which arrive over both wires with its details.",
+    "errors:pickled": "Every error can be pickled and copied without losing anything.",
+    "errors:documented": "docs/errors.md says of every error what the code says and what it leaves of the session.",
+    "errors:next-step": "The text of an error says what to do next.",
     "errors:of-tomorrow": "A code of a newer server keeps its name, its fault and whether a retry is safe.",
 }
 
