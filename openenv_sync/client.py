@@ -62,6 +62,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         provider: starts the server when there is no `base_url`, and ends it with the client.
         token: sent as `Authorization: Bearer`.
         wire: `"auto"` takes the native wire where the server has it, else OpenEnv's JSON.
+        ping_interval_s: seconds between pings, which keep proxies from dropping a quiet connection.
 
     Raises:
         ValueError: neither `base_url` nor `provider`, or an option that makes no sense.
@@ -101,6 +102,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         provider: Provider | None = None,
         token: str | None = None,
         wire: WireChoice = "auto",
+        ping_interval_s: float = 20.0,
     ) -> None:
         self._inner: AsyncEnv[ActT, ObsT, StateT] = self._inner_class(
             base_url,
@@ -111,6 +113,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
             provider=provider,
             token=token,
             wire=wire,
+            ping_interval_s=ping_interval_s,
         )
         self._exit_grace_s = EXIT_GRACE_S if provider is None else OWNER_EXIT_GRACE_S
         lend_hooks(self._inner, self)

@@ -60,6 +60,7 @@ class AsyncEnv(Starting, Rules, Episodes[ActT, ObsT], Parsing[ActT, ObsT, StateT
         provider: starts the server when there is no `base_url`, and ends it with the client.
         token: sent as `Authorization: Bearer`.
         wire: `"auto"` takes the native wire where the server has it, else OpenEnv's JSON.
+        ping_interval_s: seconds between pings, which keep proxies from dropping a quiet connection.
 
     Raises:
         ValueError: neither `base_url` nor `provider`, or an option that makes no sense.
@@ -87,6 +88,7 @@ class AsyncEnv(Starting, Rules, Episodes[ActT, ObsT], Parsing[ActT, ObsT, StateT
         provider: Provider | None = None,
         token: str | None = None,
         wire: WireChoice = "auto",
+        ping_interval_s: float = 20.0,
     ) -> None:
         super().__init__()
         if base_url is None and provider is None:
@@ -99,6 +101,7 @@ class AsyncEnv(Starting, Rules, Episodes[ActT, ObsT], Parsing[ActT, ObsT, StateT
             headers=headers,
             token=token,
             wire=wire,
+            ping_interval_s=ping_interval_s,
         )
         self._target = None if base_url is None else find_target(base_url)
         self._base_url = base_url.rstrip("/") if isinstance(base_url, str) else None

@@ -28,6 +28,8 @@ class Options:
     """Largest action sent and observation received."""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Sent when the connection is opened."""
+    ping_interval_s: float = 20.0
+    """Seconds between pings, which keep proxies from dropping a connection over which nothing is said."""
     wire: WireChoice = "auto"
     """`"native"` refuses servers that only speak OpenEnv's JSON; `"json"` asks for nothing else."""
 
@@ -40,6 +42,7 @@ def make_options(
     headers: Mapping[str, str] | None,
     token: str | None,
     wire: WireChoice,
+    ping_interval_s: float,
 ) -> Options:
     """Check the constructor's arguments and fold them into `Options`.
 
@@ -50,6 +53,7 @@ def make_options(
         ("connect_timeout_s", connect_timeout_s),
         ("message_timeout_s", message_timeout_s),
         ("max_message_size_mb", max_message_size_mb),
+        ("ping_interval_s", ping_interval_s),
     ):
         if value is not None and not value > 0:
             raise ValueError(f"{name} must be above 0, not {value!r}")
@@ -64,6 +68,7 @@ def make_options(
         max_message_bytes=int(max_message_size_mb * MIB),
         headers=tuple(sorted(sent.items())),
         wire=wire,
+        ping_interval_s=ping_interval_s,
     )
 
 

@@ -47,7 +47,14 @@ class Pool:
             ConnectFailed: nobody answered, or no server of this kind.
             EnvError: the server refused the session.
         """
-        key = (target.url, target.unix_path, id(target.app), options.headers, options.max_message_bytes)
+        key = (
+            target.url,
+            target.unix_path,
+            id(target.app),
+            options.headers,
+            options.max_message_bytes,
+            options.ping_interval_s,
+        )
         known = self.shared.setdefault(key, _Shared())
         if options.wire == "json" or known.speaks_json_only:
             if options.wire == "native":
@@ -134,6 +141,7 @@ async def _connect(target: Target, options: Options, subprotocols: tuple[str, ..
                 headers=headers,
                 subprotocols=subprotocols,
                 connect_timeout_s=options.connect_timeout_s,
+                ping_interval_s=options.ping_interval_s,
             )
         )
     except (LinkRefused, LinkClosed, TimeoutError) as exc:

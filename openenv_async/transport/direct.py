@@ -82,5 +82,5 @@ async def open_direct_link(address: Address, host: str, port: int, target: str) 
             raise LinkRefused(str(exc) or type(exc).__name__) from exc
         raise
     if address.ping_interval_s is not None:
-        link.keep_alive(address.ping_interval_s, silence_s=2 * address.ping_interval_s)
+        link.keep_alive(address.ping_interval_s, address.ping_timeout_s)
     return link
