@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from idle_proxy import IdleProxy, idle_proxy
-from live import BOUND_S, bounded, gathered, serving
+from live import BOUND_S, bounded, serving
 from pinged_server import AsyncWork, Work, WorkAction, WorkObservation, work_app
 from raw_clients import raw_native, raw_socket
 from requirements import requirement
@@ -63,8 +63,9 @@ async def test_the_pings_of_either_end_are_enough_for_a_proxy_that_drops_what_is
     client_s: float, server_s: float
 ) -> None:
     cases = [(cls, wire) for cls in (Work, AsyncWork) for wire in ("native", "json")]
-    played = await gathered([work_behind_a_proxy(cls, wire, client_s, server_s) for cls, wire in cases])
-    assert played == [(0, 2)] * len(cases)
+    async with asyncio.timeout(BOUND_S), asyncio.TaskGroup() as group:
+        played = [group.create_task(work_behind_a_proxy(cls, wire, client_s, server_s)) for cls, wire in cases]
+    assert [one.result() for one in played] == [(0, 2)] * len(cases)
 
 
 async def test_the_proxy_of_these_tests_does_drop_what_is_idle() -> None:
