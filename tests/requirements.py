@@ -129,6 +129,7 @@ _EPISODES = {
     "cancel:reaches": "Cancelling a call cancels it where it runs, over a socket, in process and from SyncEnv.",
     "errors:taxonomy": "Every error has code, fault and retryable, which arrive over both wires with its details.",
     "errors:pickled": "Every error can be pickled and copied without losing anything.",
+    "errors:foreign": "Whatever is wrong with an address or a connection is an error of ours, never a library's.",
     "errors:documented": "docs/errors.md says of every error what the code says and what it leaves of the session.",
     "errors:next-step": "The text of an error says what to do next.",
     "errors:of-tomorrow": "A code of a newer server keeps its name, its fault and whether a retry is safe.",

@@ -76,7 +76,7 @@ def test_the_tasks_own_failure_is_raised(server_url: str) -> None:
         assert env.step(ProbeAction(text="goes on")).observation.text == "goes on"
 
 
-@requirement("episode:cancelled", "sync:mirrors-async")
+@requirement("episode:cancelled", "sync:mirrors-async", "cancel:reaches")
 @pytest.mark.parametrize("where", ["step", "policy"])
 def test_ctrl_c_ends_it_and_the_client_is_usable(server_url: str, witness: Witness, where: str) -> None:
     def policy(seen: ProbeObservation) -> ProbeAction:
