@@ -67,10 +67,10 @@ def make_options(
     sent = dict(headers or {})
     if token is not None:
         sent["Authorization"] = f"Bearer {token}"
-    for name, value in sent.items():
+    for header, text in sent.items():
         # The value is not shown: it may be a secret.
-        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-            raise ValueError(f"the header {name!r} has characters that HTTP cannot carry, in its name or its value")
+        if not _HEADER_NAME.fullmatch(header) or not _HEADER_VALUE.fullmatch(text):
+            raise ValueError(f"the header {header!r} has characters that HTTP cannot carry, in its name or its value")
     return Options(
         connect_timeout_s=connect_timeout_s,
         message_timeout_s=message_timeout_s,

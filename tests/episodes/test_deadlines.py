@@ -48,7 +48,7 @@ async def told(url: str, wire: str, timeout_s: float | None) -> float | None:
     if wire == "http":
         async with httpx.AsyncClient(base_url=url) as client:
             session = {"x-session-id": (await client.post("/reset", json={})).headers["x-session-id"]}
-            body = {"action": {}} | ({} if timeout_s is None else {"timeout_s": timeout_s})
+            body: dict[str, Any] = {"action": {}} | ({} if timeout_s is None else {"timeout_s": timeout_s})
             answer = await client.post("/step", json=body, headers=session)
             await client.delete("/session", headers=session)
             return _value(answer.json()["observation"]["value"])
