@@ -40,6 +40,10 @@ class Calls(Protocol):
 
     _playing: bool
 
+    @property
+    def session_id(self) -> str | None:
+        """The server's name for the session."""
+
     def reset(self, **arguments: Any) -> Any:
         """Begin an episode."""
 
@@ -82,7 +86,8 @@ class Episodes(Generic[ActT, ObsT]):
             episode_id: as in `reset`.
             max_steps: steps after which the episode is left as `truncated`; None: as many as it takes.
             timeout_s: seconds that the reset and each step may take.
-            reset_kwargs: the environment's own arguments of `reset`.
+            reset_kwargs: the environment's own arguments of `reset`; one that is named like an argument above
+                cannot be passed.
 
         Raises:
             EnvError: the task's own failure, or the infrastructure's when no retry was left; its notes
@@ -167,7 +172,8 @@ def _attempts(
         failures.append(error)
         pause_s = pause(error, len(failures))
         logger.warning(
-            "the episode begins again in a fresh session in %.1f s, attempt %d of %d, because of %s: %s",
+            "the episode of session %s begins again in a fresh one in %.1f s, attempt %d of %d, because of %s: %s",
+            env.session_id,
             pause_s,
             len(failures) + 1,
             retries + 1,

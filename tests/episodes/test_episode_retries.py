@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import pickle
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -120,7 +121,11 @@ async def test_a_hung_step_costs_one_attempt(execution: Any, caplog: pytest.LogC
         # Nothing of the first attempt is in the result, and both began with the same seed.
         assert (episode.attempts, [seen.total for seen in episode.observations]) == (2, [0, 1, 2])
         assert (episode.first.observation.value, episode.done) == (3, True)
+        assert f"the episode of session {first} begins again" in caplog.text
         assert "attempt 2 of 4, because of StepTimeout" in caplog.text
+        there_and_back = pickle.loads(pickle.dumps(episode))
+        assert there_and_back.results == episode.results
+        assert str(there_and_back.failures[0]) == str(episode.failures[0])
         journal.open_gate("step")
     await journal.until("closed", 2)
     assert (journal.count("built"), journal.count("closed")) == (2, 2)
