@@ -126,7 +126,30 @@ _SECURITY: dict[str, str] = {}
 
 _CHECK: dict[str, str] = {}
 
-_EPISODES: dict[str, str] = {}
+_EPISODES = {
+    "episode:played": "run_episode plays from reset() to done or max_steps; its result has all that was seen and done.",
+    "episode:started-over": "On an infrastructure fault the episode begins again in a fresh session, never silently.",
+    "episode:task-failure": "What the task or the policy brings about is raised and nothing is begun again.",
+    "episode:cancelled": "Cancelling run_episode leaves the session as cancelling step() does.",
+    "episode:rules": "run_episode refuses wrong use with a sentence, and a second episode beside the first.",
+    "alive:long-steps": "Pings are answered while an environment steps, on both wires, in a thread and on the loop.",
+    "alive:idle-proxy": "The pings of either end keep up a connection behind a proxy that drops what is idle.",
+    "alive:busy-trainer": "A client whose own loop is held for longer than a ping takes loses no connection.",
+    "alive:dead-peer": "A server that answers nothing for a ping's timeout is given up, and no sooner.",
+    "alive:gil": "An environment that holds the GIL for less than a ping's timeout ends no connection.",
+    "deadline:which": "The deadline of a call wins over its class's, and that over the server's, on every wire.",
+    "deadline:reset": "A reset has the same deadlines as a step.",
+    "deadline:json": "On the JSON wire a call's deadline is the client's own; the late answer is passed over.",
+    "deadline:server": "openenv serve --step-timeout and OPENENV_STEP_TIMEOUT set the server's deadline.",
+    "deadline:told": "StepTimeout says whether and how the session goes on; a deadline without sense is refused.",
+    "cancel:reaches": "Cancelling a call cancels it where it runs, over a socket, in process and from SyncEnv.",
+    "errors:taxonomy": "Every error has code, fault and retryable, which arrive over both wires with its details.",
+    "errors:pickled": "Every error can be pickled and copied without losing anything.",
+    "errors:foreign": "Whatever is wrong with an address or a connection is an error of ours, never a library's.",
+    "errors:documented": "docs/errors.md says of every error what the code says and what it leaves of the session.",
+    "errors:next-step": "The text of an error says what to do next.",
+    "errors:of-tomorrow": "A code of a newer server keeps its name, its fault and whether a retry is safe.",
+}
 
 _COMPAT: dict[str, str] = {}
 
