@@ -112,7 +112,14 @@ _CHECK: dict[str, str] = {}
 
 _EPISODES: dict[str, str] = {}
 
-_COMPAT: dict[str, str] = {}
+_COMPAT: dict[str, str] = {
+    "compat:names": "With compat on, every module of OpenEnv's server side is imported by its name, old or new.",
+    "compat:absent": "A name of OpenEnv's that is not provided raises an ImportError that names the alternative.",
+    "compat:unknown": "A name that 0.10.0 does not have fails on import, as it does there.",
+    "compat:left-alone": "An installed openenv is left alone unless it is to be overridden.",
+    "compat:script": "python -m openenv_async.compat runs a script or a module with the names answered.",
+    "compat:light": "Turning compat on loads neither server nor client.",
+}
 
 _COMPAT_CLIENT: dict[str, str] = {}
 
