@@ -1,8 +1,8 @@
 """A connection of OpenEnv's JSON wire: one session, text messages, one reply per request in order.
 
 One task reads and waits for nobody, so that a client that leaves is noticed while
-its environment works; the session's own task writes the replies. `protocol.openenv`
-knows the messages.
+its environment works; the session's own task writes the replies. `server.dialect`
+words the messages.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import contextlib
 
 from openenv_async.errors import ServerClosing, SessionBroken
 from openenv_async.protocol.batches import too_large
-from openenv_async.protocol.failures import describe
-from openenv_async.protocol.openenv import Kind, failure, no_mcp, read_request, reply
-from openenv_async.runtime.calls import Call, Outcome, Wire
+from openenv_async.protocol.openenv import Kind
+from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.session import Session
 from openenv_async.server.core import Server
+from openenv_async.server.dialect import DIALECT, Dialect
 from openenv_async.transport.link import Link, LinkClosed, Message
 
 MAX_QUEUED = 16
@@ -26,8 +26,8 @@ MAX_QUEUED = 16
 class JsonConnection:
     """One WebSocket and its one session. `await run()` until it ends."""
 
-    def __init__(self, server: Server, link: Link) -> None:
-        self._server, self._link = server, link
+    def __init__(self, server: Server, link: Link, dialect: Dialect = DIALECT) -> None:
+        self._server, self._link, self._dialect = server, link, dialect
         self._session: Session | None = None
         self._served = False
         self._refusal: BaseException | None = None
@@ -53,7 +53,7 @@ class JsonConnection:
             await asyncio.wait([reader])
             await self._over.wait()
             if self._refusal is not None:
-                await self._say(failure(describe(self._refusal)))
+                await self._say(self._dialect.failure(self._refusal))
             # Clients take the close for the release of the slot: it comes when the slot is free.
             await self._link.aclose()
 
@@ -66,7 +66,7 @@ class JsonConnection:
 
     def _open(self) -> None:
         self._over.clear()
-        self._session = self._server.registry.open(self)
+        self._session = self._server.registry.open(self, idle_timeout_s=self._dialect.idle_timeout_s)
 
     async def _read(self) -> None:
         receive = self._link.receive
@@ -83,23 +83,18 @@ class JsonConnection:
         kind: Kind = "step"
         answer: Call | Outcome | BaseException
         try:
-            request = read_request(self._fitting(message))
+            request = self._dialect.read(self._fitting(message))
             kind = request.kind
             if kind == "close":
                 return False
-            if kind == "step" or kind == "reset":
-                answer = Call(kind, request.data, Wire.JSON)
-            elif kind == "state":
-                answer = Call("state", b"", Wire.JSON, self._server.limits.state_timeout_s)
-            else:
-                answer = Outcome(no_mcp(request.data))
+            answer = self._dialect.call(request, self._server.limits)
         except Exception as exc:  # every failure has a frame; a bug of ours is logged on its way
             answer = exc
         if self._stop.done():
             return False
         if self._session is None:
             if kind != "reset" or not isinstance(answer, Call):
-                await self._say(failure(describe(self._without_session(answer))))
+                await self._say(self._dialect.failure(self._without_session(answer)))
                 return True
             # The environment was given up; on this wire too only a reset may begin again.
             self._open()
@@ -142,11 +137,9 @@ class JsonConnection:
         kind = self._kinds.pop(rid)
         self._room.set()
         if isinstance(outcome, BaseException):
-            text = failure(describe(outcome))
-        elif kind == "step" or kind == "reset":
-            text = reply("observation", outcome.data, outcome.warnings)
+            text = self._dialect.failure(outcome)
         else:
-            text = reply("mcp" if kind == "mcp" else "state", outcome.data)
+            text = self._dialect.answer(kind, outcome)
         await self._say(text)
 
     def ended(self, session: Session, error: BaseException | None) -> None:
@@ -167,4 +160,4 @@ class JsonConnection:
 
     def _refuse_all(self, waiting: dict[int, Kind], error: BaseException) -> None:
         for _ in waiting:
-            asyncio.ensure_future(self._say(failure(describe(error))))
+            asyncio.ensure_future(self._say(self._dialect.failure(error)))
