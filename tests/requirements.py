@@ -118,6 +118,7 @@ _COMPAT: dict[str, str] = {
     "compat:unknown": "A name that 0.10.0 does not have fails on import, as it does there.",
     "compat:left-alone": "An installed openenv is left alone unless it is to be overridden.",
     "compat:script": "python -m openenv_async.compat runs a script or a module with the names answered.",
+    "compat:parity": "An OpenEnv app answers every message and request as on OpenEnv 0.10.0: same keys, codes, values.",
     "compat:light": "Turning compat on loads neither server nor client.",
 }
 

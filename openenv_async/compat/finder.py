@@ -20,7 +20,7 @@ from typing import Literal, cast
 from openenv_async.compat import modules
 
 VARIABLE = "OPENENV_COMPAT"
-"""Set to `auto` or `force` by `install`, so that processes this one starts can do the same: see `apply`."""
+"""Set to `auto`, `force` or `off`, so that processes this one starts can do the same: see `apply`."""
 
 Mode = Literal["auto", "force", "off"]
 
@@ -110,7 +110,7 @@ def install(force: bool = False) -> tuple[str, ...]:
     tops = frozenset(top for top in modules.TOP_NAMES if force or top not in taken) | answered()
     uninstalled = [finder for finder in sys.meta_path if not isinstance(finder, CompatFinder)]
     sys.meta_path[:] = [CompatFinder(tops), *uninstalled] if tops else uninstalled
-    os.environ[VARIABLE] = "force" if force else os.environ.get(VARIABLE, "auto")
+    os.environ[VARIABLE] = "force" if force else "auto"
     return tuple(sorted(tops))
 
 
@@ -145,6 +145,7 @@ def apply(mode: str | None = None) -> None:
     chosen = mode if mode is not None else os.environ.get(VARIABLE, "off")
     if chosen not in ("auto", "force", "off"):
         raise ValueError(f"compat is {chosen!r}: it is one of auto, force, off")
+    os.environ[VARIABLE] = chosen
     if chosen != "off":
         install(force=chosen == "force")
 

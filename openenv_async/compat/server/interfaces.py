@@ -127,8 +127,8 @@ class Environment(ABC, Generic[ActT, ObsT, StateT]):
 
     async def _apply_rubric_async(self, action: ActT, observation: ObsT) -> float:
         """Give the rubric's reward, awaited where the rubric is async; call it in `step_async`."""
-        reward = self._apply_rubric(action, observation)
-        return await reward if inspect.iscoroutine(reward) else reward
+        reward: Any = self._apply_rubric(action, observation)
+        return await reward if inspect.iscoroutine(reward) else reward  # type: ignore[no-any-return]
 
     def _reset_rubric(self) -> None:
         """Tell the rubric that an episode begins; call it in `reset`."""

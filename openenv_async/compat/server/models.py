@@ -64,9 +64,7 @@ class Observation(BaseModel):
 
     done: bool = Field(default=False, description="Whether the episode has terminated")
     reward: bool | int | float | None = Field(default=None, description="Reward signal from the last action")
-    metadata: dict[str, Any] = Field(
-        default_factory=dict, description="Additional metadata for the observation"
-    )
+    metadata: dict[str, Any] = Field(default_factory=dict, description="Additional metadata for the observation")
 
 
 class State(BaseModel):

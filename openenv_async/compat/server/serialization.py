@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from typing import Any
 
@@ -82,7 +83,7 @@ def _tokens(value: Any) -> Any:
     if not isinstance(value, list):
         return value
     try:
-        import torch
+        torch = importlib.import_module("torch")
     except ImportError:
         return value
     return torch.tensor(value, dtype=torch.long)

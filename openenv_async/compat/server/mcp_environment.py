@@ -1,0 +1,1 @@
+"""`openenv.core.env_server.mcp_environment`."""

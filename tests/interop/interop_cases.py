@@ -1,0 +1,43 @@
+"""Every script with the world that it is played in, and where its golden transcript is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import scripts_basics
+
+GOLDEN = Path(__file__).with_name("golden")
+
+Variables = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One script in one world, which is served with these variables set."""
+
+    name: str
+    world: str
+    moves: list[dict[str, Any]]
+    variables: Variables = ()
+
+    @property
+    def golden(self) -> Path:
+        return GOLDEN / f"{self.name}.json"
+
+
+def _cases(world: str, scripts: dict[str, list[dict[str, Any]]], **variables: str) -> list[Case]:
+    return [Case(f"{world}-{name}", world, moves, tuple(sorted(variables.items()))) for name, moves in scripts.items()]
+
+
+CASES = {case.name: case for case in [*_cases("basics", scripts_basics.SCRIPTS)]}
+
+
+def grouped(cases: Iterable[Case]) -> dict[tuple[str, Variables], list[Case]]:
+    """Put those together that are played on the same server."""
+    groups: dict[tuple[str, Variables], list[Case]] = {}
+    for case in cases:
+        groups.setdefault((case.world, case.variables), []).append(case)
+    return groups
