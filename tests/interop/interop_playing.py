@@ -8,15 +8,15 @@ sends and takes one answer, `{"hear": "a"}` takes one, `{"ended": "a"}` waits un
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import json
 import re
 import time
 from typing import Any
 
 import httpx
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
 
 BOUND_S = 15.0
 
@@ -38,8 +38,9 @@ class Player:
         # A connection for each request: servers close one on which an app raised, and the next request would meet that.
         closing = {**self._headers, "connection": "close"}
         self._http = httpx.Client(base_url=url, timeout=BOUND_S, trust_env=False, headers=closing)
-        self._stack = contextlib.ExitStack()
-        self._stack.enter_context(self._http)
+        # The asyncio client, on a loop that runs only while a move is made: the threaded one may lose what a server
+        # says right before it closes.
+        self._loop = asyncio.Runner()
         self._sockets: dict[str, ClientConnection] = {}
         self._kept: dict[str, str] = {}
 
@@ -48,47 +49,58 @@ class Player:
         try:
             return [self._plain(self._move(self._filled(move)), move) for move in moves]
         finally:
-            self._stack.close()
-            self.settle()
+            for socket in self._sockets.values():
+                self._loop.run(socket.close())
+            self._settle()
+            self._loop.close()
+            self._http.close()
 
-    def settle(self) -> None:
+    def _connect(self, url: str) -> ClientConnection:
+        async def connecting() -> ClientConnection:
+            return await connect(url, open_timeout=BOUND_S, proxy=None, additional_headers=self._headers)
+
+        return self._loop.run(connecting())
+
+    def _settle(self) -> None:
         """Wait until the sockets of this playing have given their slots back."""
         until = time.monotonic() + BOUND_S
         while time.monotonic() < until:
-            with connect(self._url.replace("http", "ws", 1) + "/ws", proxy=None, additional_headers=self._headers) as a:
-                try:
-                    a.send(json.dumps({"type": "none"}))
-                    if "UNKNOWN_TYPE" in str(a.recv(timeout=BOUND_S)):
-                        return
-                except ConnectionClosed:
-                    continue
+            socket = self._connect(self._url.replace("http", "ws", 1) + "/ws")
+            try:
+                self._loop.run(socket.send(json.dumps({"type": "none"})))
+                said = self._hear(socket)
+            except ConnectionClosed:
+                continue
+            finally:
+                self._loop.run(socket.close())
+            if "CAPACITY_REACHED" not in str(said) and "closed" not in said:
+                return
         raise AssertionError("no slot became free")
 
     def _move(self, move: Move) -> Any:
         if "open" in move:
             ws = self._url.replace("http", "ws", 1) + move.get("path", "/ws")
-            opening = connect(ws, open_timeout=BOUND_S, proxy=None, additional_headers=self._headers)
-            self._sockets[move["open"]] = self._stack.enter_context(opening)
+            self._sockets[move["open"]] = self._connect(ws)
             return "open"
         if "say" in move:
             socket = self._sockets[move["say"]]
-            socket.send(move["text"] if "text" in move else json.dumps(move["json"]))
+            self._loop.run(socket.send(move["text"] if "text" in move else json.dumps(move["json"])))
             return self._hear(socket)
         if "hear" in move:
             return self._hear(self._sockets[move["hear"]])
         if "tell" in move:
-            self._sockets[move["tell"]].send(json.dumps(move["json"]))
+            self._loop.run(self._sockets[move["tell"]].send(json.dumps(move["json"])))
             return "told"
         if "ended" in move:
             return self._ended(self._sockets.pop(move["ended"]))
         if "leave" in move:
-            self._sockets.pop(move["leave"]).close()
+            self._loop.run(self._sockets.pop(move["leave"]).close())
             return "left"
         return self._request(move)
 
     def _hear(self, socket: ClientConnection) -> Any:
         try:
-            return _read(socket.recv(timeout=BOUND_S))
+            return _read(self._loop.run(asyncio.wait_for(socket.recv(), BOUND_S)))
         except ConnectionClosed as closed:
             return {"closed": closed.rcvd.code if closed.rcvd else None}
 
