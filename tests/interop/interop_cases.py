@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import scripts_authors
 import scripts_basics
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -32,7 +33,10 @@ def _cases(world: str, scripts: dict[str, list[dict[str, Any]]], **variables: st
     return [Case(f"{world}-{name}", world, moves, tuple(sorted(variables.items()))) for name, moves in scripts.items()]
 
 
-CASES = {case.name: case for case in [*_cases("basics", scripts_basics.SCRIPTS)]}
+CASES = {
+    case.name: case
+    for case in [*_cases("basics", scripts_basics.SCRIPTS), *_cases("authors", scripts_authors.SCRIPTS)]
+}
 
 
 def grouped(cases: Iterable[Case]) -> dict[tuple[str, Variables], list[Case]]:
