@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from openenv_async.codec import ModelCodec, codec_for
@@ -43,6 +44,9 @@ class Conventions(Protocol):
         Raises:
             EnvError: the bytes do not fit.
         """
+
+    def session(self, env: Any) -> AbstractAsyncContextManager[Any] | None:
+        """Give what is entered before an environment on the event loop first steps, and left before it is closed."""
 
     def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
         """Give what changes the value before it is written."""
@@ -88,6 +92,10 @@ class NativeConventions:
         if call.kind == "state":
             return lambda: read_state(env), ()
         raise UsageError(f"an environment of this package has no {call.kind} calls")
+
+    def session(self, env: Any) -> AbstractAsyncContextManager[Any] | None:
+        """See `Conventions.session`."""
+        return None
 
     def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
         """See `Conventions.transform`."""

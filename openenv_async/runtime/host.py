@@ -8,6 +8,7 @@ runs: an executor calls `perform` on the event loop or `perform_blocking` in a t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import traceback
@@ -38,6 +39,7 @@ class Host:
         self._coroutine: asyncio.Task[Any] | None = None
         self._interrupted = False
         self._coroutines: dict[CallKind, bool] = {}
+        self._held: contextlib.AsyncExitStack | None = None
 
     @property
     def is_async(self) -> bool:
@@ -78,6 +80,8 @@ class Host:
         """
         function, warnings = self._prepare(call)
         try:
+            if self._held is None and call.kind in ("step", "mcp"):
+                await self._hold()
             if offload is None or self._is_coroutine(call.kind):
                 value = function()
             else:
@@ -94,6 +98,12 @@ class Host:
         except BaseException as exc:  # SystemExit and KeyboardInterrupt of an environment must not end the server
             raise self._failed(call, exc) from exc
         return self._conventions.finish(self._blueprint, call, value, warnings)
+
+    async def _hold(self) -> None:
+        self._held = contextlib.AsyncExitStack()
+        opening = self._conventions.session(self._env)
+        if opening is not None:
+            await self._held.enter_async_context(opening)
 
     def _is_coroutine(self, kind: CallKind) -> bool:
         """Say whether the method behind a call is `async def`; found out once per environment."""
@@ -122,6 +132,11 @@ class Host:
 
     async def close(self, offload: Offload | None) -> None:
         """Run the environment's `close()` on the event loop, once; what it raises is logged."""
+        if self._held is not None:
+            try:
+                await self._held.aclose()
+            except BaseException as exc:  # as below
+                self._log_close(exc)
         close = self._take_close()
         if close is None:
             return

@@ -9,6 +9,7 @@ from typing import Any
 
 import scripts_authors
 import scripts_basics
+import scripts_tools
 
 GOLDEN = Path(__file__).with_name("golden")
 
@@ -29,13 +30,19 @@ class Case:
         return GOLDEN / f"{self.name}.json"
 
 
-def _cases(world: str, scripts: dict[str, list[dict[str, Any]]], **variables: str) -> list[Case]:
-    return [Case(f"{world}-{name}", world, moves, tuple(sorted(variables.items()))) for name, moves in scripts.items()]
+def _cases(world: str, scripts: dict[str, list[dict[str, Any]]], label: str = "", **variables: str) -> list[Case]:
+    chosen = tuple(sorted(variables.items()))
+    return [Case(f"{world}-{label}{name}", world, moves, chosen) for name, moves in scripts.items()]
 
 
 CASES = {
     case.name: case
-    for case in [*_cases("basics", scripts_basics.SCRIPTS), *_cases("authors", scripts_authors.SCRIPTS)]
+    for case in [
+        *_cases("basics", scripts_basics.SCRIPTS),
+        *_cases("basics", scripts_basics.WITH_PAGE, "page-", ENABLE_WEB_INTERFACE="true"),
+        *_cases("authors", scripts_authors.SCRIPTS),
+        *_cases("tools", scripts_tools.SCRIPTS),
+    ]
 }
 
 

@@ -27,7 +27,8 @@ def everything(name: str, *messages: object) -> Moves:
 
 
 PLAIN = (
-    "nostate modelstate keywordreset redeclared hooked undeclared lambda partial function production edited own produced"
+    "nostate modelstate keywordreset redeclared hooked undeclared lambda partial function production edited own "
+    "produced"
 ).split()
 
 SCRIPTS: dict[str, Moves] = {

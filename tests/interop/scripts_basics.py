@@ -27,6 +27,24 @@ def reset(**arguments: Any) -> dict[str, Any]:
 
 STATE = {"type": "state"}
 
+WITH_PAGE: dict[str, Moves] = {
+    "requests": [
+        {"get": "/"},
+        {"get": "/web"},
+        {"get": "/web/"},
+        {"get": "/web/metadata"},
+        {"post": "/web/reset", "json": {"seed": 1}},
+        {"post": "/web/reset"},
+        {"post": "/web/step", "json": {"action": {"kind": "x"}}},
+        {"post": "/web/step", "json": {"action": {"kind": "metadata"}}},
+        {"get": "/web/state"},
+        {"get": "/health"},
+        {"post": "/reset"},
+        {"open": "a"},
+        {"say": "a", "json": STATE},
+    ],
+}
+
 SCRIPTS: dict[str, Moves] = {
     "ws-episode": [
         *said({"type": "reset"}, reset(seed=5, episode_id="e1"), step(kind="hello"), STATE, step(kind="reward:int")),

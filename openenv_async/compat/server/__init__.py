@@ -7,6 +7,10 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+from typing import Any
+
 from openenv_async.compat.server.base_transforms import CompositeTransform, NullTransform
 from openenv_async.compat.server.exceptions import (
     ConcurrencyConfigurationError,
@@ -129,3 +133,21 @@ __all__ = [
     "deserialize_action_with_preprocessing",
     "serialize_observation",
 ]
+
+_LATER = {
+    "MCPEnvironment": "mcp_environment",
+    "WebInterfaceManager": "web_interface",
+    "create_web_interface_app": "web_interface",
+}
+"""Names that load when they are used: FastMCP takes its time, and is an extra of its own."""
+
+__all__ += [name for name in _LATER if name != "MCPEnvironment" or importlib.util.find_spec("fastmcp") is not None]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+    except ModuleNotFoundError as error:
+        raise ImportError(f"{name} needs {error.name}: pip install 'openenv-async[mcp]'", name=__name__) from error

@@ -12,6 +12,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,10 +21,12 @@ from openenv_async.codec.encoding import encode_dumped_json
 from openenv_async.compat.server.bodies import ResetResponse, StepResponse
 from openenv_async.compat.server.codecs import invalid, loads
 from openenv_async.compat.server.interfaces import Environment
+from openenv_async.compat.server.jsonrpc import JsonRpcErrorCode, JsonRpcResponse
 from openenv_async.compat.server.messages import WSObservationResponse, WSStateResponse
 from openenv_async.compat.server.models import EnvironmentMetadata
 from openenv_async.compat.server.plain import plain, split_of
 from openenv_async.compat.server.serialization import serialize_observation
+from openenv_async.compat.server.tools import answering, has_server, read_request
 from openenv_async.errors import EnvError, EnvironmentFailed
 from openenv_async.protocol.failures import safe_text
 from openenv_async.runtime.calls import Call, CallKind, Outcome, Wire
@@ -44,8 +47,10 @@ class OpenEnvConventions:
 
     def is_coroutine(self, env: Any, kind: CallKind) -> bool:
         """See `Conventions.is_coroutine`."""
+        if kind == "mcp":
+            return has_server(env) or self.is_coroutine(env, "step")
         if kind not in _METHODS:
-            return kind == "mcp"
+            return False
         return overrides(env, f"{kind}_async") or inspect.iscoroutinefunction(getattr(env, kind, None))
 
     def prepare(self, blueprint: Blueprint, env: Any, call: Call) -> Prepared:
@@ -62,6 +67,8 @@ class OpenEnvConventions:
             return functools.partial(method, **fitted), warnings if call.wire is Wire.NATIVE else ()
         if call.kind == "metadata":
             return env.get_metadata, ()
+        if call.kind == "mcp":
+            return _prepare_rpc(blueprint, env, call), ()
         if call.kind == "task":
             return _prepare_task(env, call), ()
         return lambda: read_state(env), ()
@@ -69,6 +76,11 @@ class OpenEnvConventions:
     def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
         """See `Conventions.transform`. The author's `_apply_transform` does it."""
         return None
+
+    def session(self, env: Any) -> AbstractAsyncContextManager[Any] | None:
+        """See `Conventions.session`: the connection to an MCP environment's tools."""
+        opening = getattr(env, "mcp_session", None)
+        return opening() if callable(opening) else None
 
     def finish(self, blueprint: Blueprint, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
         """See `Conventions.finish`."""
@@ -120,6 +132,14 @@ def _prepare_step(blueprint: Blueprint, env: Any, call: Call) -> Prepared:
         arguments = {} if call.timeout_s is None else {"timeout_s": call.timeout_s}
     fitted = fit(method, arguments)[0] if arguments else {}
     return functools.partial(method, action, **fitted), ()
+
+
+def _prepare_rpc(blueprint: Blueprint, env: Any, call: Call) -> Callable[[], Any]:
+    request = read_request(loads(call.payload))
+    if isinstance(request, JsonRpcResponse):
+        return lambda: request
+    step = env.step_async if overrides(env, "step_async") else env.step
+    return answering(env, request, blueprint.action.cls, step)
 
 
 def _prepare_task(env: Any, call: Call) -> Callable[[], Any]:
@@ -175,10 +195,19 @@ def _adapter(cls: Any) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
 
 
+def _finish_rpc(blueprint: Blueprint, call: Call, value: Any) -> bytes:
+    try:
+        return encode_dumped_json(value.model_dump())
+    except EnvError as error:
+        answer = JsonRpcResponse.error_response(JsonRpcErrorCode.INTERNAL_ERROR, str(error), request_id=value.id)
+        return encode_dumped_json(answer.model_dump())
+
+
 _FINISH: dict[CallKind, Callable[[Any, Call, Any], bytes]] = {
     "reset": _finish_observation,
     "step": _finish_observation,
     "state": _finish_state,
     "metadata": _finish_metadata,
     "task": _finish_task,
+    "mcp": _finish_rpc,
 }

@@ -15,6 +15,7 @@ from openenv_async.compat.server.bodies import ConcurrencyConfig, ServerCapacity
 from openenv_async.compat.server.environment_routes import register_control, register_questions
 from openenv_async.compat.server.exceptions import ConcurrencyConfigurationError
 from openenv_async.compat.server.guarding import guard
+from openenv_async.compat.server.mcp_routes import register_mcp, register_mcp_socket
 from openenv_async.compat.server.models import ServerMode, State
 from openenv_async.compat.server.running import Running, without_bound
 from openenv_async.compat.server.task_routes import register_tasks
@@ -162,9 +163,11 @@ class HTTPEnvServer:
         app.router.lifespan_context = self.running.lifespan_around(app.router.lifespan_context)
         simulation = chosen is ServerMode.SIMULATION
         register_tasks(app, self)
+        register_mcp_socket(app, self)
         if simulation:
             register_control(app, self)
         register_questions(app, self, state=simulation)
+        register_mcp(app, self)
 
         @app.websocket("/ws")
         async def websocket_endpoint(websocket: WebSocket) -> None:
@@ -196,6 +199,8 @@ def create_app(
     """
     options: dict[str, Any] = {
         "env_name": env_name,
+        "max_concurrent_envs": max_concurrent_envs,
+        "concurrency_config": concurrency_config,
         "state_cls": state_cls,
         "mode": mode,
         "reset_observation_cls": reset_observation_cls,
@@ -203,18 +208,18 @@ def create_app(
     if os.environ.get("ENABLE_WEB_INTERFACE", "false").lower() in ("true", "1", "yes"):
         from openenv_async.compat.server.web_interface import create_web_interface_app
 
-        options |= {
-            "gradio_builder": gradio_builder,
-            "custom_tab_name": custom_tab_name,
-            "custom_tab_primary": custom_tab_primary,
-            "show_default_tab": show_default_tab,
-            "title_override": title_override,
-        }
-        name = options.pop("env_name")
         return create_web_interface_app(
-            env, action_cls, observation_cls, name, max_concurrent_envs, concurrency_config, **options
+            env,
+            action_cls,
+            observation_cls,
+            gradio_builder=gradio_builder,
+            custom_tab_name=custom_tab_name,
+            custom_tab_primary=custom_tab_primary,
+            show_default_tab=show_default_tab,
+            title_override=title_override,
+            **options,
         )
-    return create_fastapi_app(env, action_cls, observation_cls, max_concurrent_envs, concurrency_config, **options)
+    return create_fastapi_app(env, action_cls, observation_cls, **options)
 
 
 def create_fastapi_app(
@@ -230,23 +235,29 @@ def create_fastapi_app(
     reset_observation_cls: type[Any] | None = None,
 ) -> FastAPI:
     """Make the app of an environment, without a web page; see `create_app`."""
+    return app_and_server(
+        env,
+        action_cls,
+        observation_cls,
+        max_concurrent_envs,
+        concurrency_config,
+        env_name=env_name,
+        state_cls=state_cls,
+        mode=mode,
+        reset_observation_cls=reset_observation_cls,
+    )[0]
+
+
+def app_and_server(*args: Any, mode: ServerMode | str | None, **options: Any) -> tuple[FastAPI, HTTPEnvServer]:
+    """Make an app and the server whose routes it has, of a server's arguments."""
     app = FastAPI(
         title="OpenEnv Environment HTTP API",
         version="1.0.0",
         description="Begin episodes, take steps, and ask what the environment is. Sessions are at the WebSocket `/ws`.",
     )
-    server = HTTPEnvServer(
-        env,
-        action_cls,
-        observation_cls,
-        max_concurrent_envs,
-        concurrency_config=concurrency_config,
-        env_name=env_name,
-        state_cls=state_cls,
-        reset_observation_cls=reset_observation_cls,
-    )
+    server = HTTPEnvServer(*args, **options)
     server.register_routes(app, mode=os.environ.get("OPENENV_MODE", "simulation") if mode is None else mode)
-    return app
+    return app, server
 
 
 def _mode(mode: ServerMode | str) -> ServerMode:

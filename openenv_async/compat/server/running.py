@@ -16,6 +16,8 @@ from typing import Any
 
 from openenv_async.compat.server.blueprints import OneThread, OpenEnvBlueprint
 from openenv_async.compat.server.dialect import OpenEnvDialect
+from openenv_async.compat.server.sessions import Sessions
+from openenv_async.compat.server.sockets import OwnConnection, serve_attached, serve_rpc
 from openenv_async.errors import EnvError
 from openenv_async.protocol.frames import SUBPROTOCOL
 from openenv_async.runtime.calls import Call, Outcome
@@ -23,10 +25,9 @@ from openenv_async.runtime.direct import open_direct
 from openenv_async.runtime.registry import Registry
 from openenv_async.server.core import Server
 from openenv_async.server.native import NativeConnection
-from openenv_async.server.openenv_ws import JsonConnection
 from openenv_async.server.settings import Settings
 from openenv_async.transport.asgi import accept_link
-from openenv_async.transport.link import LinkClosed
+from openenv_async.transport.link import Link, LinkClosed
 
 MOST_REQUESTS = 1024
 """Plain HTTP requests that have an environment at the same time; one more is refused."""
@@ -41,7 +42,8 @@ class Running:
         self.blueprint = blueprint
         self.server = Server(blueprint, settings)
         self.dialect = OpenEnvDialect(idle_timeout_s)
-        self._requests = Registry(blueprint, settings.limits, MOST_REQUESTS)
+        self.sessions = Sessions(self.server.registry, idle_timeout_s)
+        self.requests = Registry(blueprint, settings.limits, MOST_REQUESTS)
 
     async def once(self, call: Call) -> Outcome:
         """Do one call with an environment of its own, which is closed when this returns.
@@ -50,7 +52,7 @@ class Running:
             Exception: what the environment or its factory raised, or an `EnvError` of the runtime's own.
         """
         try:
-            session = await open_direct(self._requests)
+            session = await open_direct(self.requests)
             try:
                 return await session.call(call)
             finally:
@@ -68,16 +70,30 @@ class Running:
         if native:
             await NativeConnection(self.server, link).run()
         else:
-            await JsonConnection(self.server, link, self.dialect).run()
+            await self._serve_json(link, websocket.query_params.get("session_id"))
+
+    async def _serve_json(self, link: Link, attached_to: str | None) -> None:
+        if attached_to:
+            await serve_attached(link, attached_to, self.server, self.dialect, self.sessions)
+        else:
+            await OwnConnection(self.server, link, self.dialect, self.sessions).run()
+
+    async def serve_rpc_socket(self, websocket: Any) -> None:
+        """Serve one connection to `/mcp` to its end."""
+        try:
+            link = await accept_link(websocket.receive, websocket.send, None)
+        except LinkClosed:
+            return
+        await serve_rpc(link, self.sessions)
 
     def start(self) -> None:
         """Take work (again)."""
         self.server.start()
-        self._requests.closing = False
+        self.requests.closing = False
 
     async def drain(self) -> None:
         """Let calls finish, close every environment and every socket."""
-        await asyncio.gather(self.server.drain(), self._requests.drain(self.server.limits.grace_s))
+        await asyncio.gather(self.server.drain(), self.requests.drain(self.server.limits.grace_s))
         if isinstance(self.blueprint.threads, OneThread):
             self.blueprint.threads.end()
 

@@ -355,7 +355,9 @@ app.mount("/half", create_app(HalfAsynchronous, Say, Said))
 app.mount("/onethread", create_app(OneThread, Say, Said, max_concurrent_envs=4))
 app.mount("/hooked", create_app(Hooked, Say, Said))
 app.mount("/tasks", create_app(Tasks, Say, Said, env_name="Tasks"))
-app.mount("/registered", create_app(Registered, Say, Said, concurrency_config=ConcurrencyConfig(max_concurrent_envs=64)))
+app.mount(
+    "/registered", create_app(Registered, Say, Said, concurrency_config=ConcurrencyConfig(max_concurrent_envs=64))
+)
 app.mount("/fails", create_app(Fails, Say, Said))
 app.mount("/failslambda", create_app(lambda: Fails(), Say, Said))
 app.mount("/failspartial", create_app(functools.partial(Fails, reason="none"), Say, Said))
@@ -497,7 +499,9 @@ app.mount("/late", late)
 
 @app.get("/routes")
 def routes():
-    found = [(route.path, sorted(getattr(route, "methods", None) or [])) for route in create_app(NoSuper, Say, Said).routes]
+    found = [
+        (route.path, sorted(getattr(route, "methods", None) or [])) for route in create_app(NoSuper, Say, Said).routes
+    ]
     return sorted(found)
 
 
