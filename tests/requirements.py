@@ -133,6 +133,7 @@ _COMPAT: dict[str, str] = {
     "compat:guard": "Token and origins guard an author's own routes too; CORSMiddleware's origins are let in.",
     "compat:setup": "What cannot be served is refused when the app is made, with a sentence.",
     "compat:mounted": "OpenEnv apps work under prefixes of another app, without a lifespan.",
+    "compat:commands": "openenv serve and validate turn compat on for environments that import openenv.",
     "compat:light": "Turning compat on loads neither server nor client.",
 }
 
