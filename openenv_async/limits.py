@@ -61,7 +61,10 @@ class Limits:
     """Seconds an environment's `close()` may take before the runtime stops waiting for it."""
 
     grace_s: float = 10.0
-    """Seconds that calls in flight are given when the server stops."""
+    """Seconds that calls in flight are given when the server stops, and on SIGTERM episodes too."""
+
+    drain_idle_s: float = 1.0
+    """Seconds without a request after which an episode is taken for over while a server drains."""
 
     def __post_init__(self) -> None:
         """Refuse bounds that no server could work with."""
