@@ -55,7 +55,8 @@ class Limits:
     """Seconds without a request before a session opened over HTTP is closed."""
 
     resume_window_s: float = 60.0
-    """Seconds a native session outlives its lost connection, waiting for the client to come back."""
+    """Seconds a native session outlives its lost connection, waiting for the client to come back; a call in flight is
+    waited for beyond them. 0: sessions end with their connection."""
 
     close_timeout_s: float = 10.0
     """Seconds an environment's `close()` may take before the runtime stops waiting for it."""

@@ -28,9 +28,6 @@ from openenv_async.transport.inprocess import open_inprocess
 from openenv_async.transport.link import Link, LinkClosed, LinkRefused
 from openenv_async.transport.network import connect_link
 
-TRIES = 8
-"""Connections that may break before the server has said hello; nobody listening there is told at once."""
-
 
 @dataclass
 class _Shared:
@@ -130,7 +127,9 @@ class Pool:
     async def _connect(self, key: Any, target: Target, options: Options) -> NativeConnection | Link:
         most, limit_s = options.max_message_bytes, options.connect_timeout_s
         dial = functools.partial(_connect, target, options, (SUBPROTOCOL,))
-        for tries_left, pause_s in zip(reversed(range(TRIES)), pauses(), strict=False):
+        loop = asyncio.get_running_loop()
+        until = loop.time() + limit_s
+        for pause_s in pauses():
             await asyncio.sleep(pause_s)
             try:
                 link = await dial()
@@ -139,7 +138,8 @@ class Pool:
                 greeted = await greet(link, most, limit_s)
                 break
             except ConnectFailed as exc:
-                if not exc.details.get("dropped") or not tries_left:
+                # Somebody took the connection and lost it; where nobody listens, that is told at once.
+                if not exc.details.get("dropped") or loop.time() + pause_s > until:
                     raise
         # There is no way back to an app in process: it has not gone anywhere.
         way_back = WayBack(dial, limit_s, most) if target.app is None else None
