@@ -114,6 +114,9 @@ _RESUME = {
     "resume:goodbye": "A client that leaves in good order, or whose event loop ends, leaves no session waiting for it.",
     "resume:callback": "on_reconnect is called after each resumption, and what it raises hurts nothing.",
     "resume:old-peers": "Clients and servers that cannot resume are served as before, and say so in SessionLost.",
+    "drain:episodes": "A server that is told to go by SIGTERM lets episodes be played to their end within grace_s.",
+    "drain:no-call-fails": "A rolling restart fails no call of clients that play short episodes.",
+    "drain:idle": "While a server drains, sessions without an episode end at once and idle ones after drain_idle_s.",
     "liveness:pings": "Pings pass both ways while an environment steps, so that no proxy takes the socket for idle.",
     "liveness:silent-peer": "A peer that has fallen silent is noticed by its pings.",
 }

@@ -26,6 +26,7 @@ from openenv_async.client.rules import Rules
 from openenv_async.client.starting import Starting
 from openenv_async.errors import (
     ClientClosed,
+    ServerClosing,
     SessionBroken,
     SessionBusy,
     SessionLost,
@@ -187,11 +188,13 @@ class AsyncEnv(
         arguments = {"seed": seed, "episode_id": episode_id} | kwargs
         given = {key: value for key, value in arguments.items() if value is not None or key in kwargs}
         channel = self._may_call("reset", timeout_s)
+        if channel is not None and channel.retiring:
+            channel = None  # its server is being replaced, and plays the old episode only
         self._busy = True
         try:
             try:
                 result = await self._reset_on(channel or await self._open(), given, timeout_s)
-            except (SessionLost, SessionBroken) as exc:
+            except (SessionLost, SessionBroken, ServerClosing) as exc:
                 if channel is None:
                     raise
                 self._note(exc)

@@ -44,9 +44,10 @@ class NativeConnection:
         greeted: Greeted,
         max_message_bytes: int,
         on_idle: Callable[[NativeConnection], None],
+        on_draining: Callable[[], None],
         way_back: WayBack | None,
     ) -> None:
-        self._on_idle, self._way_back = on_idle, way_back
+        self._on_idle, self._on_draining, self._way_back = on_idle, on_draining, way_back
         self._channels: dict[int, NativeChannel] = {}
         self._sid = 0
         self._look_s = math.inf
@@ -217,6 +218,8 @@ class NativeConnection:
         self._writer.cancel()
         for channel in list(self._channels.values()):
             channel.lose_unopened(loss.reason)
+        if self.draining:
+            self._on_draining()
         if self._way_back is None or not self._window_s or self.draining or not self._channels:
             raise SessionLost(f"the connection to the server is gone ({loss.reason}), and the episode with it")
         closing = asyncio.ensure_future(self._link.aclose())
@@ -278,6 +281,7 @@ class NativeConnection:
                 channel.resolve(frame.rid, frame.error)
         elif isinstance(frame, Draining):
             self.draining = True
+            self._on_draining()
         elif isinstance(frame, Resumed):
             channel = self._channels.get(frame.sid)
             if channel is not None:

@@ -50,6 +50,11 @@ class NativeChannel:
         """When the call in flight has taken too long, by the loop's clock; the connection looks now and then, which
         costs less than a timer for every call."""
 
+    @property
+    def retiring(self) -> bool:
+        """See `Channel.retiring`."""
+        return self._connection.draining
+
     async def opening(self, timeout_s: float | None) -> None:
         """Wait for the server to open the session."""
         await self._wait(timeout_s, "the session could not be opened")

@@ -153,6 +153,25 @@ class Session(Resumable):
             self.task.cancel()
         self._wake()
 
+    def retire(self, reason: BaseException, idle_s: float) -> None:
+        """End the session with its episode: at the next reset, which is refused, or when nothing is asked for a while.
+
+        One that has no episode, or no client, ends as by `finish`.
+
+        Args:
+            reason: as for `finish`; the reset is refused with it.
+            idle_s: seconds.
+        """
+        unplayed = self.episodes == 0 and not self._queue and self.state.now is State.READY
+        if unplayed or self.state.now not in (State.READY, State.BUSY):
+            self.finish(reason)
+            return
+        self._retiring = self.reason = reason
+        # No call is begun without the task any longer, which looks at what it is and at the time.
+        self._begin = None
+        self.idle_timeout_s = idle_s if self.idle_timeout_s is None else min(idle_s, self.idle_timeout_s)
+        self._wake()
+
     def close(self) -> None:
         """End the session; the call in flight is stopped if it can be, and its result goes nowhere."""
         if self.state.now is State.BUSY and self._executor is not None:
@@ -189,6 +208,9 @@ class Session(Resumable):
     async def _take(self, executor: Executor, rid: int, call: Call | Outcome | BaseException) -> Awaitable[None] | None:
         if not isinstance(call, Call):
             return self.sink.deliver(self, rid, call)
+        if self._retiring is not None and call.kind == "reset":
+            self.finish(self._retiring)
+            return self.sink.deliver(self, rid, self._retiring)
         self._rid = rid
         self._kept = None
         self.state.move(Move.CALL)
