@@ -78,10 +78,7 @@ class NativeChannel:
             frame = GetState(self.sid, rid, timeout_s)
         self._frame = frame
         try:
-            if self._connection.crowded:
-                self._connection.put(frame, size)
-            else:
-                await self._connection.ask(frame, size)
+            self._connection.ask(frame, size)
             if timeout_s is not None:
                 return await self._wait(timeout_s + ANSWER_SLACK_S, f"{kind}()")
             if self._timeout_s is not None:

@@ -67,7 +67,13 @@ class NativeConnection:
         self._places = Seats(server.limits.max_sessions_per_connection)
         self._seats, self._by_session = self._places.by_sid, self._places.by_session
         self._flow = Flow(
-            link, self._inbox, self._outbox, self._dispatch, self._seats.__len__, server.limits.max_queued_bytes
+            link,
+            self._inbox,
+            self._outbox,
+            self._dispatch,
+            self._seats.__len__,
+            server.limits.max_queued_bytes,
+            "native",
         )
         self._put = self._flow.put
 
