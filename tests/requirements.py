@@ -124,7 +124,9 @@ _ROOM: dict[str, str] = {}
 
 _SECURITY: dict[str, str] = {}
 
-_CHECK: dict[str, str] = {}
+_CHECK = {
+    "json:early-step": "A step before any reset on a JSON connection is answered with a warning that says so.",
+}
 
 _EPISODES = {
     "episode:played": "run_episode plays from reset() to done or max_steps; its result has all that was seen and done.",
