@@ -21,7 +21,7 @@ class Entry:
     chaos: bool = True
     """Made with `--chaos` only."""
 
-    limit_s: float = 20.0
+    limit_s: float = 30.0
     """Seconds it may take on a server whose steps take none."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from openenv_async.checking.sockets import CUTS, RawSocket, request
@@ -11,6 +12,8 @@ from openenv_async.checking.verdicts import Broke, NotJudged
 from openenv_async.checking.world import FREED_WITHIN_S, World, begin
 from openenv_async.errors import CapacityError, EnvError
 from openenv_async.transport.link import LinkClosed, LinkRefused
+
+Check = Callable[[World], Awaitable[str]]
 
 LEAVERS = 20
 
@@ -35,6 +38,7 @@ class _Crowd:
 async def capacity(world: World) -> str:
     """Open sessions until one is refused, and judge the refusal."""
     crowd = _Crowd()
+    world.resting = (await world.told()).active
     try:
         await _fill(world, crowd, world.most_sessions)
         if not crowd.refusals:
@@ -93,10 +97,31 @@ async def _fill(world: World, crowd: _Crowd, wanted: int) -> None:
                 raise each
 
 
+def gives_back(check: Check) -> Check:
+    """Make a check that also wants back every place that it took, where the server counts its sessions."""
+
+    async def checked(world: World) -> str:
+        said = await check(world)
+        before = world.resting
+        left = None if before is None else await world.falls_to(before, FREED_WITHIN_S + world.step_s)
+        if before is not None and left is not None and left > before:
+            world.resting = left  # the next check is not to blame
+            text = f"{FREED_WITHIN_S:g} s later the server counts {left} sessions, where there were {before} ({said})"
+            raise Broke("every place comes back within seconds", text)
+        return said
+
+    return checked
+
+
 async def leaving_midstep(world: World) -> str:
     """Leave in the middle of steps, by FIN and by RST in turns."""
-    before = (await world.told()).active
-    await _leave(world)
+    before = world.resting
+    try:
+        await _leave(world)
+    except NotJudged:
+        # There were places before; that there are none now is what is asked below.
+        if before is None and world.places is None:
+            raise
     if before is not None:
         left = await world.falls_to(before, FREED_WITHIN_S + world.step_s)
         if left is not None and left > before:

@@ -75,7 +75,7 @@ async def _cut_one(world: World, relay: Relay, wire: WireChoice, how: Cut, *, an
         elif isinstance(outcome, SessionLost):
             if resumes:
                 raise Broke(_ONCE, f"{where}: {outcome}")
-            await _judge_lost(client, actions[1], where)
+            await _judge_lost(world, client, actions[1], where)
         else:
             raise Broke(_ONCE if resumes else _LOUD, f"{where}: {type(outcome).__name__}: {outcome}")
     finally:
@@ -116,7 +116,7 @@ def _counts(first: list[Any]) -> bool:
     return len(first) == 2 and all(isinstance(each, int) for each in first) and first[1] == first[0] + 1
 
 
-async def _judge_lost(client: Client, action: Any, where: str) -> None:
+async def _judge_lost(world: World, client: Client, action: Any, where: str) -> None:
     calls: dict[str, Callable[[], Awaitable[Any]]] = {"step": lambda: client.step(action), "state": client.state}
     for name, call in calls.items():
         try:
@@ -124,4 +124,4 @@ async def _judge_lost(client: Client, action: Any, where: str) -> None:
         except SessionLost:
             continue
         raise Broke(_LOUD, f"{where}: the next {name}() was answered as if nothing had happened")
-    await reset_soon(client)
+    await reset_soon(world, client)

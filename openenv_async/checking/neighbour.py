@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from openenv_async.checking.verdicts import Broke, Latency, NotJudged, latency_of
 from openenv_async.checking.world import Moment, World, end, look, play_on
@@ -37,7 +37,7 @@ class Neighbour:
         self._took: list[float] = []
         self._troubles: list[str] = []
         self._since: float | None = None
-        self._steps = 0
+        self._calls = 0
         self._absent = "it was not begun"
         self._begun = asyncio.Event()
 
@@ -66,7 +66,7 @@ class Neighbour:
 
     @property
     def latency(self) -> Latency | None:
-        """How long its steps took, each with a state."""
+        """How long its resets and steps took, each with a look at the state."""
         return latency_of(self._took)
 
     def verdict(self) -> str:
@@ -82,12 +82,12 @@ class Neighbour:
             more = len(self._troubles) - _MOST_TOLD
             told = "; ".join(self._troubles[:_MOST_TOLD]) + (f"; and {more} more" if more > 0 else "")
             raise Broke("its own episodes, each step answered as if it were alone", told)
-        if not self._steps:
+        if not self._calls:
             raise NotJudged(self._absent or "it had no time to play")
         latency = self.latency
         slowest = 0.0 if latency is None else latency.slowest_ms
         kept = "saw only its own episodes" if self._world.repeatable else "had an answer to each call"
-        return f"{self._steps} steps beside the rest: it {kept}, and waited {slowest:.0f} ms at most"
+        return f"{self._calls} calls beside the rest: it {kept}, and waited {slowest:.0f} ms at most"
 
     async def _run(self) -> None:
         while len(self._troubles) < _MOST_TOLD:
@@ -108,14 +108,14 @@ class Neighbour:
         steps = max(1, len(self._world.reference) - 1)
         try:
             while True:
-                moments: list[Moment] = [await look(client, await client.reset(seed=SEED))]
+                moments: list[Moment] = []
+                with self._timed():
+                    moments.append(await look(client, await client.reset(seed=SEED)))
                 for action in (self._world.actions * steps)[:steps]:
                     if moments[-1].done:
                         break
-                    self._since = time.perf_counter()
-                    doing = self._doing()
-                    await play_on(client, moments, [action])
-                    self._note(time.perf_counter() - self._since, doing)
+                    with self._timed():
+                        await play_on(client, moments, [action])
                     await asyncio.sleep(_PAUSE_S)
                 if self._world.repeatable and (differs := self._world.same(moments)):
                     self._trouble(f"it saw what is not of its episode, at {differs}")
@@ -124,12 +124,16 @@ class Neighbour:
             self._since = None
             await end(client)
 
-    def _note(self, took_s: float, doing: str) -> None:
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        self._since, doing = time.perf_counter(), self._doing()
+        yield
+        took_s = time.perf_counter() - self._since
         self._since = None
-        self._steps += 1
+        self._calls += 1
         self._took.append(took_s)
         if took_s > self._world.patience_s:
-            self._trouble(f"a step took {took_s:.1f} s", doing)
+            self._trouble(f"a call took {took_s:.1f} s", doing)
 
     def _trouble(self, what: str, doing: str | None = None) -> None:
         self._troubles.append(f"during {doing or self._doing()}: {what}")

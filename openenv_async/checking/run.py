@@ -152,7 +152,7 @@ async def _cause_chaos(world: World, report: Report, runner: Runner) -> None:
         await neighbour.start()
     try:
         for name, check in _CHAOS:
-            await runner.run(name, _bound(check, world), "play")
+            await runner.run(name, _bound(crowd.gives_back(check), world), "play")
             if report.max_sessions is None and name == "capacity":
                 report.max_sessions = None if world.places is None else world.places + neighbour.present
     finally:

@@ -54,6 +54,17 @@ def frame(opcode: int, payload: bytes, *, announced: int | None = None) -> bytes
     return bytes([0x80 | opcode]) + length + bytes(4) + payload
 
 
+class PatientReader(asyncio.StreamReader):
+    """A reader that gives what had arrived before its connection broke: a server's last words are in there."""
+
+    broken: BaseException | None = None
+
+    def set_exception(self, exc: BaseException) -> None:
+        """Take a broken connection for the end of what there is to read."""
+        self.broken = exc
+        self.feed_eof()
+
+
 class Place:
     """Where a server's `/ws` is, for sockets of one's own."""
 
@@ -66,14 +77,18 @@ class Place:
         default = 443 if self.tls else 80
         self.name = self.host if self.port == default else f"{self.host}:{self.port}"
 
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def connect(self) -> tuple[PatientReader, asyncio.StreamWriter]:
         """Open a plain socket, TLS included where the server wants it.
 
         Raises:
             OSError: nobody answers.
         """
         context = ssl.create_default_context() if self.tls else None
-        return await asyncio.open_connection(self.host, self.port, ssl=context)
+        loop = asyncio.get_running_loop()
+        reader = PatientReader(loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport, _ = await loop.create_connection(lambda: protocol, self.host, self.port, ssl=context)
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 def cut(writer: asyncio.StreamWriter, how: Cut) -> None:
@@ -91,7 +106,7 @@ def cut(writer: asyncio.StreamWriter, how: Cut) -> None:
 class RawSocket:
     """One WebSocket of OpenEnv's JSON wire, or of the native one. Make it with `open_socket()`."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, timeout_s: float) -> None:
+    def __init__(self, reader: PatientReader, writer: asyncio.StreamWriter, timeout_s: float) -> None:
         self.subprotocol: str | None = None
         self.timeout_s = timeout_s
         self.writer = writer
@@ -99,6 +114,7 @@ class RawSocket:
         self._ws = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
         self._events: list[Event] = []
         self._parts: list[Any] = []
+        self._pongs = b""
 
     async def shake_hands(self, request: Handshake) -> None:
         """Make the handshake.
@@ -123,7 +139,10 @@ class RawSocket:
         """Send a whole message."""
         binary = isinstance(message, bytes)
         payload = message if isinstance(message, bytes) else message.encode("utf-8", "surrogatepass")
-        self.writer.write(frame(BINARY if binary else TEXT, payload))
+        # A server that has refused and closed answers a write with a reset, and a further one would lose what it
+        # said before: pongs travel with the next message.
+        pongs, self._pongs = self._pongs, b""
+        self.writer.write(pongs + frame(BINARY if binary else TEXT, payload))
         try:
             async with asyncio.timeout(self.timeout_s):
                 await self.writer.drain()
@@ -148,14 +167,12 @@ class RawSocket:
                     self._parts.clear()
                     return message
             elif isinstance(event, Ping):
-                self._reply(event)
+                with contextlib.suppress(LocalProtocolError):  # the server's close came with it
+                    self._pongs += self._ws.send(event.response())
             elif isinstance(event, CloseConnection):
-                self._reply(event)
+                with contextlib.suppress(LocalProtocolError, OSError):
+                    self.writer.write(self._ws.send(event.response()))
                 raise LinkClosed(event.reason or "the server closed the connection", int(event.code))
-
-    def _reply(self, event: Ping | CloseConnection) -> None:
-        with contextlib.suppress(LocalProtocolError, OSError):
-            self.writer.write(self._ws.send(event.response()))
 
     async def _next(self) -> Event:
         while not self._events:
@@ -164,10 +181,10 @@ class RawSocket:
                     data = await self._reader.read(_READ_BYTES)
             except TimeoutError:
                 raise EnvError(f"no answer within {self.timeout_s:g} s") from None
-            except OSError as error:
-                raise LinkClosed(f"the connection broke: {error}") from None
             if not data:
-                raise LinkClosed("the server dropped the connection without a word")
+                broken = self._reader.broken
+                how = "dropped the connection without a word" if broken is None else f"cut the connection ({broken})"
+                raise LinkClosed(f"the server {how}")
             try:
                 self._ws.receive_data(data)
                 self._events += self._ws.events()

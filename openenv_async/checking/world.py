@@ -25,7 +25,7 @@ from openenv_async.validation.subject import Client, Subject
 FREED_WITHIN_S = 10.0
 """Seconds in which the place of a client that has gone must be free."""
 
-_PLACE_WAIT_S = 5.0
+_PLACE_WAIT_S = 1.5
 _POLL_S = 0.05
 _CLOSE_WAIT_S = 5.0
 
@@ -82,6 +82,9 @@ class World:
     places: int | None = None
     """Sessions it was seen to hold; None: more than were tried, or nobody tried yet."""
 
+    resting: int | None = None
+    """Sessions that the server counts between the checks; None: it does not say."""
+
     step_s: float = 0.0
     """The slowest step of the calm."""
 
@@ -109,6 +112,11 @@ class World:
         """Seconds in which an honest client must be served while others misbehave."""
         return max(2.0, 10 * self.step_s)
 
+    @property
+    def place_wait_s(self) -> float:
+        """Seconds that the place of whoever has just left may take; less than `patience_s`."""
+        return _PLACE_WAIT_S + 2 * self.step_s
+
     @contextlib.asynccontextmanager
     async def socket(self) -> AsyncIterator[RawSocket]:
         """A socket of the JSON wire, with an episode begun on it; it is dropped at the end, if nobody closed it.
@@ -124,7 +132,7 @@ class World:
 
     async def begun(self) -> RawSocket:
         """Begin an episode; places of clients that have just left may take a moment."""
-        deadline = time.monotonic() + _PLACE_WAIT_S
+        deadline = time.monotonic() + self.place_wait_s
         while True:
             try:
                 return await begin(self.subject)
@@ -143,7 +151,7 @@ class World:
         Raises:
             NotJudged: there is no place for it.
         """
-        deadline = time.monotonic() + _PLACE_WAIT_S
+        deadline = time.monotonic() + self.place_wait_s
         while True:
             client = self._client(wire, url)
             try:
@@ -229,13 +237,13 @@ async def end(client: Client) -> None:
             await client.close()
 
 
-async def reset_soon(client: Client) -> None:
+async def reset_soon(world: World, client: Client) -> None:
     """Begin an episode in a new session; the place of the one that was lost may take a moment to be free.
 
     Raises:
         CapacityError: it was not free in time.
     """
-    deadline = time.monotonic() + _PLACE_WAIT_S
+    deadline = time.monotonic() + world.place_wait_s
     while True:
         try:
             await client.reset(seed=SEED)
