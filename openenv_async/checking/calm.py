@@ -11,9 +11,11 @@ from typing import Any
 
 import httpx
 
+from openenv_async.checking.episodes import Moment, look, play_on
 from openenv_async.checking.sockets import error_in, open_socket, request
 from openenv_async.checking.verdicts import Broke, Latency, NotJudged, latency_of
-from openenv_async.checking.world import FREED_WITHIN_S, Moment, World, begin, end, look, play_on
+from openenv_async.checking.world import FREED_WITHIN_S, World, begin, end
+from openenv_async.client.options import WireChoice
 from openenv_async.errors import CapacityError, EnvError, EnvironmentFailed, InvalidMessage
 from openenv_async.transport.link import LinkClosed
 from openenv_async.validation.endpoints import check_health, check_schema
@@ -60,24 +62,36 @@ async def play(world: World) -> str:
 
 
 async def seed(world: World) -> str:
-    """Play one episode twice; the first is the reference of every later check."""
-    first, ignored = await _episode(world)
-    world.reference = first
-    second, _ = await _episode(world)
-    if ignored:
-        raise NotJudged("the environment takes no seed, and the server says so")
-    world.repeatable = len(first) == len(second)
-    world.state_repeats = world.repeatable and not any(a.differs(b) for a, b in zip(first, second, strict=True))
-    differs = world.same(second)
-    if differs or not world.repeatable:
-        world.repeatable = False
-        what = differs or f"episodes of {len(first) - 1} and of {len(second) - 1} steps"
-        raise Broke("the same observations, rewards and ends both times, or a warning that seeds are ignored", what)
-    return f"{len(first) - 1} steps gave the same observations, rewards and ends both times"
+    """Play one episode twice on each wire; the first of each is the reference of every later check."""
+    steps = 0
+    for wire in world.wires:
+        first, ignored = await _episode(world, wire)
+        world.references[wire] = first
+        second, _ = await _episode(world, wire)
+        if ignored:
+            raise NotJudged("the environment takes no seed, and the server says so")
+        differs = _difference(first, second)
+        if differs is not None:
+            expected = "the same observations, rewards and ends both times, or a warning that seeds are ignored"
+            raise Broke(expected, differs)
+        steps = len(first) - 1
+        pairs = zip(first, second, strict=True)
+        world.state_repeats = (wire == "json" or world.state_repeats) and not any(a.differs(b) for a, b in pairs)
+    world.repeatable = True
+    return f"{steps} steps gave the same observations, rewards and ends both times"
 
 
-async def _episode(world: World) -> tuple[list[Moment], bool]:
-    client = await world.good_client()
+def _difference(first: list[Moment], second: list[Moment]) -> str | None:
+    for number, (one, two) in enumerate(zip(first, second, strict=False)):
+        if differs := one.differs(two, state=False):
+            return f"step {number}: {differs}" if number else f"reset: {differs}"
+    if len(first) != len(second):
+        return f"episodes of {len(first) - 1} and of {len(second) - 1} steps"
+    return None
+
+
+async def _episode(world: World, wire: WireChoice) -> tuple[list[Moment], bool]:
+    client = await world.good_client(wire)
     try:
         first = await client.reset(seed=SEED)
         moments = [await look(client, first)]

@@ -11,10 +11,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from openenv_async.checking.episodes import Moment, counts_steps, look, play_on
 from openenv_async.checking.relay import Relay, relaying
 from openenv_async.checking.sockets import CUTS, Cut
 from openenv_async.checking.verdicts import Broke, NotJudged
-from openenv_async.checking.world import Moment, World, end, look, play_on, reset_soon
+from openenv_async.checking.world import World, end, reset_soon
 from openenv_async.client.options import WireChoice
 from openenv_async.errors import EnvError, SessionLost
 from openenv_async.results import StepResult
@@ -71,7 +72,9 @@ async def _cut_one(world: World, relay: Relay, wire: WireChoice, how: Cut, *, an
         where = f"{how} {'after' if answered else 'before'} the answer"
         outcome = await _step_and_cut(world, relay, client, actions[1], how, answered=answered)
         if isinstance(outcome, StepResult):
-            await _judge_resumed(world, client, moments, outcome, actions, where)
+            moments.append(await look(client, outcome))
+            await play_on(client, moments, actions[2:])
+            _judge_resumed(world, moments, where)
         elif isinstance(outcome, SessionLost):
             if resumes:
                 raise Broke(_ONCE, f"{where}: {outcome}")
@@ -99,21 +102,13 @@ async def _step_and_cut(
         await asyncio.gather(step, return_exceptions=True)
 
 
-async def _judge_resumed(
-    world: World, client: Client, moments: list[Moment], result: StepResult[Any], actions: list[Any], where: str
-) -> None:
-    moments.append(await look(client, result))
-    await play_on(client, moments, actions[2:])
-    if world.repeatable and (differs := world.same(moments)):
+def _judge_resumed(world: World, moments: list[Moment], where: str) -> None:
+    """Judge an episode whose second step was cut."""
+    if world.repeatable and (differs := world.same(moments, "native")):
         raise Broke(_ONCE, f"{where}: the episode is not the one it should be: {differs}")
-    counts: list[Any] = [moment.state.get("step_count") for moment in moments if isinstance(moment.state, dict)]
-    if _counts(counts[:2]) and any(after != before + 1 for before, after in zip(counts, counts[1:], strict=False)):
-        raise Broke(_ONCE, f"{where}: the state counts steps {', '.join(map(str, counts))}")
-
-
-def _counts(first: list[Any]) -> bool:
-    """Whether `step_count` counts steps: it did before the cut."""
-    return len(first) == 2 and all(isinstance(each, int) for each in first) and first[1] == first[0] + 1
+    if counts_steps(moments[:2]) and not counts_steps(moments):
+        counts = ", ".join(str(moment.state.get("step_count")) for moment in moments)
+        raise Broke(_ONCE, f"{where}: the state counts steps {counts}")
 
 
 async def _judge_lost(world: World, client: Client, action: Any, where: str) -> None:

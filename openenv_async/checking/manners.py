@@ -7,9 +7,10 @@ import base64
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from openenv_async.checking.episodes import Moment, look, play_on
 from openenv_async.checking.sockets import CUTS, RESERVED, TEXT, Place, cut, error_in, frame, open_socket, request
 from openenv_async.checking.verdicts import Broke, NotJudged
-from openenv_async.checking.world import Moment, World, end, look, play_on
+from openenv_async.checking.world import World, end
 from openenv_async.errors import CapacityError, EnvError
 from openenv_async.results import StepResult
 from openenv_async.transport.link import LinkClosed

@@ -11,8 +11,9 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
+from openenv_async.checking.episodes import Moment, look, play_on
 from openenv_async.checking.verdicts import Broke, Latency, NotJudged, latency_of
-from openenv_async.checking.world import Moment, World, end, look, play_on
+from openenv_async.checking.world import World, end
 from openenv_async.errors import EnvError
 from openenv_async.validation.playing import SEED
 
@@ -117,7 +118,7 @@ class Neighbour:
                     with self._timed():
                         await play_on(client, moments, [action])
                     await asyncio.sleep(_PAUSE_S)
-                if self._world.repeatable and (differs := self._world.same(moments)):
+                if self._world.repeatable and (differs := self._world.same(moments, self._world.wire)):
                     self._trouble(f"it saw what is not of its episode, at {differs}")
                 await asyncio.sleep(_PAUSE_S)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 
@@ -12,6 +13,8 @@ from openenv_async.checking.catalogue import BY_ID
 from openenv_async.checking.verdicts import Broke, Finding, NotJudged, Report, Verdict
 from openenv_async.errors import CapacityError, EnvError
 from openenv_async.transport.link import LinkClosed, LinkRefused
+
+logger = logging.getLogger("openenv_async.checking")
 
 Check = Callable[[], Awaitable[str]]
 Listener = Callable[[Finding], None]
@@ -69,6 +72,9 @@ class Runner:
         except (EnvError, LinkClosed, LinkRefused, httpx.HTTPError, OSError) as error:
             text = f"{type(error).__name__}: {str(error) or 'no text'}"
             return await self._broke(name, Broke(_ANSWER, text), began)
+        except Exception as error:  # a bug of this tool must not cost what was found, and is not the server's
+            logger.exception("the check %s failed", name)
+            return self._find(name, "not judged", f"the check itself failed: {type(error).__name__}: {error}", began)
         return self._find(name, "held", sentence, began)
 
     def _why_not(self, needs: tuple[str, ...]) -> str | None:

@@ -11,14 +11,13 @@ from typing import Any
 
 import httpx
 
+from openenv_async.checking.episodes import Moment, counts_steps
 from openenv_async.checking.sockets import RawSocket, open_socket
 from openenv_async.checking.verdicts import NotJudged
 from openenv_async.client.options import WireChoice
-from openenv_async.errors import CapacityError, EnvironmentFailed
+from openenv_async.errors import CapacityError
 from openenv_async.protocol.frames import Hello
-from openenv_async.results import StepResult
 from openenv_async.transport.link import LinkClosed
-from openenv_async.validation.comparing import difference
 from openenv_async.validation.playing import SEED, Player
 from openenv_async.validation.subject import Client, Subject
 
@@ -31,25 +30,6 @@ _CLOSE_WAIT_S = 5.0
 
 _ACTIVE_KEYS = ("active", "active_sessions")
 _MOST_KEYS = ("max", "max_sessions", "max_concurrent_envs")
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What could be seen after one call of an episode."""
-
-    observation: Any
-    reward: Any
-    done: bool
-    state: Any
-
-    def differs(self, other: Moment, *, state: bool = True) -> str | None:
-        """Name the first place at which another moment differs."""
-        found = (
-            difference(self.observation, other.observation)
-            or difference(self.reward, other.reward, "reward")
-            or difference(self.done, other.done, "done")
-        )
-        return found or (difference(self.state, other.state, "state") if state else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +50,8 @@ class World:
 
     schemas: dict[str, Any] = field(default_factory=dict)
     hello: Hello | None = None
-    reference: list[Moment] = field(default_factory=list)
-    """An episode with nothing going on beside it."""
+    references: dict[WireChoice, list[Moment]] = field(default_factory=dict)
+    """By wire, an episode with nothing going on beside it. The wires carry arrays and numbers differently."""
 
     repeatable: bool = False
     """The same seed and actions gave the reference again."""
@@ -81,6 +61,9 @@ class World:
 
     places: int | None = None
     """Sessions it was seen to hold; None: more than were tried, or nobody tried yet."""
+
+    crowded: bool = False
+    """Whoever wanted a place last waited for it in vain."""
 
     resting: int | None = None
     """Sessions that the server counts between the checks; None: it does not say."""
@@ -103,6 +86,16 @@ class World:
         return ["json"] if self.hello is None else ["json", "native"]
 
     @property
+    def wire(self) -> WireChoice:
+        """The one that an honest client would take."""
+        return self.wires[-1]
+
+    @property
+    def reference(self) -> list[Moment]:
+        """The reference of the JSON wire."""
+        return self.references.get("json", [])
+
+    @property
     def resumes(self) -> bool:
         """The server says that sessions survive their sockets, on the native wire."""
         return self.hello is not None and "resume" in self.hello.features
@@ -115,7 +108,8 @@ class World:
     @property
     def place_wait_s(self) -> float:
         """Seconds that the place of whoever has just left may take; less than `patience_s`."""
-        return _PLACE_WAIT_S + 2 * self.step_s
+        # Where the last one waited in vain, the places are more likely lost than late.
+        return (_PLACE_WAIT_S + 2 * self.step_s) * (0.2 if self.crowded else 1)
 
     @contextlib.asynccontextmanager
     async def socket(self) -> AsyncIterator[RawSocket]:
@@ -135,17 +129,21 @@ class World:
         deadline = time.monotonic() + self.place_wait_s
         while True:
             try:
-                return await begin(self.subject)
+                raw = await begin(self.subject)
             except CapacityError as error:
                 if time.monotonic() > deadline:
+                    self.crowded = True
                     raise NotJudged(f"there is no place for one more session now: {error}") from None
-            await asyncio.sleep(_POLL_S)
+                await asyncio.sleep(_POLL_S)
+            else:
+                self.crowded = False
+                return raw
 
-    async def good_client(self, wire: WireChoice = "auto", url: str | None = None) -> Client:
+    async def good_client(self, wire: WireChoice | None = None, url: str | None = None) -> Client:
         """Open an honest client with an episode begun.
 
         Args:
-            wire: that it speaks.
+            wire: that it speaks; by default the best.
             url: to reach the server by, e.g. a relay's.
 
         Raises:
@@ -153,7 +151,7 @@ class World:
         """
         deadline = time.monotonic() + self.place_wait_s
         while True:
-            client = self._client(wire, url)
+            client = self._client(wire or self.wire, url)
             try:
                 await client.open()
                 await client.reset(seed=SEED)
@@ -199,19 +197,21 @@ class World:
                 return now
             await asyncio.sleep(_POLL_S)
 
-    def same(self, moments: list[Moment], start: int = 0) -> str | None:
-        """Name where moments differ from the reference, whose item `start` the first should be."""
-        for number, (seen, due) in enumerate(zip(moments, self.reference[start:], strict=False), start):
+    def same(self, moments: list[Moment], wire: WireChoice = "json") -> str | None:
+        """Name where an episode differs from the reference of its wire."""
+        for number, (seen, due) in enumerate(zip(moments, self.references[wire], strict=False)):
             if differs := due.differs(seen, state=self.state_repeats):
                 return f"step {number}: {differs}" if number else f"reset: {differs}"
         return None
 
     def tells_steps_apart(self) -> bool:
-        """Whether a step too many or too few would show: no two moments of the reference are the same."""
-        if not self.repeatable:
+        """Whether a step too many or too few would show: by `step_count`, or as no two moments are the same."""
+        if len(self.reference) < 3:
             return False
-        pairs = zip(self.reference, self.reference[1:], strict=False)
-        return len(self.reference) > 2 and all(a.differs(b, state=self.state_repeats) for a, b in pairs)
+        pairs = list(zip(self.reference, self.reference[1:], strict=False))
+        if counts_steps(self.reference):
+            return True
+        return self.repeatable and all(a.differs(b, state=self.state_repeats) for a, b in pairs)
 
 
 async def begin(subject: Subject) -> RawSocket:
@@ -253,33 +253,6 @@ async def reset_soon(world: World, client: Client) -> None:
             await asyncio.sleep(_POLL_S)
         else:
             return
-
-
-async def look(client: Client, result: StepResult[Any]) -> Moment:
-    """Give everything that can be seen now."""
-    state: Any = None
-    with contextlib.suppress(EnvironmentFailed):  # an environment without a state can be played all the same
-        state = plain_state(await client.state())
-    return Moment(result.observation, result.reward, result.done, state)
-
-
-def plain_state(state: Any) -> Any:
-    """Leave out what is different in every episode."""
-    if not isinstance(state, dict):
-        return state
-    return {key: value for key, value in state.items() if key != "episode_id"}
-
-
-async def play_on(client: Client, moments: list[Moment], actions: list[Any]) -> None:
-    """Play actions to the end of the episode; add what is seen."""
-    for action in actions:
-        if moments and moments[-1].done:
-            return
-        try:
-            result = await client.step(action)
-        except EnvironmentFailed as error:
-            result = StepResult({"raised": type(error).__name__})
-        moments.append(await look(client, result))
 
 
 def _number(said: dict[str, Any], keys: tuple[str, ...]) -> int | None:

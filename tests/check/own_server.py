@@ -8,6 +8,8 @@ import sys
 import time
 from typing import Any
 
+import numpy
+
 from openenv_async import Action, Environment, Observation, State, create_app
 from openenv_async.server.runner import ServeOptions, serve
 
@@ -19,6 +21,7 @@ class PlayAction(Action):
 class PlayObservation(Observation):
     count: int = 0
     roll: int = 0
+    grid: Any = None
 
 
 class Counting(Environment[PlayAction, PlayObservation, State]):
@@ -48,14 +51,23 @@ class Counting(Environment[PlayAction, PlayObservation, State]):
 
 
 class Slow(Counting):
-    """The same in a thread, a quarter of a second for each step."""
+    """The same in a thread, a tenth of a second for each step."""
 
     def reset(self, seed: int | None = None, episode_id: str | None = None) -> Any:
         return self._begin(seed, episode_id)
 
     def step(self, action: PlayAction) -> Any:
-        time.sleep(0.25)
+        time.sleep(0.1)
         return self._count()
+
+
+class Arrays(Counting):
+    """Shows arrays, which the two wires carry each in its way."""
+
+    async def step(self, action: PlayAction) -> Any:
+        observation = self._count()
+        observation.grid = numpy.full((2, 2), self._random.random(), dtype=numpy.float32)
+        return observation
 
 
 class Unseeded(Counting):
@@ -74,7 +86,13 @@ class Short(Counting):
         return observation
 
 
-WORLDS: dict[str, type[Counting]] = {"counting": Counting, "slow": Slow, "unseeded": Unseeded, "short": Short}
+WORLDS: dict[str, type[Counting]] = {
+    "counting": Counting,
+    "slow": Slow,
+    "arrays": Arrays,
+    "unseeded": Unseeded,
+    "short": Short,
+}
 
 
 def tell(urls: list[str]) -> None:
