@@ -54,6 +54,10 @@ def bad_server(sin: str) -> contextlib.AbstractContextManager[str]:
     return process([sys.executable, str(HERE / "bad_server.py"), sin])
 
 
+def bad_resume(sin: str) -> contextlib.AbstractContextManager[str]:
+    return process([sys.executable, str(HERE / "bad_resume.py"), sin])
+
+
 def own_server(world: str, *options: str) -> contextlib.AbstractContextManager[str]:
     return process([sys.executable, str(HERE / "own_server.py"), world, *options])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from checked import bad_server, broke, checked, of, own_server
+from checked import bad_resume, bad_server, broke, checked, of, own_server
 from requirements import requirement
 
 from openenv_async.checking.catalogue import ids
@@ -46,6 +46,16 @@ async def test_a_broken_promise_is_found(sin: str) -> None:
         assert finding.expected and finding.sentence and finding.why
 
 
+@requirement("check:finds")
+@pytest.mark.parametrize(("sin", "seen"), [("twice", "count is 2 and then 3"), ("fresh", "count is 2 and then 1")])
+async def test_a_resumption_that_lies_is_found(sin: str, seen: str) -> None:
+    with bad_resume(sin) as url:
+        report = await checked(url)
+    # A session that is resumed as another keeps the place of the first until its window is over.
+    assert {"cut-native"} <= set(broke(report)) <= {"cut-native", "leaving-midstep"}
+    assert seen in of(report, "cut-native").sentence
+
+
 async def test_what_comes_after_the_end_of_the_server_is_not_judged() -> None:
     with bad_server("dies") as url:
         report = await checked(url)
@@ -71,6 +81,7 @@ async def test_our_own_server_holds(world: str) -> None:
     assert not [finding for finding in report.findings if "the check itself failed" in finding.sentence]
     verdicts = {finding.id: finding.verdict for finding in report.findings}
     assert [*verdicts] == ids(chaos=True)
+    assert verdicts["cut-native"] == "not judged" or "resumed each time" in of(report, "cut-native").sentence
     unjudged = {name for name, verdict in verdicts.items() if verdict == "not judged"} - {"leaving"}
     assert unjudged == {"unseeded": {"seed", "seeds"}, "short": {"cut-json", "cut-native"}}.get(world, set())
     assert report.latency is not None and report.neighbour is not None
