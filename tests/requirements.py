@@ -127,7 +127,17 @@ _ROOM: dict[str, str] = {}
 
 _SECURITY: dict[str, str] = {}
 
-_CHECK: dict[str, str] = {}
+_CHECK = {
+    "json:early-step": "A step before any reset on a JSON connection is answered with a warning that says so.",
+    "check:ours-holds": "Against this runtime's own server nothing of `openenv check --chaos` breaks.",
+    "check:finds": "A server that breaks a promise is found out by the check of that promise.",
+    "check:exit-codes": "`openenv check` exits 0 when all held, 1 when something broke, 2 when no server answers.",
+    "check:json": "`openenv check --json` prints one documented JSON object and nothing else.",
+    "check:nothing-left": "Without --chaos a check leaves no session behind on the server.",
+    "check:bounded": "A check ends within its timeout, whatever the server does; what it found is told.",
+    "check:interrupted": "Ctrl-C ends a check cleanly and shows what it found so far.",
+    "check:documented": "docs/check.md explains every check by its id.",
+}
 
 _EPISODES = {
     "episode:played": "run_episode plays from reset() to done or max_steps; its result has all that was seen and done.",

@@ -25,6 +25,11 @@ from openenv_async.transport.link import Link, LinkClosed, Message
 MAX_QUEUED = 16
 """Messages that may wait for their turn; the client is not read any further meanwhile."""
 
+_NO_RESET = (
+    "no reset came before this step on this connection, so it was played in a fresh environment; if an episode was "
+    "going on, it was lost with the connection before"
+)
+
 
 class JsonConnection:
     """One WebSocket and its one session. `await run()` until it ends."""
@@ -39,6 +44,9 @@ class JsonConnection:
         self._refusal: BaseException | None = None
         self._rid = 0
         self._kinds: dict[int, Kind] = {}
+        self._began = False
+        self._early: set[int] = set()
+        """Steps that came before any reset. OpenEnv's client sends them when it has lost an episode, unknown to it."""
         self._room = asyncio.Event()
         self._over = asyncio.Event()
         self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -119,6 +127,10 @@ class JsonConnection:
         self._kinds[self._rid] = kind
         if len(self._kinds) >= MAX_QUEUED and self._push is not None:
             self._push.hold(True)
+        if kind == "reset":
+            self._began = True
+        elif kind == "step" and not self._began:
+            self._early.add(self._rid)
         if isinstance(answer, Call):
             self._session.submit(self._rid, answer)
         else:
@@ -179,6 +191,10 @@ class JsonConnection:
         kind = self._kinds.pop(rid)
         if len(self._kinds) == MAX_QUEUED - 1:
             self._freed()
+        if rid in self._early:
+            self._early.discard(rid)
+            if isinstance(outcome, Outcome) and self._dialect.warns_early:
+                outcome = outcome._replace(warnings=(*outcome.warnings, _NO_RESET))
         if isinstance(outcome, BaseException):
             text = self._dialect.failure(outcome)
         else:

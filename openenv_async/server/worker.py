@@ -24,7 +24,7 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
-from hypercorn.events import Closed, RawData
+from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol import ProtocolWrapper
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import WSStream
@@ -162,6 +162,24 @@ class _Connection(TCPServer):
         """The app is done with its WebSocket: close it, if the app has not."""
         if self.taken is not None:
             await self.taken.aclose(code)
+
+    async def protocol_send(self, event: Event) -> None:
+        """Send what HTTP or WebSocket has to say. That a client has gone is told to the app by who reads, not here.
+
+        Hypercorn tells it from here, through a queue that the app empties: an app that waits for this very
+        send to return before it reads on would wait for ever, and its environment with it.
+        """
+        if not isinstance(event, RawData):
+            await super().protocol_send(event)
+            return
+        async with self.send_lock:
+            if self.writer.is_closing():
+                return
+            try:
+                self.writer.write(event.data)
+                await self.writer.drain()
+            except (ConnectionError, RuntimeError):
+                self.writer.transport.abort()
 
     async def _read_data(self) -> None:
         try:
