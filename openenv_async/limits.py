@@ -40,7 +40,13 @@ class Limits:
 
     queue_timeout_s: float = 30.0
     """Seconds a native client waits for a free slot before `CAPACITY_REACHED`; 0 refuses at once.
-    The JSON wire and HTTP always refuse at once, as OpenEnv does."""
+    A client may ask for less. HTTP always refuses at once, as OpenEnv does."""
+
+    json_queue_timeout_s: float = 0.0
+    """The same for the JSON wire: by default it refuses at once, as OpenEnv does."""
+
+    max_waiting: int = 4096
+    """Sessions that may wait for a slot. Beyond it the connection that wants the most loses its latest wish."""
 
     create_timeout_s: float | None = 120.0
     """Seconds an environment's factory may take before `FACTORY_ERROR`."""

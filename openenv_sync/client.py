@@ -58,6 +58,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         headers: sent when the connection is opened.
         provider: starts the server when there is no `base_url`, and ends it with the client.
         token: sent as `Authorization: Bearer`.
+        queue_timeout_s: seconds to wait for a slot on a full server; None: as long as the server allows.
         wire: `"auto"` takes the native wire where the server has it, else OpenEnv's JSON.
 
     Raises:
@@ -97,6 +98,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         provider: Provider | None = None,
         token: str | None = None,
         wire: WireChoice = "auto",
+        queue_timeout_s: float | None = None,
     ) -> None:
         self._inner: AsyncEnv[ActT, ObsT, StateT] = self._inner_class(
             base_url,
@@ -107,6 +109,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
             provider=provider,
             token=token,
             wire=wire,
+            queue_timeout_s=queue_timeout_s,
         )
         self._exit_grace_s = EXIT_GRACE_S if provider is None else OWNER_EXIT_GRACE_S
         lend_hooks(self._inner, self)

@@ -104,7 +104,17 @@ _RESUME: dict[str, str] = {}
 
 _PROCESS: dict[str, str] = {}
 
-_ROOM: dict[str, str] = {}
+_ROOM: dict[str, str] = {
+    "room:in-order": "On a full server clients are served in the order in which they came, and none starves.",
+    "room:fair": "Freed slots go round the connections: a thousand wishes of one do not delay another's single one.",
+    "room:leaves": "A client that cancels, closes or vanishes while it waits leaves the queue.",
+    "room:timeout": "After queue_timeout_s, the client's own or the server's, a waiting client gets CAPACITY_REACHED.",
+    "room:refusal": "CAPACITY_REACHED says how many sessions are active, allowed and waiting, and when to try again.",
+    "room:zero": "A wait of 0 refuses at once; it is the default of the JSON wire and HTTP.",
+    "room:bounded": "The queue has a bound; beyond it the connection that wants the most loses its latest wish.",
+    "room:no-slot-lost": "A slot that comes in the turn of its waiter's timeout or cancellation is not lost.",
+    "room:capacity": "GET /capacity says how full the server is.",
+}
 
 _SECURITY: dict[str, str] = {}
 

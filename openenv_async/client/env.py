@@ -58,6 +58,7 @@ class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT,
         headers: sent when the connection is opened.
         provider: starts the server when there is no `base_url`, and ends it with the client.
         token: sent as `Authorization: Bearer`.
+        queue_timeout_s: seconds to wait for a slot on a full server; None: as long as the server allows.
         wire: `"auto"` takes the native wire where the server has it, else OpenEnv's JSON.
 
     Raises:
@@ -86,6 +87,7 @@ class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT,
         provider: Provider | None = None,
         token: str | None = None,
         wire: WireChoice = "auto",
+        queue_timeout_s: float | None = None,
     ) -> None:
         super().__init__()
         if base_url is None and provider is None:
@@ -98,6 +100,7 @@ class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT,
             headers=headers,
             token=token,
             wire=wire,
+            queue_timeout_s=queue_timeout_s,
         )
         self._target = None if base_url is None else find_target(base_url)
         self._base_url = base_url.rstrip("/") if isinstance(base_url, str) else None

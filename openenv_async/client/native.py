@@ -85,8 +85,12 @@ class NativeConnection:
         if isinstance(wait, (int, float)):
             self.open_wait_s = float(wait)
 
-    async def open(self, timeout_s: float | None) -> NativeChannel:
+    async def open(self, timeout_s: float | None, queue_timeout_s: float | None = None) -> NativeChannel:
         """Open a session.
+
+        Args:
+            timeout_s: seconds to wait for the server's answer once it has a slot; None: for ever.
+            queue_timeout_s: seconds to wait for a slot; None: as long as the server allows.
 
         Raises:
             EnvError: no slot, or the environment could not be built.
@@ -97,7 +101,7 @@ class NativeConnection:
         if timeout_s is not None:
             self._look_every(timeout_s / 10)
         self._channels[channel.sid] = channel
-        self.put(Open(channel.sid))
+        self.put(Open(channel.sid, queue_timeout_s))
         try:
             await channel.opening(None if timeout_s is None else timeout_s + self.open_wait_s)
         except BaseException:

@@ -28,6 +28,8 @@ class Options:
     """Largest action sent and observation received."""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Sent when the connection is opened."""
+    queue_timeout_s: float | None = None
+    """Seconds to wait for a slot on a full server; None: as long as the server lets its clients wait."""
     wire: WireChoice = "auto"
     """`"native"` refuses servers that only speak OpenEnv's JSON; `"json"` asks for nothing else."""
 
@@ -40,6 +42,7 @@ def make_options(
     headers: Mapping[str, str] | None,
     token: str | None,
     wire: WireChoice,
+    queue_timeout_s: float | None = None,
 ) -> Options:
     """Check the constructor's arguments and fold them into `Options`.
 
@@ -53,6 +56,8 @@ def make_options(
     ):
         if value is not None and not value > 0:
             raise ValueError(f"{name} must be above 0, not {value!r}")
+    if queue_timeout_s is not None and not queue_timeout_s >= 0:
+        raise ValueError(f"queue_timeout_s must be 0 or more, not {queue_timeout_s!r}")
     if wire not in ("auto", "native", "json"):
         raise ValueError(f"wire must be 'auto', 'native' or 'json', not {wire!r}")
     sent = dict(headers or {})
@@ -63,6 +68,7 @@ def make_options(
         message_timeout_s=message_timeout_s,
         max_message_bytes=int(max_message_size_mb * MIB),
         headers=tuple(sorted(sent.items())),
+        queue_timeout_s=queue_timeout_s,
         wire=wire,
     )
 

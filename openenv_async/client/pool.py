@@ -65,7 +65,7 @@ class Pool:
             if found.lost is not None:
                 known.native = None if known.native is task else known.native
                 return await self.open(target, options)
-            return await found.open(options.message_timeout_s)
+            return await found.open(options.message_timeout_s, options.queue_timeout_s)
         known.speaks_json_only = True
         if known.native is task:
             # The connection that found it out serves the first session.

@@ -25,9 +25,13 @@ class Frame(msgspec.Struct, array_like=True, gc=False):
 
 
 class Open(Frame, tag=1):
-    """Client: begin a session. Answered by `Opened` or a `Failure` with rid 0."""
+    """Client: begin a session. Answered by `Opened` or a `Failure` with rid 0.
+
+    `wait_s`: seconds to wait for a slot, at most what the server allows; None: as long as it allows.
+    """
 
     sid: int
+    wait_s: float | None = None
 
 
 class Reset(Frame, tag=2):

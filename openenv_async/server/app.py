@@ -38,6 +38,7 @@ class EnvApp(Starlette):
         routes = [
             WebSocketRoute("/ws", WebSocketEndpoint(server)),
             Route("/health", http.health),
+            Route("/capacity", http.capacity),
             Route("/metadata", http.metadata),
             Route("/schema", http.schema),
             Route("/state", http.state),

@@ -8,6 +8,7 @@ name play on with it until `DELETE /session`, or until it has been idle for
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -54,6 +55,22 @@ class HttpRoutes:
     async def health(self, request: Request) -> Response:
         """`GET /health`: the server answers."""
         return _json(b'{"status":"healthy"}')
+
+    async def capacity(self, request: Request) -> Response:
+        """`GET /capacity`: how full the server is; seconds for times."""
+        registry, limits = self._server.registry, self._server.limits
+        room = registry.room
+        told = {
+            "active": room.held,
+            "max": room.slots,
+            "waiting": room.waiting,
+            "available": max(0, room.slots - room.held),
+            "queue_timeout_s": limits.queue_timeout_s,
+            "retry_after_s": room.retry_after_s(),
+            "closing": registry.closing,
+            "states": registry.by_state(),
+        }
+        return _json(msgspec.json.encode(told))
 
     async def schema(self, request: Request) -> Response:
         """`GET /schema`: the JSON Schemas of action, observation and state."""
@@ -214,7 +231,9 @@ def _failure(exc: Exception) -> Response:
         kind = "json_invalid" if what.code == "INVALID_JSON" else "value_error"
         detail = what.details.get("errors") or [{"type": kind, "loc": loc, "msg": what.message}]
     body = {"detail": detail, "code": what.code, "message": what.message, **what.details}
-    headers = {"retry-after": "1"} if isinstance(exc, EnvError) and exc.retryable else {}
+    headers = {}
+    if isinstance(exc, EnvError) and exc.retryable:
+        headers["retry-after"] = str(math.ceil(what.details.get("retry_after_s", 1)))
     return _json(msgspec.json.encode(body), status, headers)
 
 

@@ -173,7 +173,7 @@ class NativeConnection:
             limit = self._limits.state_timeout_s if frame.timeout_s is None else frame.timeout_s
             self._request(frame.sid, frame.rid, Call("state", _NO_PAYLOAD, Wire.NATIVE, limit))
         elif isinstance(frame, Open):
-            self._open(frame.sid)
+            self._open(frame.sid, frame.wait_s)
         elif isinstance(frame, Close):
             self._close(frame.sid)
         elif isinstance(frame, Cancel):
@@ -200,7 +200,7 @@ class NativeConnection:
             seat.rid = rid
             seat.session.submit(rid, call)
 
-    def _open(self, sid: int) -> None:
+    def _open(self, sid: int, wait_s: float | None) -> None:
         if sid <= self._last_sid:
             self._fail(sid, 0, RemoteProtocolError(f"session {sid} came after session {self._last_sid}; ids only grow"))
             return
@@ -211,7 +211,10 @@ class NativeConnection:
             self._fail(sid, 0, CapacityError(text, active_sessions=limit, max_sessions=limit))
             return
         seat = self._seats[sid] = _Seat(sid)
-        seat.session = self._server.registry.open(self, wait_s=self._limits.queue_timeout_s)
+        longest = self._limits.queue_timeout_s
+        # Not min(): a client's NaN means no waiting, and never for ever.
+        wait_s = longest if wait_s is None or wait_s > longest else wait_s
+        seat.session = self._server.registry.open(self, wait_s=wait_s, party=self)
         self._by_session[seat.session] = seat
 
     def _close(self, sid: int) -> None:

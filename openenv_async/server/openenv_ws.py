@@ -66,7 +66,7 @@ class JsonConnection:
 
     def _open(self) -> None:
         self._over.clear()
-        self._session = self._server.registry.open(self)
+        self._session = self._server.registry.open(self, wait_s=self._server.limits.json_queue_timeout_s)
 
     async def _read(self) -> None:
         receive = self._link.receive
