@@ -113,6 +113,16 @@ _ROOM: dict[str, str] = {
     "room:zero": "A wait of 0 refuses at once; it is the default of the JSON wire and HTTP.",
     "room:bounded": "The queue has a bound; beyond it the connection that wants the most loses its latest wish.",
     "room:no-slot-lost": "A slot that comes in the turn of its waiter's timeout or cancellation is not lost.",
+    "flood:never-reads": "A client that never reads its replies stalls its own sessions; memory and others stay well.",
+    "flood:requests": "10,000 requests sent without waiting, on one session or many: memory and others stay well.",
+    "flood:chunks": "Chunks of requests that are never finished are bounded for the connection, the limit named.",
+    "flood:sessions": "A client that opens 100,000 sessions gets refusals; memory and others stay well.",
+    "flood:bad-frames": "A flood of bad frames, its errors unread, leaves memory and others well.",
+    "flood:handshakes": "A connection that dribbles its first request is cut off after handshake_timeout_s.",
+    "flood:connections": "Beyond max_connections a connection is answered HTTP 503 and others play on.",
+    "flood:bodies": "A HTTP body over the limit is 413 before all of it is read; one that dribbles is 408.",
+    "flood:session-rate": "A connection that keeps opening sessions too fast is refused with when to try again.",
+    "flood:log": "Lines that a client can cause over and over are left out of the log beyond a rate, and counted.",
     "room:capacity": "GET /capacity says how full the server is.",
 }
 

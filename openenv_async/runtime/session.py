@@ -90,6 +90,12 @@ class Session:
         """Requests that wait behind the one in flight."""
         return len(self._queue)
 
+    def holds(self, rid: int) -> bool:
+        """Say whether request `rid` waits here or is being played, and its payload with it."""
+        if rid == self._rid:
+            return self.state.now not in (State.READY, State.BROKEN, State.CLOSED)
+        return any(rid == queued for queued, _ in self._queue)
+
     def submit(self, rid: int, call: Call) -> None:
         """Queue a request; its result goes to the sink's `deliver`."""
         self._queue.append((rid, call))

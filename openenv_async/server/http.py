@@ -8,6 +8,7 @@ name play on with it until `DELETE /session`, or until it has been idle for
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import Any
 
@@ -108,6 +109,8 @@ class HttpRoutes:
     async def _guarded(self, handler: Any, *args: Any) -> Response:
         try:
             response: Response = await handler(*args)
+        except HTTPException:
+            raise
         except Exception as exc:  # every failure has an answer; a bug of ours is logged on its way
             return _failure(exc)
         return response
@@ -184,11 +187,17 @@ class HttpRoutes:
         if told.isdecimal() and int(told) > limit:
             raise too_large(int(told), limit)
         parts, size = [], 0
-        async for part in request.stream():
-            size += len(part)
-            if size > limit:
-                raise too_large(size, limit, "or more ")
-            parts.append(part)
+        patience_s = self._server.limits.body_timeout_s
+        try:
+            async with asyncio.timeout(patience_s):
+                async for part in request.stream():
+                    size += len(part)
+                    if size > limit:
+                        raise too_large(size, limit, "or more ")
+                    parts.append(part)
+        except TimeoutError:
+            text = f"the body did not arrive within {patience_s:g} s (body_timeout_s)"
+            raise HTTPException(408, text, {"connection": "close"}) from None
         return b"".join(parts).strip() or b"{}"
 
 

@@ -41,6 +41,7 @@ from openenv_async.protocol.frames import (
 )
 from openenv_async.runtime.calls import Call, Outcome, Wire
 from openenv_async.runtime.session import Session
+from openenv_async.server.budget import COUNTED_BYTES, RequestBudget, SessionRate
 from openenv_async.server.core import Server
 from openenv_async.transport.link import Link, LinkClosed
 
@@ -48,6 +49,9 @@ logger = logging.getLogger("openenv_async")
 
 MAX_QUEUED = 16
 """Requests that may wait in one session. A client of ours has one in flight, or a few it has given up."""
+
+MOST_QUEUED_FRAMES = 8192
+"""Frames that may wait to be sent, errors among them; above it the client is not read any further."""
 
 _NO_PAYLOAD = b"\x80"
 
@@ -70,7 +74,11 @@ class NativeConnection:
     def __init__(self, server: Server, link: Link) -> None:
         self._server, self._link = server, link
         self._limits = server.limits
-        self._inbox: Inbox[ClientFrame] = Inbox(SERVER_SIDE, server.limits.max_message_bytes)
+        self._inbox: Inbox[ClientFrame] = Inbox(
+            SERVER_SIDE, server.limits.max_message_bytes, server.limits.max_connection_bytes
+        )
+        self._budget = RequestBudget(server.limits.max_connection_bytes)
+        self._rate = SessionRate(server.limits.max_new_sessions_per_s, server.limits.max_sessions_per_connection)
         self._outbox = Outbox(server.limits.chunk_bytes)
         self._seats: dict[int, _Seat] = {}
         self._by_session: dict[Session, _Seat] = {}
@@ -123,7 +131,6 @@ class NativeConnection:
 
     async def _read(self) -> None:
         receive, inbox, dispatch = self._link.receive, self._inbox.receive, self._dispatch
-        most = self._limits.max_queued_bytes
         while True:
             frames = inbox(await receive())
             most_at_once = slice_of(len(self._seats))
@@ -131,10 +138,17 @@ class NativeConnection:
                 dispatch(frame)
                 if at % most_at_once == 0:
                     await asyncio.sleep(0)
-            # A client that does not read its replies is not read either; others have their own connection.
-            while self._outbox.queued_bytes > most and not self._writer_gone:
-                self._sent.clear()
-                await self._sent.wait()
+                    if self._outbox.queued_frames > MOST_QUEUED_FRAMES:
+                        await self._until_sent()
+            if self._outbox.queued_bytes > self._limits.max_queued_bytes:
+                await self._until_sent()
+
+    async def _until_sent(self) -> None:
+        """Wait for a client that does not read its replies: it is not read either. Others have their own connection."""
+        most, outbox = self._limits.max_queued_bytes, self._outbox
+        while (outbox.queued_bytes > most or outbox.queued_frames > MOST_QUEUED_FRAMES) and not self._writer_gone:
+            self._sent.clear()
+            await self._sent.wait()
 
     async def _write(self) -> None:
         outbox, send, sent = self._outbox, self._link.send, self._sent
@@ -196,6 +210,8 @@ class NativeConnection:
             self._fail(sid, rid, InvalidPayload("timeout_s must be more than 0 seconds", path="timeout_s"))
         elif (size := memoryview(call.payload).nbytes) > self._limits.max_message_bytes:
             self._fail(sid, rid, too_large(size, self._limits.max_message_bytes))
+        elif size > COUNTED_BYTES and (over := self._budget.refuse(seat.session, rid, size, self._inbox.held_bytes)):
+            self._fail(sid, rid, over)
         else:
             seat.rid = rid
             seat.session.submit(rid, call)
@@ -209,6 +225,9 @@ class NativeConnection:
             limit = self._limits.max_sessions_per_connection
             text = f"this connection holds {limit} sessions, the most it may"
             self._fail(sid, 0, CapacityError(text, active_sessions=limit, max_sessions=limit))
+            return
+        if (hasty := self._rate.refuse()) is not None:
+            self._fail(sid, 0, hasty)
             return
         seat = self._seats[sid] = _Seat(sid)
         longest = self._limits.queue_timeout_s
@@ -248,6 +267,9 @@ class NativeConnection:
                 self._outbox.put(reply, len(data))
                 return self._send_alone()
             self._put(reply, len(data))
+            if self._outbox.queued_bytes > self._limits.max_queued_bytes:
+                # Its next call begins when there is room for what it gives.
+                return self._until_sent()
         else:
             self._fail(sid, rid, outcome)
         return None

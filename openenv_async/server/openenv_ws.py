@@ -33,6 +33,7 @@ class JsonConnection:
         self._refusal: BaseException | None = None
         self._rid = 0
         self._kinds: dict[int, Kind] = {}
+        self._sizes: dict[int, int] = {}
         self._room = asyncio.Event()
         self._over = asyncio.Event()
         self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -72,7 +73,7 @@ class JsonConnection:
         receive = self._link.receive
         try:
             while await self._take(await receive()):
-                while len(self._kinds) >= MAX_QUEUED:
+                while len(self._kinds) >= MAX_QUEUED or self._too_much():
                     self._room.clear()
                     await self._room.wait()
         except LinkClosed:
@@ -106,11 +107,15 @@ class JsonConnection:
         self._submit(kind, answer)
         return True
 
+    def _too_much(self) -> bool:
+        return len(self._sizes) > 1 and sum(self._sizes.values()) > self._server.limits.max_connection_bytes
+
     def _submit(self, kind: Kind, answer: Call | Outcome | BaseException) -> None:
         assert self._session is not None  # _take() took care
         self._rid += 1
         self._kinds[self._rid] = kind
         if isinstance(answer, Call):
+            self._sizes[self._rid] = len(answer.payload)
             self._session.submit(self._rid, answer)
         else:
             self._session.answer(self._rid, answer)
@@ -140,6 +145,7 @@ class JsonConnection:
     async def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> None:
         """See `Sink.deliver`. The session goes on when its reply has left."""
         kind = self._kinds.pop(rid)
+        self._sizes.pop(rid, None)
         self._room.set()
         if isinstance(outcome, BaseException):
             text = failure(describe(outcome))
@@ -154,6 +160,7 @@ class JsonConnection:
         self._session = None
         self._over.set()
         waiting, self._kinds = self._kinds, {}
+        self._sizes.clear()
         self._room.set()
         if session.was_broken:
             self._refuse_all(waiting, SessionBroken("the environment hung and was given up; call reset()"))

@@ -38,6 +38,10 @@ Ready = Callable[[list[str]], None]
 
 _MESSAGE_MARGIN = 16 * MIB
 _CLOSE_MARGIN_S = 6.0
+
+_MOST_UNREAD = 2
+"""Messages, of any size, that may wait until an app reads them; then the socket is not read any further."""
+
 _STARTUP_TIMEOUT_S = 300.0
 _CUT_SHORT_S = 3.0
 
@@ -98,7 +102,14 @@ async def serve(
     options = options or ServeOptions()
     with bind if isinstance(bind, Listeners) else Listeners.bind(*bind) as listeners:
         lifespan = Lifespan(app)
-        worker = Worker(app, _config(app, options), lifespan.state)
+        limits = _limits(app) or Limits()
+        worker = Worker(
+            app,
+            _config(app, options),
+            lifespan.state,
+            max_connections=limits.max_connections,
+            handshake_timeout_s=limits.handshake_timeout_s,
+        )
         try:
             await lifespan.startup(_STARTUP_TIMEOUT_S)
             await worker.listen(listeners.sockets)
@@ -202,6 +213,7 @@ def _config(app: ASGIApp, options: ServeOptions) -> Config:
     config.websocket_ping_interval = options.ping_interval_s
     config.keep_alive_timeout = options.keep_alive_s
     config.keep_alive_max_requests = sys.maxsize  # a trainer over plain HTTP sends millions on one connection
+    config.max_app_queue_size = _MOST_UNREAD
     config.backlog = BACKLOG
     config.include_server_header = False
     config.accesslog = "-" if options.access_log else None

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, cast
 
 import h11
@@ -31,6 +31,18 @@ logger = logging.getLogger("openenv_async.server")
 
 _ABORT_TIMEOUT_S = 0.5
 
+_LISTEN_AGAIN_S = 0.5
+"""Seconds in which one connection too many may say what it wants, so that it gets to read why it is refused."""
+
+_REFUSED_AT_ONCE = 256
+"""Connections too many that are told so; those beyond are cut off without a word."""
+
+_FULL = b'{"detail":"the server has as many connections as it takes (max_connections)","code":"CAPACITY_REACHED"}'
+_REFUSAL = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
+    b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(_FULL), _FULL)
+)
+
 
 class _Context(WorkerContext):
     """One connection's context: Hypercorn's, and a sleep between pings that ends with the connection.
@@ -43,6 +55,13 @@ class _Context(WorkerContext):
         super().__init__(None)
         self.terminated = worker.terminated
         self.gone = asyncio.Event()
+        self.on_request: Callable[[], None] | None = None
+        """Called when the head of a request has arrived."""
+
+    async def mark_request(self) -> None:
+        if self.on_request is not None:
+            self.on_request()
+        await super().mark_request()
 
     async def sleep(self, wait: float) -> None:  # type: ignore[override]  # static there, called on an instance
         if self.gone.is_set():
@@ -67,6 +86,38 @@ class _Http1(H11Protocol):
                 method=request.method, target=request.target, headers=headers, http_version=request.http_version
             )
         await super()._create_stream(request)
+        stream = self.stream
+        if stream is not None and stream.app_put is not None:
+            stream.app_put = _goodbye_passes(stream.app_put)
+
+
+def _empty(queue: asyncio.Queue[Any]) -> None:
+    while not queue.empty():
+        queue.get_nowait()
+
+
+def _goodbye_passes(put: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+    """Let the news that a client has gone reach an app that does not read it at the moment.
+
+    Hypercorn would wait for a place in the app's queue: for ever, when the app has answered without reading
+    all of a body, or has stopped reading until its replies have left and so waits for that very client.
+    """
+    queue: asyncio.Queue[Any] = put.__self__  # type: ignore[attr-defined]  # Hypercorn gives the queue's own method
+
+    gone = False
+
+    async def put_or_make_room(event: Any) -> None:
+        nonlocal gone
+        if event["type"] in ("websocket.disconnect", "http.disconnect"):
+            gone = True
+            # All of them: what was sent before must not be lost alone, with later requests done.
+            while queue.full():
+                _empty(queue)
+        elif gone:
+            return
+        await put(event)
+
+    return put_or_make_room
 
 
 class _Connection(TCPServer):
@@ -109,9 +160,23 @@ class Worker:
         app: the ASGI app.
         config: Hypercorn's settings; its binds are not used.
         state: the lifespan's state, copied into every scope.
+        max_connections: how many may be open; one more is answered HTTP 503.
+        handshake_timeout_s: seconds that a connection has until the head of its first request is there. For
+            later ones Hypercorn's `keep_alive_timeout` is the bound: it ends when a head is complete.
     """
 
-    def __init__(self, app: ASGIApp, config: Config, state: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        config: Config,
+        state: dict[str, Any],
+        *,
+        max_connections: int = sys.maxsize,
+        handshake_timeout_s: float = 10.0,
+    ) -> None:
+        self._max_connections = max_connections
+        self._handshake_timeout_s = handshake_timeout_s
+        self._refusing = 0
         self._app = ASGIWrapper(cast(ASGIFramework, app))
         self._config = config
         self._state: LifespanState = state
@@ -160,15 +225,39 @@ class Worker:
             await asyncio.wait(list(self._connections), timeout=timeout_s)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._connections) >= self._max_connections:
+            await self._refuse(reader, writer)
+            return
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._connections[task] = writer
+        loop = asyncio.get_running_loop()
+        context = _Context(self._context)
+        too_slow = loop.call_later(self._handshake_timeout_s, writer.transport.abort)
+        context.on_request = too_slow.cancel
         try:
-            loop = asyncio.get_running_loop()
-            await _Connection(self._app, loop, self._config, _Context(self._context), self._state, reader, writer)
+            await _Connection(self._app, loop, self._config, context, self._state, reader, writer)
         except asyncio.CancelledError:
             # Only close() cancels, and nobody awaits this task; asyncio would report it as an error.
             writer.transport.abort()
         except Exception:
             logger.exception("a connection ended with an error")
         finally:
+            too_slow.cancel()
             del self._connections[task]
+
+    async def _refuse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Say that there are too many connections; a client that has not been read would never see it."""
+        if self._refusing >= _REFUSED_AT_ONCE:
+            writer.transport.abort()
+            return
+        self._refusing += 1
+        logger.warning("more than %d connections: one is refused (max_connections)", self._max_connections)
+        try:
+            with contextlib.suppress(TimeoutError, OSError):
+                async with asyncio.timeout(_LISTEN_AGAIN_S):
+                    await reader.read(4096)
+                    writer.write(_REFUSAL)
+                    await writer.drain()
+        finally:
+            self._refusing -= 1
+            writer.close()
