@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
+from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
@@ -58,6 +59,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         headers: sent when the connection is opened.
         provider: starts the server when there is no `base_url`, and ends it with the client.
         token: sent as `Authorization: Bearer`.
+        ca_file: PEM file of the authorities that an `https` server is checked against, in place of the usual ones.
         queue_timeout_s: seconds to wait for a slot on a full server; None: as long as the server allows.
         wire: `"auto"` takes the native wire where the server has it, else OpenEnv's JSON.
 
@@ -99,6 +101,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         token: str | None = None,
         wire: WireChoice = "auto",
         queue_timeout_s: float | None = None,
+        ca_file: str | PathLike[str] | None = None,
     ) -> None:
         self._inner: AsyncEnv[ActT, ObsT, StateT] = self._inner_class(
             base_url,
@@ -110,6 +113,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
             token=token,
             wire=wire,
             queue_timeout_s=queue_timeout_s,
+            ca_file=ca_file,
         )
         self._exit_grace_s = EXIT_GRACE_S if provider is None else OWNER_EXIT_GRACE_S
         lend_hooks(self._inner, self)

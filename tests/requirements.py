@@ -126,7 +126,14 @@ _ROOM: dict[str, str] = {
     "room:capacity": "GET /capacity says how full the server is.",
 }
 
-_SECURITY: dict[str, str] = {}
+_SECURITY: dict[str, str] = {
+    "tls:served": "Both wires and HTTP are served over TLS.",
+    "tls:verified": "A client believes no certificate of an unknown authority or another name, and says why.",
+    "tls:command": "openenv serve --certfile --keyfile serves https; files it cannot use are one line and exit code 1.",
+    "security:every-route": "With a token every route and path but /health refuses who has none or a wrong one.",
+    "security:no-traceback": "Peers see no traceback and no path of the server unless it runs with --debug.",
+    "security:log": "Tokens, Authorization headers and secret query parameters or variables never reach the log.",
+}
 
 _CHECK: dict[str, str] = {}
 

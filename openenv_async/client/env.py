@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Mapping
+from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
@@ -58,6 +59,7 @@ class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT,
         headers: sent when the connection is opened.
         provider: starts the server when there is no `base_url`, and ends it with the client.
         token: sent as `Authorization: Bearer`.
+        ca_file: PEM file of the authorities that an `https` server is checked against, in place of the usual ones.
         queue_timeout_s: seconds to wait for a slot on a full server; None: as long as the server allows.
         wire: `"auto"` takes the native wire where the server has it, else OpenEnv's JSON.
 
@@ -88,6 +90,7 @@ class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT,
         token: str | None = None,
         wire: WireChoice = "auto",
         queue_timeout_s: float | None = None,
+        ca_file: str | PathLike[str] | None = None,
     ) -> None:
         super().__init__()
         if base_url is None and provider is None:
@@ -101,6 +104,7 @@ class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT,
             token=token,
             wire=wire,
             queue_timeout_s=queue_timeout_s,
+            ca_file=ca_file,
         )
         self._target = None if base_url is None else find_target(base_url)
         self._base_url = base_url.rstrip("/") if isinstance(base_url, str) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -30,6 +31,8 @@ class Options:
     """Sent when the connection is opened."""
     queue_timeout_s: float | None = None
     """Seconds to wait for a slot on a full server; None: as long as the server lets its clients wait."""
+    ca_file: str | None = None
+    """PEM file of the authorities that `https` servers are checked against; None: the usual ones."""
     wire: WireChoice = "auto"
     """`"native"` refuses servers that only speak OpenEnv's JSON; `"json"` asks for nothing else."""
 
@@ -43,6 +46,7 @@ def make_options(
     token: str | None,
     wire: WireChoice,
     queue_timeout_s: float | None = None,
+    ca_file: str | os.PathLike[str] | None = None,
 ) -> Options:
     """Check the constructor's arguments and fold them into `Options`.
 
@@ -58,6 +62,8 @@ def make_options(
             raise ValueError(f"{name} must be above 0, not {value!r}")
     if queue_timeout_s is not None and not queue_timeout_s >= 0:
         raise ValueError(f"queue_timeout_s must be 0 or more, not {queue_timeout_s!r}")
+    if ca_file is not None and not os.path.isfile(ca_file):
+        raise ValueError(f"ca_file: there is no file {os.fspath(ca_file)!r}")
     if wire not in ("auto", "native", "json"):
         raise ValueError(f"wire must be 'auto', 'native' or 'json', not {wire!r}")
     sent = dict(headers or {})
@@ -69,6 +75,7 @@ def make_options(
         max_message_bytes=int(max_message_size_mb * MIB),
         headers=tuple(sorted(sent.items())),
         queue_timeout_s=queue_timeout_s,
+        ca_file=None if ca_file is None else os.path.abspath(ca_file),
         wire=wire,
     )
 

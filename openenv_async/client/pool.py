@@ -21,7 +21,7 @@ from openenv_async.errors import ConnectFailed, Unauthorized
 from openenv_async.protocol.frames import SUBPROTOCOL
 from openenv_async.transport.address import Address
 from openenv_async.transport.inprocess import open_inprocess
-from openenv_async.transport.link import Link, LinkClosed, LinkRefused
+from openenv_async.transport.link import CertificateRefused, Link, LinkClosed, LinkRefused
 from openenv_async.transport.network import connect_link
 
 
@@ -47,7 +47,14 @@ class Pool:
             ConnectFailed: nobody answered, or no server of this kind.
             EnvError: the server refused the session.
         """
-        key = (target.url, target.unix_path, id(target.app), options.headers, options.max_message_bytes)
+        key = (
+            target.url,
+            target.unix_path,
+            id(target.app),
+            options.headers,
+            options.max_message_bytes,
+            options.ca_file,
+        )
         known = self.shared.setdefault(key, _Shared())
         if options.wire == "json" or known.speaks_json_only:
             if options.wire == "native":
@@ -134,6 +141,7 @@ async def _connect(target: Target, options: Options, subprotocols: tuple[str, ..
                 headers=headers,
                 subprotocols=subprotocols,
                 connect_timeout_s=options.connect_timeout_s,
+                ca_file=options.ca_file,
             )
         )
     except (LinkRefused, LinkClosed, TimeoutError) as exc:
@@ -145,6 +153,8 @@ async def _connect(target: Target, options: Options, subprotocols: tuple[str, ..
             ) from exc
         text = str(exc) or "no answer in time"
         # 403 is what many servers answer where they have no WebSocket at all.
+        if isinstance(exc, CertificateRefused):
+            raise ConnectFailed(f"cannot connect to {where}: {text}", status=None) from exc
         hint = "is an environment server running there" + (", and does it allow this client?" if status == 403 else "?")
         raise ConnectFailed(f"cannot connect to {where}: {text}; {hint}", status=status) from exc
 

@@ -19,6 +19,7 @@ CLIENT_OPTIONS = frozenset(
         "wire",
         "provider",
         "queue_timeout_s",
+        "ca_file",
     }
 )
 """Keyword arguments that are the client's own; every other goes to the provider."""

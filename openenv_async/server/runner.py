@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -65,6 +66,9 @@ class ServeOptions:
     keep_alive_s: float = 75.0
     """Seconds that an HTTP connection may be idle between two requests."""
 
+    tls: ssl.SSLContext | None = None
+    """The server's certificate and key, see `server.tls`; the addresses are `https://` then."""
+
     handover: bool = False
     """Stop listening before the calls in flight end, because another process goes on with the same socket.
     Otherwise a client that comes meanwhile is told that the server is closing."""
@@ -109,12 +113,13 @@ async def serve(
             lifespan.state,
             max_connections=limits.max_connections,
             handshake_timeout_s=limits.handshake_timeout_s,
+            tls=options.tls,
         )
         try:
             await lifespan.startup(_STARTUP_TIMEOUT_S)
             await worker.listen(listeners.sockets)
             if ready is not None:
-                ready(listeners.urls)
+                ready([url.replace("http://", "https://") if options.tls else url for url in listeners.urls])
             await (stop or asyncio.Event()).wait()
         finally:
             await _despite_cancellation(_end(app, worker, lifespan, listeners, options))

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, cast
@@ -30,6 +31,9 @@ from starlette.types import ASGIApp
 logger = logging.getLogger("openenv_async.server")
 
 _ABORT_TIMEOUT_S = 0.5
+
+_TLS_GOODBYE_S = 2.0
+"""Seconds that a client has to say goodbye as TLS wants it."""
 
 _LISTEN_AGAIN_S = 0.5
 """Seconds in which one connection too many may say what it wants, so that it gets to read why it is refused."""
@@ -163,6 +167,7 @@ class Worker:
         max_connections: how many may be open; one more is answered HTTP 503.
         handshake_timeout_s: seconds that a connection has until the head of its first request is there. For
             later ones Hypercorn's `keep_alive_timeout` is the bound: it ends when a head is complete.
+        tls: the certificate and key, where connections are encrypted; not for unix sockets.
     """
 
     def __init__(
@@ -173,7 +178,15 @@ class Worker:
         *,
         max_connections: int = sys.maxsize,
         handshake_timeout_s: float = 10.0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._tls: dict[str, Any] = {}
+        if tls is not None:
+            self._tls = {
+                "ssl": tls,
+                "ssl_handshake_timeout": handshake_timeout_s,
+                "ssl_shutdown_timeout": _TLS_GOODBYE_S,
+            }
         self._max_connections = max_connections
         self._handshake_timeout_s = handshake_timeout_s
         self._refusing = 0
@@ -196,7 +209,9 @@ class Worker:
                     self._connected, sock=mine, backlog=self._config.backlog, **extra
                 )
             else:
-                server = await asyncio.start_server(self._connected, sock=mine, backlog=self._config.backlog)
+                server = await asyncio.start_server(
+                    self._connected, sock=mine, backlog=self._config.backlog, **self._tls
+                )
             self._servers.append(server)
 
     def stop_listening(self) -> None:

@@ -17,6 +17,8 @@ class Address:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """May hold a token, which must not get into a log."""
     subprotocols: tuple[str, ...] = ()
+    ca_file: str | None = None
+    """PEM file of the authorities that a server under `https` is checked against; None: the usual ones."""
     connect_timeout_s: float = 10.0
     ping_interval_s: float | None = 20.0
     ping_timeout_s: float | None = 20.0

@@ -11,7 +11,11 @@ when its connection is left. One that stays: a pong that was not asked for ends 
 from __future__ import annotations
 
 import asyncio
+import functools
+import os
+import ssl
 from collections.abc import Mapping
+from typing import TypeVar
 
 import anyio
 import httpx
@@ -20,7 +24,9 @@ import wsproto.events
 from wsproto.utilities import LocalProtocolError
 
 from openenv_async.transport.address import Address, is_loopback
-from openenv_async.transport.link import LinkClosed, LinkRefused, Message
+from openenv_async.transport.link import CertificateRefused, LinkClosed, LinkRefused, Message
+
+ErrorT = TypeVar("ErrorT", bound=BaseException)
 
 READ_BYTES = 256 * 1024
 """Bytes taken from the socket at once. Larger reads join fewer fragments (httpx-ws joins them quadratically)."""
@@ -181,7 +187,7 @@ def _http_client(address: Address) -> httpx.AsyncClient:
     timeout = httpx.Timeout(None, connect=address.connect_timeout_s)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     # Loading the CA bundle takes longer than connecting; without TLS nothing is verified anyway.
-    verify = address.url.startswith("https:")
+    verify = _trusted(address.ca_file, _usual()) if address.url.startswith("https:") else False
     if address.unix_path is not None:
         transport = httpx.AsyncHTTPTransport(uds=address.unix_path, limits=limits, verify=verify)
         return httpx.AsyncClient(transport=transport, timeout=timeout)
@@ -190,12 +196,37 @@ def _http_client(address: Address) -> httpx.AsyncClient:
     return httpx.AsyncClient(timeout=timeout, limits=limits, verify=verify, trust_env=away)
 
 
+def _usual() -> tuple[str | None, str | None]:
+    return os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+
+
+@functools.lru_cache(maxsize=16)
+def _trusted(ca_file: str | None, usual: tuple[str | None, str | None]) -> ssl.SSLContext:
+    """Whom to trust; reading a bundle takes longer than connecting. `usual` only tells one state from another."""
+    if ca_file is not None:
+        return ssl.create_default_context(cafile=ca_file)
+    # certifi's bundle, or what SSL_CERT_FILE and SSL_CERT_DIR name, which for a server of this machine count too.
+    return httpx.create_ssl_context()
+
+
 def _refusal(exc: BaseException) -> LinkRefused:
     while isinstance(exc, BaseExceptionGroup) and exc.exceptions:
         exc = exc.exceptions[0]
     if isinstance(exc, LinkRefused):
         return exc
+    untrusted = _caused_by(exc, ssl.SSLCertVerificationError)
+    if untrusted is not None:
+        return CertificateRefused(
+            f"its certificate is not to be trusted: {untrusted.verify_message}; an authority of your own is given "
+            "as ca_file=, or as SSL_CERT_FILE"
+        )
     if isinstance(exc, httpx_ws.WebSocketUpgradeError):
         status = exc.response.status_code
         return LinkRefused(f"the server answered HTTP {status} instead of opening a WebSocket", status)
     return LinkRefused(str(exc) or type(exc).__name__)
+
+
+def _caused_by(exc: BaseException | None, kind: type[ErrorT]) -> ErrorT | None:
+    while exc is not None and not isinstance(exc, kind):
+        exc = exc.__cause__ or exc.__context__
+    return exc
