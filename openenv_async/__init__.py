@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from openenv_async.client import AsyncEnv
     from openenv_async.environment import Action, Environment, EnvironmentMetadata, Observation, State
     from openenv_async.limits import Limits
-    from openenv_async.results import StepResult
+    from openenv_async.results import Episode, StepResult
     from openenv_async.server import create_app
 
 __version__ = "0.1.0"
@@ -27,6 +27,7 @@ _HOMES = {
     "AsyncEnv": "client",
     "Environment": "environment",
     "EnvironmentMetadata": "environment",
+    "Episode": "results",
     "Limits": "limits",
     "Observation": "environment",
     "State": "environment",
@@ -40,6 +41,7 @@ __all__ = [
     "AsyncEnv",
     "Environment",
     "EnvironmentMetadata",
+    "Episode",
     "Limits",
     "Observation",
     "State",

@@ -8,6 +8,7 @@ block where, what a fork and the interpreter's exit mean. What a call does is
 from __future__ import annotations
 
 import asyncio
+import time
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from os import PathLike
@@ -15,14 +16,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from openenv_async.client import AsyncEnv
+from openenv_async.client.episodes import plan
 from openenv_async.client.generics import type_arguments
 from openenv_async.client.options import WireChoice
 from openenv_async.client.provider import Provider
 from openenv_async.errors import ClientClosed
-from openenv_async.results import StepResult
+from openenv_async.results import Episode, StepResult
 from openenv_sync import process
 from openenv_sync.connecting import Connect
-from openenv_sync.inner import HOOKS, AnyAsyncEnv, inner_class, lend_hooks
+from openenv_sync.episodes import play
+from openenv_sync.inner import HOOKS, AnyAsyncEnv, inner_class, lend_hooks, tell_facade
 from openenv_sync.loop import EXIT_GRACE_S, OWNER_EXIT_GRACE_S, Portal
 
 T = TypeVar("T")
@@ -62,6 +65,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         ca_file: PEM file of the authorities that an `https` server is checked against, in place of the usual ones.
         queue_timeout_s: seconds to wait for a slot on a full server; None: as long as the server allows.
         wire: `"auto"` takes the native wire where the server has it, else OpenEnv's JSON.
+        ping_interval_s: seconds between pings, which keep proxies from dropping a quiet connection.
 
     Raises:
         ValueError: neither `base_url` nor `provider`, or an option that makes no sense.
@@ -71,8 +75,10 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
 
     # Here and not only in __init__: a constructor that fails leaves an object that is collected all the same.
     _portal: Portal | None = None
+    _on_reconnect: Callable[[Any], object] | None = None
     _closed = False
     _ready = False
+    _playing = False
 
     if TYPE_CHECKING:
 
@@ -102,6 +108,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         wire: WireChoice = "auto",
         queue_timeout_s: float | None = None,
         ca_file: str | PathLike[str] | None = None,
+        ping_interval_s: float = 20.0,
     ) -> None:
         self._inner: AsyncEnv[ActT, ObsT, StateT] = self._inner_class(
             base_url,
@@ -114,6 +121,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
             wire=wire,
             queue_timeout_s=queue_timeout_s,
             ca_file=ca_file,
+            ping_interval_s=ping_interval_s,
         )
         self._exit_grace_s = EXIT_GRACE_S if provider is None else OWNER_EXIT_GRACE_S
         lend_hooks(self._inner, self)
@@ -127,6 +135,20 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
     def session_id(self) -> str | None:
         """The server's name for the session; None before `connect` and on the JSON wire."""
         return self._inner.session_id
+
+    @property
+    def on_reconnect(self) -> Callable[[Any], object] | None:
+        """Called with this client each time its session goes on over a new connection; None: nobody is told.
+
+        It runs on the background loop: a plain function must not block there or call this client, a coroutine
+        function may await.
+        """
+        return self._on_reconnect
+
+    @on_reconnect.setter
+    def on_reconnect(self, callback: Callable[[Any], object] | None) -> None:
+        self._on_reconnect = callback
+        self._inner.on_reconnect = None if callback is None else tell_facade
 
     @property
     def connected(self) -> bool:
@@ -160,6 +182,25 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
     def state(self) -> StateT:
         """Read the episode's state; changes nothing."""
         return self._call("state", self._inner.state)
+
+    def run_episode(
+        self,
+        policy: Callable[[ObsT], ActT | Awaitable[ActT]],
+        *,
+        retries: int = 0,
+        seed: int | None = None,
+        episode_id: str | None = None,
+        max_steps: int | None = None,
+        timeout_s: float | None = None,
+        **reset_kwargs: Any,
+    ) -> Episode[ActT, ObsT]:
+        """Play one episode from `reset()` to `done`, started over when the infrastructure fails under it.
+
+        A plain policy runs in the thread that calls, an `async def` one on the background loop.
+        """
+        arguments = {"seed": seed, "episode_id": episode_id, "timeout_s": timeout_s} | reset_kwargs
+        settle = self._usable_portal("run_episode").call
+        return play(plan(self, policy, time.sleep, arguments, retries, max_steps), settle)
 
     def close(self) -> None:
         """End the session and, if this client owns one, the server. Safe to repeat.
@@ -211,6 +252,9 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         if not self._ready:
             portal.call(self._open)
         return portal.call(func, *args, **kwargs)
+
+    def _leave_session(self) -> None:
+        self._usable_portal("run_episode").call(self._inner._leave_session)
 
     def _usable_portal(self, name: str) -> Portal:
         self._check_thread(name)

@@ -41,6 +41,12 @@ def lend_hooks(inner: AnyAsyncEnv, facade: object) -> None:
     inner.__dict__["facade"] = weakref.ref(facade)
 
 
+def tell_facade(inner: Any) -> object:
+    """Call the sync client's `on_reconnect`, as the async client calls its own."""
+    facade = inner.facade()
+    return None if facade is None or facade.on_reconnect is None else facade.on_reconnect(facade)
+
+
 def _hook(name: str) -> Callable[[Any, Any], Any]:
     def hook(self: Any, value: Any) -> Any:
         facade = self.facade()

@@ -100,7 +100,23 @@ _SYNC = {
     "sync:interrupt": "Ctrl-C interrupts a SyncEnv call.",
 }
 
-_RESUME: dict[str, str] = {}
+_RESUME = {
+    "resume:same-session": "A session outlives its socket: the same environment goes on, calls get one result.",
+    "resume:twice": "A connection that is lost again while it comes back is found again.",
+    "resume:kept-outcome": "The newest outcome is kept until it is acknowledged and given again, never made again.",
+    "resume:opening": "An opening whose answer is lost is done again and leaves no second session behind.",
+    "resume:window": "A client that is not back within resume_window_s has lost its session: closed once, slot free.",
+    "resume:busy": "A window that passes during a call ends the session after the call, not under it.",
+    "resume:secret": "A session is resumed with its own token only.",
+    "resume:takeover": "A resumed session leaves a connection that is half open, and nobody there has it any longer.",
+    "resume:restarted-server": "A server that was started anew is known for another: SessionLost, and reset() goes on.",
+    "resume:meanwhile": "Timeouts and cancellations hold while the connection is away, and the server hears of them.",
+    "resume:goodbye": "A client that leaves in good order, or whose event loop ends, leaves no session waiting for it.",
+    "resume:callback": "on_reconnect is called after each resumption, and what it raises hurts nothing.",
+    "resume:old-peers": "Clients and servers that cannot resume are served as before, and say so in SessionLost.",
+    "liveness:pings": "Pings pass both ways while an environment steps, so that no proxy takes the socket for idle.",
+    "liveness:silent-peer": "A peer that has fallen silent is noticed by its pings.",
+}
 
 _PROCESS: dict[str, str] = {}
 
@@ -137,7 +153,30 @@ _SECURITY: dict[str, str] = {
 
 _CHECK: dict[str, str] = {}
 
-_EPISODES: dict[str, str] = {}
+_EPISODES = {
+    "episode:played": "run_episode plays from reset() to done or max_steps; its result has all that was seen and done.",
+    "episode:started-over": "On an infrastructure fault the episode begins again in a fresh session, never silently.",
+    "episode:task-failure": "What the task or the policy brings about is raised and nothing is begun again.",
+    "episode:cancelled": "Cancelling run_episode leaves the session as cancelling step() does.",
+    "episode:rules": "run_episode refuses wrong use with a sentence, and a second episode beside the first.",
+    "alive:long-steps": "Pings are answered while an environment steps, on both wires, in a thread and on the loop.",
+    "alive:idle-proxy": "The pings of either end keep up a connection behind a proxy that drops what is idle.",
+    "alive:busy-trainer": "A client whose own loop is held for longer than a ping takes loses no connection.",
+    "alive:dead-peer": "A server that answers nothing for a ping's timeout is given up, and no sooner.",
+    "alive:gil": "An environment that holds the GIL for less than a ping's timeout ends no connection.",
+    "deadline:which": "The deadline of a call wins over its class's, and that over the server's, on every wire.",
+    "deadline:reset": "A reset has the same deadlines as a step.",
+    "deadline:json": "On the JSON wire a call's deadline is the client's own; the late answer is passed over.",
+    "deadline:server": "openenv serve --step-timeout and OPENENV_STEP_TIMEOUT set the server's deadline.",
+    "deadline:told": "StepTimeout says whether and how the session goes on; a deadline without sense is refused.",
+    "cancel:reaches": "Cancelling a call cancels it where it runs, over a socket, in process and from SyncEnv.",
+    "errors:taxonomy": "Every error has code, fault and retryable, which arrive over both wires with its details.",
+    "errors:pickled": "Every error can be pickled and copied without losing anything.",
+    "errors:foreign": "Whatever is wrong with an address or a connection is an error of ours, never a library's.",
+    "errors:documented": "docs/errors.md says of every error what the code says and what it leaves of the session.",
+    "errors:next-step": "The text of an error says what to do next.",
+    "errors:of-tomorrow": "A code of a newer server keeps its name, its fault and whether a retry is safe.",
+}
 
 _COMPAT: dict[str, str] = {}
 

@@ -102,7 +102,17 @@ def test_every_export_is_there(name: str) -> None:
 
 PUBLIC = {
     "openenv_async": [
-        *("Action", "AsyncEnv", "Environment", "EnvironmentMetadata", "Limits", "Observation", "State", "StepResult"),
+        *(
+            "Action",
+            "AsyncEnv",
+            "Environment",
+            "EnvironmentMetadata",
+            "Episode",
+            "Limits",
+            "Observation",
+            "State",
+            "StepResult",
+        ),
         *("create_app", "errors"),
     ],
     "openenv_sync": ["SyncEnv"],

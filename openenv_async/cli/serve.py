@@ -46,6 +46,7 @@ class ServeRequest:
     keyfile: Path | None
     log_level: str
     debug: bool
+    step_timeout: float | None
     grace: float | None
     supervised: str | None
 
@@ -55,6 +56,7 @@ class ServeRequest:
         given = {
             "--max-sessions": self.max_sessions,
             "--execution": self.execution,
+            "--step-timeout": self.step_timeout,
             "--token": self.token,
             "--allow-origin": self.allow_origin,
         }
@@ -83,6 +85,14 @@ Examples:
     "--execution",
     type=click.Choice(["inline", "thread", "process"]),
     help="Where a session's code runs: on the event loop, in a thread or a process of its own. [default: the app's]",
+)
+@click.option(
+    "--step-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    envvar="OPENENV_STEP_TIMEOUT",
+    show_envvar=True,
+    help="Time for a reset or step where neither the call nor the environment's class says. [default: the app's]",
 )
 @click.option(
     "--token",
@@ -251,6 +261,7 @@ def _load(request: ServeRequest, target: Target) -> ASGIApp:
             token=request.token,
             allow_origins=request.allow_origin or None,
             debug=request.debug or None,
+            step_timeout_s=request.step_timeout,
         )
     )
     try:

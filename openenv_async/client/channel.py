@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol
 
 from openenv_async.errors import EnvError
@@ -27,6 +28,9 @@ class Channel(Protocol):
 
     lost: EnvError | None
     """Why the session is over, as far as this side knows; None while it lives."""
+
+    on_resumed: Callable[[], None] | None
+    """Called each time the session goes on over a new connection."""
 
     async def request(self, kind: RequestKind, payload: bytes, timeout_s: float | None) -> Answer:
         """Ask and wait for the answer.

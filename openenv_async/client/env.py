@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from openenv_async.client.channel import Channel
 from openenv_async.client.connecting import Connect
+from openenv_async.client.episodes import Episodes
 from openenv_async.client.generics import Codecs, codecs_for, type_arguments
 from openenv_async.client.options import WireChoice, find_target, make_options
 from openenv_async.client.parsing import Parsing
 from openenv_async.client.pool import pool
 from openenv_async.client.provider import Provider
+from openenv_async.client.reconnects import Reconnects
 from openenv_async.client.rules import Rules
 from openenv_async.client.starting import Starting
 from openenv_async.errors import (
@@ -43,7 +45,9 @@ else:
     ActT, ObsT, StateT = TypeVar("ActT"), TypeVar("ObsT"), TypeVar("StateT")
 
 
-class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
+class AsyncEnv(
+    Starting, Reconnects, Rules, Episodes[ActT, ObsT], Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]
+):
     """A session on an environment server.
 
     Untyped, it takes dict actions and gives dict observations. A typed client is
@@ -62,6 +66,7 @@ class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT,
         ca_file: PEM file of the authorities that an `https` server is checked against, in place of the usual ones.
         queue_timeout_s: seconds to wait for a slot on a full server; None: as long as the server allows.
         wire: `"auto"` takes the native wire where the server has it, else OpenEnv's JSON.
+        ping_interval_s: seconds between pings, which keep proxies from dropping a quiet connection.
 
     Raises:
         ValueError: neither `base_url` nor `provider`, or an option that makes no sense.
@@ -91,6 +96,7 @@ class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT,
         wire: WireChoice = "auto",
         queue_timeout_s: float | None = None,
         ca_file: str | PathLike[str] | None = None,
+        ping_interval_s: float = 20.0,
     ) -> None:
         super().__init__()
         if base_url is None and provider is None:
@@ -105,6 +111,7 @@ class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT,
             wire=wire,
             queue_timeout_s=queue_timeout_s,
             ca_file=ca_file,
+            ping_interval_s=ping_interval_s,
         )
         self._target = None if base_url is None else find_target(base_url)
         self._base_url = base_url.rstrip("/") if isinstance(base_url, str) else None
@@ -117,7 +124,7 @@ class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT,
 
     @property
     def session_id(self) -> str | None:
-        """The server's name for the session; None before `connect` and on the JSON wire."""
+        """The server's name for the session, the same over a reconnect; None before `connect` and on the JSON wire."""
         return None if self._channel is None else self._channel.session_id
 
     @property
@@ -158,6 +165,7 @@ class AsyncEnv(Starting, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT,
         assert self._target is not None  # the constructor took care
         channel = self._channel = await pool().open(self._target, self._options)
         self._lost, self._began = None, False
+        self._watch(channel)
         if self._closed:  # meanwhile; close() found nothing to close
             self._channel = None
             await channel.aclose()

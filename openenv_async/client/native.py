@@ -1,7 +1,9 @@
 """The native wire's client side: one connection that carries the sessions of many clients.
 
 One task reads, one writes; a request is a future that the reader resolves. Frames
-that become ready in one turn of the loop leave in one message.
+that become ready in one turn of the loop leave in one message. When the socket is
+lost, the reader finds the server again (`comeback`) and each session says what it
+still needs.
 """
 
 from __future__ import annotations
@@ -9,21 +11,23 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Any
 
 from openenv_async.client.channel import Answer
+from openenv_async.client.comeback import Greeted, WayBack
 from openenv_async.client.native_channel import NativeChannel
-from openenv_async.errors import ConnectFailed, EnvError, SessionBroken, SessionLost, from_wire
-from openenv_async.protocol.batches import CLIENT_SIDE, BadFrame, Inbox, Outbox, slice_of, too_large
+from openenv_async.errors import EnvError, SessionLost, from_wire
+from openenv_async.protocol.batches import BadFrame, Outbox, slice_of, too_large
 from openenv_async.protocol.frames import (
+    Ack,
     AnyFrame,
     Close,
     Closed,
+    Draining,
     Failure,
-    Hello,
     Open,
     Opened,
     Reply,
+    Resumed,
     ServerFrame,
 )
 from openenv_async.transport.link import Link, LinkClosed
@@ -35,61 +39,55 @@ CLOSE_WAIT_S = 5.0
 class NativeConnection:
     """A WebSocket shared by every client of one event loop that has the same server and headers."""
 
-    def __init__(self, link: Link, max_message_bytes: int, on_idle: Callable[[NativeConnection], None]) -> None:
-        self._link, self._on_idle = link, on_idle
-        self._inbox: Inbox[ServerFrame] = Inbox(CLIENT_SIDE, max_message_bytes)
-        self._outbox = Outbox(256 * 1024)
+    def __init__(
+        self,
+        greeted: Greeted,
+        max_message_bytes: int,
+        on_idle: Callable[[NativeConnection], None],
+        way_back: WayBack | None,
+    ) -> None:
+        self._on_idle, self._way_back = on_idle, way_back
         self._channels: dict[int, NativeChannel] = {}
         self._sid = 0
-        self._ready: asyncio.Future[None] | None = None
-        self._sending = False
         self._look_s = math.inf
         self._looker: asyncio.TimerHandle | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._left: set[asyncio.Future[None]] = set()
+        """Lost links on their way to be closed."""
         self.lost: SessionLost | None = None
-        self.max_message_bytes = max_message_bytes
+        self.draining = False
+        """The server has said that it is stopping."""
         self._most_received = max_message_bytes
-        self.open_wait_s = 0.0
+        self._begin(greeted)
+        self._reader = asyncio.get_running_loop().create_task(self._read(), name="openenv client reader")
 
-    async def start(self, timeout_s: float) -> None:
-        """Read the server's hello and start the two tasks.
-
-        Raises:
-            ConnectFailed: the server said nothing, or something else.
-        """
-        try:
-            async with asyncio.timeout(timeout_s):
-                frames = self._inbox.receive(await self._link.receive())
-        except (TimeoutError, LinkClosed) as exc:
-            await self._link.aclose()
-            raise ConnectFailed(f"the server did not say hello: {exc or 'no answer in time'}") from exc
-        hello = frames[0] if frames else None
-        if not isinstance(hello, Hello):
-            await self._link.aclose()
-            raise ConnectFailed("the server's first frame was no hello; is it a newer or another kind of server?")
-        self._obey(hello.limits)
-        for frame in frames[1:]:
+    def _begin(self, greeted: Greeted) -> None:
+        """Take a link, the first or one that replaces a lost one, with the server's word on it."""
+        self._link, self._inbox = greeted.link, greeted.inbox
+        self._terms = terms = greeted.terms
+        self.max_message_bytes = min(self._most_received, terms.max_message_bytes or self._most_received)
+        self.open_wait_s = terms.queue_timeout_s
+        self._window_s = terms.resume_window_s if self._way_back is not None else 0.0
+        self._kept_above = terms.chunk_bytes if self._window_s else math.inf
+        """Bytes of a reply that the server keeps until it is told to let go."""
+        self._outbox = Outbox(terms.chunk_bytes)
+        for channel in self._channels.values():
+            for again, size in channel.once_more():
+                self._outbox.put(again, size)
+        self._ready: asyncio.Future[None] | None = None
+        self._sending = False
+        self.away = False
+        """The socket is lost, and the reader looks for the server."""
+        writing = self._write(self._link, self._outbox)
+        self._writer = asyncio.get_running_loop().create_task(writing, name="openenv client writer")
+        for frame in greeted.more:
             self._dispatch(frame)
-        loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(self._read(), name="openenv client reader"),
-            loop.create_task(self._write(), name="openenv client writer"),
-        ]
 
-    def _obey(self, limits: dict[str, Any]) -> None:
-        chunk, most, wait = limits.get("chunk_bytes"), limits.get("max_message_bytes"), limits.get("queue_timeout_s")
-        if isinstance(chunk, int) and chunk > 0:
-            self._outbox = Outbox(chunk)
-        if isinstance(most, int) and most > 0:
-            self.max_message_bytes = min(self.max_message_bytes, most)
-        if isinstance(wait, (int, float)):
-            self.open_wait_s = float(wait)
-
-    async def open(self, timeout_s: float | None, queue_timeout_s: float | None = None) -> NativeChannel:
+    async def open(self, timeout_s: float | None, key: str, queue_timeout_s: float | None = None) -> NativeChannel:
         """Open a session.
 
         Args:
-            timeout_s: seconds to wait for the server's answer once it has a slot; None: for ever.
+            timeout_s: seconds to wait for it, besides those that the server lets it wait for a slot.
+            key: a secret by which the server knows the session again if its answer is lost.
             queue_timeout_s: seconds to wait for a slot; None: as long as the server allows.
 
         Raises:
@@ -101,7 +99,7 @@ class NativeConnection:
         if timeout_s is not None:
             self._look_every(timeout_s / 10)
         self._channels[channel.sid] = channel
-        self.put(Open(channel.sid, queue_timeout_s))
+        self.put(Open(channel.sid, key if self._window_s else "", queue_timeout_s))
         try:
             await channel.opening(None if timeout_s is None else timeout_s + self.open_wait_s)
         except BaseException:
@@ -110,6 +108,10 @@ class NativeConnection:
                 self.forget(channel)
             raise
         return channel
+
+    def usable(self) -> bool:
+        """Say whether new sessions may be opened on it."""
+        return self.lost is None and not self.away and not self.draining
 
     @property
     def idle(self) -> bool:
@@ -131,17 +133,19 @@ class NativeConnection:
         if self.crowded or self._sending or self._outbox:
             self.put(frame, payload_bytes)
             return
-        self._outbox.put(frame, payload_bytes)
+        link, outbox = self._link, self._outbox
+        outbox.put(frame, payload_bytes)
         self._sending = True
         try:
             # This frame alone, or its first piece: a cancelled send must not take another session's with it.
-            await self._link.send(self._outbox.take())
+            await link.send(outbox.take())
         except LinkClosed:
-            pass  # the reader hears of it and tells every session
+            pass  # the reader hears of it
         finally:
-            self._sending = False
-            if self._outbox:
-                self._wake_writer()
+            if outbox is self._outbox:
+                self._sending = False
+                if outbox:
+                    self._wake_writer()
 
     @property
     def crowded(self) -> bool:
@@ -171,31 +175,57 @@ class NativeConnection:
     async def aclose(self) -> None:
         """Send what is queued and close the socket."""
         self._lose(SessionLost("the connection was closed"))
-        reader, writer = self._tasks
-        reader.cancel()
+        self._reader.cancel()
         try:
-            await asyncio.wait([writer], timeout=CLOSE_WAIT_S)
+            await asyncio.wait([self._writer], timeout=CLOSE_WAIT_S)
         finally:
             # Also when the loop ends and cancels this: the socket must not outlive it.
-            writer.cancel()
+            self._writer.cancel()
             await self._link.aclose()
 
     async def _read(self) -> None:
-        receive, read, dispatch = self._link.receive, self._inbox.receive, self._dispatch
         try:
             while True:
-                frames = read(await receive())
-                most_at_once = slice_of(len(self._channels))
-                for at, frame in enumerate(frames, 1):
-                    dispatch(frame)
-                    if at % most_at_once == 0:
-                        await asyncio.sleep(0)
-        except LinkClosed as exc:
-            self._lose(SessionLost(f"the connection to the server is gone ({exc.reason}), and the episode with it"))
+                try:
+                    await self._read_link()
+                except LinkClosed as exc:
+                    self._begin(await self._recover(exc))
+        except SessionLost as exc:
+            self._lose(exc)
             await self._link.aclose()
+        except asyncio.CancelledError:
+            if self.lost is None:
+                # The loop ends with sessions open. Said so, the server need not wait for anybody to come back.
+                self._lose(SessionLost("the event loop of this client ended"))
+                await self._link.aclose(1001)
+            raise
 
-    async def _write(self) -> None:
-        outbox, send = self._outbox, self._link.send
+    async def _read_link(self) -> None:
+        receive, read, dispatch = self._link.receive, self._inbox.receive, self._dispatch
+        while True:
+            frames = read(await receive())
+            most_at_once = slice_of(len(self._channels))
+            for at, frame in enumerate(frames, 1):
+                dispatch(frame)
+                if at % most_at_once == 0:
+                    await asyncio.sleep(0)
+
+    async def _recover(self, loss: LinkClosed) -> Greeted:
+        """Find the server again; calls made meanwhile are kept by their sessions."""
+        self.away = self._sending = True
+        self._outbox = Outbox(self._terms.chunk_bytes)  # what is put into this one is asked of the sessions again
+        self._ready = None
+        self._writer.cancel()
+        for channel in list(self._channels.values()):
+            channel.lose_unopened(loss.reason)
+        if self._way_back is None or not self._window_s or self.draining or not self._channels:
+            raise SessionLost(f"the connection to the server is gone ({loss.reason}), and the episode with it")
+        closing = asyncio.ensure_future(self._link.aclose())
+        self._left.add(closing)
+        closing.add_done_callback(self._left.discard)
+        return await self._way_back.find(self._terms.server_id, self._window_s, loss.reason)
+
+    async def _write(self, link: Link, outbox: Outbox) -> None:
         loop = asyncio.get_running_loop()
         try:
             while True:
@@ -206,7 +236,7 @@ class NativeConnection:
                     await self._ready
                     continue
                 self._sending = True
-                await send(outbox.take())
+                await link.send(outbox.take())
                 self._sending = False
         except LinkClosed:
             pass
@@ -227,27 +257,39 @@ class NativeConnection:
             if channel is not None:
                 channel.resolve(frame.rid, self._answer(frame))
         elif isinstance(frame, Failure):
-            self._failed(frame.sid, frame.rid, from_wire(frame.code, frame.message, frame.details))
+            channel = self._channels.get(frame.sid)
+            if channel is not None:
+                channel.fail(frame.rid, from_wire(frame.code, frame.message, frame.details))
         elif isinstance(frame, Opened):
             channel = self._channels.get(frame.sid)
             if channel is not None:
-                channel.session_id = frame.session_id
+                channel.session_id, channel.token = frame.session_id, frame.token
                 channel.resolve(0, Answer(b""))
         elif isinstance(frame, Closed):
             channel = self._channels.get(frame.sid)
             if channel is not None:
-                text = f"{frame.message or 'the server closed the session'}; call reset() for a new session"
-                channel.end(SessionBroken(text) if frame.code == SessionBroken.code else SessionLost(text))
-        elif isinstance(frame, BadFrame):
-            self._failed(frame.sid, frame.rid, frame.error)
+                channel.closed(frame)
+        else:
+            self._dispatch_rare(frame)
+
+    def _dispatch_rare(self, frame: ServerFrame | BadFrame) -> None:
+        if isinstance(frame, BadFrame):
+            channel = self._channels.get(frame.sid)
+            if channel is not None:
+                channel.resolve(frame.rid, frame.error)
+        elif isinstance(frame, Draining):
+            self.draining = True
+        elif isinstance(frame, Resumed):
+            channel = self._channels.get(frame.sid)
+            if channel is not None:
+                channel.came_back()
 
     def _answer(self, frame: Reply) -> Answer | EnvError:
         data = bytes(frame.data)
-        if len(data) > self._most_received:
-            return too_large(len(data), self._most_received)
+        size = len(data)
+        if size > self._kept_above:
+            # Until it knows that this has arrived, the server keeps it.
+            self.put(Ack(frame.sid, frame.rid))
+        if size > self._most_received:
+            return too_large(size, self._most_received)
         return Answer(data, tuple(frame.warnings))
-
-    def _failed(self, sid: int, rid: int, error: EnvError) -> None:
-        channel = self._channels.get(sid)
-        if channel is not None:
-            channel.resolve(rid, error)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from openenv_async.client.channel import Answer, RequestKind
-from openenv_async.errors import EnvError, SessionLost, StepTimeout
+from openenv_async.errors import EnvError, SessionBroken, SessionLost, StepTimeout
 from openenv_async.protocol.batches import too_large
-from openenv_async.protocol.frames import AnyFrame, Cancel, Close, GetState, Reset, Step
+from openenv_async.protocol.frames import AnyFrame, Cancel, Close, Closed, GetState, Reset, Resume, Step
 
 if TYPE_CHECKING:
     from openenv_async.client.native import NativeConnection
@@ -31,12 +32,19 @@ class NativeChannel:
     def __init__(self, connection: NativeConnection, sid: int, timeout_s: float | None) -> None:
         self.sid = sid
         self.session_id: str | None = None
+        self.token = ""
+        self.on_resumed: Callable[[], None] | None = None
         self._connection = connection
         self._timeout_s = timeout_s
         self._rid = 0
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[Answer] = self._loop.create_future()
         self._over: asyncio.Future[None] = self._loop.create_future()
+        self._frame: AnyFrame | None = None
+        """The request in flight, to be sent again after a lost connection."""
+        self._given_up: list[int] = []
+        """Requests that the server was told to stop, until a later one is answered: then it has heard."""
+        self._closing = False
         self.lost: EnvError | None = None
         self.patience = math.inf
         """When the call in flight has taken too long, by the loop's clock; the connection looks now and then, which
@@ -63,6 +71,7 @@ class NativeChannel:
             frame = Reset(self.sid, rid, msgspec.Raw(payload), timeout_s)
         else:
             frame = GetState(self.sid, rid, timeout_s)
+        self._frame = frame
         try:
             if self._connection.crowded:
                 self._connection.put(frame, size)
@@ -75,6 +84,9 @@ class NativeChannel:
             return await self._waiter
         except (asyncio.CancelledError, StepTimeout) as exc:
             if not isinstance(exc, StepTimeout) or exc.details.get("local"):
+                # The next call has a limit of its own.
+                self._frame, self.patience = None, math.inf
+                self._given_up.append(rid)
                 self._connection.put(Cancel(self.sid, rid))
             raise
 
@@ -103,14 +115,51 @@ class NativeChannel:
         if rid != self._rid or self._waiter.done():
             return
         self.patience = math.inf
+        self._frame = None
+        if self._given_up:
+            self._given_up.clear()
         if isinstance(answer, EnvError):
             self._waiter.set_exception(answer)
         else:
             self._waiter.set_result(answer)
 
+    def fail(self, rid: int, error: EnvError) -> None:
+        """Take the server's refusal: of a request, of the opening, or of the resumption."""
+        if rid == 0 and self.session_id is not None:
+            self.end(SessionLost(f"the session could not be resumed: {error}; call reset() for a new session"))
+        else:
+            self.resolve(rid, error)
+
+    def once_more(self) -> list[tuple[AnyFrame, int]]:
+        """Give what a server must hear on a new connection, with the sizes of payloads; the old one lost it, or not."""
+        frames: list[tuple[AnyFrame, int]] = [(Resume(self.sid, self.session_id or "", self.token), 0)]
+        if self._closing:
+            frames.append((Close(self.sid), 0))
+            return frames
+        frames += [(Cancel(self.sid, rid), 0) for rid in self._given_up]
+        if self._frame is not None:
+            frames.append((self._frame, len(getattr(self._frame, "data", b""))))
+        return frames
+
+    def came_back(self) -> None:
+        """The server has the session on its new connection."""
+        if self.on_resumed is not None:
+            self.on_resumed()
+
+    def lose_unopened(self, why: str) -> None:
+        """The connection is lost; a session that has not been opened on it is to be opened on another."""
+        if self.session_id is None:
+            self.end(SessionLost(f"the connection was lost before the session was open: {why}"))
+
+    def closed(self, frame: Closed) -> None:
+        """The server has ended the session."""
+        text = f"{frame.message or 'the server closed the session'}; call reset() for a new session"
+        self.end(SessionBroken(text) if frame.code == SessionBroken.code else SessionLost(text))
+
     def end(self, error: EnvError) -> None:
         """The session is over: fail what waits and everything later."""
         self.lost = self.lost or error
+        self._frame = None
         if not self._waiter.done():
             self._waiter.set_exception(error)
             # Whoever waited may have been cancelled in this very turn.
@@ -121,6 +170,7 @@ class NativeChannel:
 
     async def aclose(self) -> None:
         """See `Channel.aclose`."""
+        self._closing = True
         if not self._over.done():
             self._connection.put(Close(self.sid))
             await asyncio.wait([self._over], timeout=CLOSE_WAIT_S)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -41,6 +42,8 @@ class JsonChannel:
 
     def __init__(self, link: Link, timeout_s: float | None, max_message_bytes: int) -> None:
         self.lost: EnvError | None = None
+        self.on_resumed: Callable[[], None] | None = None
+        """Never called: this wire cannot resume."""
         self._link, self._timeout_s = link, timeout_s
         self._max_message_bytes = max_message_bytes
         self._expected: deque[asyncio.Future[Message]] = deque()

@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import secrets
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from openenv_async.client.channel import Channel
+from openenv_async.client.comeback import WayBack, greet, pauses
 from openenv_async.client.native import NativeConnection
+from openenv_async.client.native_channel import NativeChannel
 from openenv_async.client.openenv_json import JsonChannel
 from openenv_async.client.options import Options, Target
-from openenv_async.errors import ConnectFailed, Unauthorized
+from openenv_async.errors import ConnectFailed, SessionLost, Unauthorized
 from openenv_async.protocol.frames import SUBPROTOCOL
 from openenv_async.transport.address import Address
 from openenv_async.transport.inprocess import open_inprocess
 from openenv_async.transport.link import CertificateRefused, Link, LinkClosed, LinkRefused
 from openenv_async.transport.network import connect_link
+
+TRIES = 8
+"""Connections that may break before the server has said hello; nobody listening there is told at once."""
 
 
 @dataclass
@@ -47,6 +53,16 @@ class Pool:
             ConnectFailed: nobody answered, or no server of this kind.
             EnvError: the server refused the session.
         """
+        # By it the server knows the session again when the connection is lost before its answer has come.
+        secret = secrets.token_urlsafe(16)
+        until = asyncio.get_running_loop().time() + options.connect_timeout_s
+        while True:
+            channel = await self._try_open(target, options, secret, until)
+            if channel is not None:
+                return channel
+
+    async def _try_open(self, target: Target, options: Options, secret: str, until: float) -> Channel | None:
+        """Open a session; None when it has to be tried again on another connection."""
         key = (
             target.url,
             target.unix_path,
@@ -54,6 +70,7 @@ class Pool:
             options.headers,
             options.max_message_bytes,
             options.ca_file,
+            options.ping_interval_s,
         )
         known = self.shared.setdefault(key, _Shared())
         if options.wire == "json" or known.speaks_json_only:
@@ -69,10 +86,10 @@ class Pool:
             task.add_done_callback(functools.partial(self._unwanted, key))
             raise
         if isinstance(found, NativeConnection):
-            if found.lost is not None:
-                known.native = None if known.native is task else known.native
-                return await self.open(target, options)
-            return await found.open(options.message_timeout_s, options.queue_timeout_s)
+            channel = await _open_on(found, options, secret, until)
+            if channel is None and known.native is task:
+                known.native = None
+            return channel
         known.speaks_json_only = True
         if known.native is task:
             # The connection that found it out serves the first session.
@@ -80,19 +97,28 @@ class Pool:
             if options.wire != "native":
                 return await self._json(found, options)
             await found.aclose()
-        return await self.open(target, options)
+        return None
 
     async def _json(self, link: Link, options: Options) -> JsonChannel:
         return JsonChannel(link, options.message_timeout_s, options.max_message_bytes)
 
     async def _connect(self, key: Any, target: Target, options: Options) -> NativeConnection | Link:
-        link = await _connect(target, options, (SUBPROTOCOL,))
-        if link.subprotocol != SUBPROTOCOL:
-            return link
-
-        connection = NativeConnection(link, options.max_message_bytes, functools.partial(self._on_idle, key))
-        await connection.start(options.connect_timeout_s)
-        return connection
+        most, limit_s = options.max_message_bytes, options.connect_timeout_s
+        dial = functools.partial(_connect, target, options, (SUBPROTOCOL,))
+        for tries_left, pause_s in zip(reversed(range(TRIES)), pauses(), strict=False):
+            await asyncio.sleep(pause_s)
+            try:
+                link = await dial()
+                if link.subprotocol != SUBPROTOCOL:
+                    return link
+                greeted = await greet(link, most, limit_s)
+                break
+            except ConnectFailed as exc:
+                if not exc.details.get("dropped") or not tries_left:
+                    raise
+        # There is no way back to an app in process: it has not gone anywhere.
+        way_back = WayBack(dial, limit_s, most) if target.app is None else None
+        return NativeConnection(greeted, most, functools.partial(self._on_idle, key), way_back)
 
     def _unwanted(self, key: Any, task: asyncio.Task[NativeConnection | Link]) -> None:
         """Close a connection that its caller gave up on, unless another caller has taken it."""
@@ -124,6 +150,18 @@ class Pool:
         await connection.aclose()
 
 
+async def _open_on(connection: NativeConnection, options: Options, secret: str, until: float) -> NativeChannel | None:
+    """Open a session on a shared connection; None when that has gone, before or meanwhile."""
+    if not connection.usable():
+        return None
+    try:
+        return await connection.open(options.message_timeout_s, secret, options.queue_timeout_s)
+    except SessionLost:
+        if connection.usable() or asyncio.get_running_loop().time() >= until:
+            raise
+        return None
+
+
 def _failed(task: asyncio.Task[Any]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
 
@@ -142,6 +180,7 @@ async def _connect(target: Target, options: Options, subprotocols: tuple[str, ..
                 subprotocols=subprotocols,
                 connect_timeout_s=options.connect_timeout_s,
                 ca_file=options.ca_file,
+                ping_interval_s=options.ping_interval_s,
             )
         )
     except (LinkRefused, LinkClosed, TimeoutError) as exc:
@@ -156,7 +195,8 @@ async def _connect(target: Target, options: Options, subprotocols: tuple[str, ..
         if isinstance(exc, CertificateRefused):
             raise ConnectFailed(f"cannot connect to {where}: {text}", status=None) from exc
         hint = "is an environment server running there" + (", and does it allow this client?" if status == 403 else "?")
-        raise ConnectFailed(f"cannot connect to {where}: {text}; {hint}", status=status) from exc
+        dropped = getattr(exc, "dropped", False)
+        raise ConnectFailed(f"cannot connect to {where}: {text}; {hint}", status=status, dropped=dropped) from exc
 
 
 _POOLS: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()

@@ -20,6 +20,7 @@ CLIENT_OPTIONS = frozenset(
         "provider",
         "queue_timeout_s",
         "ca_file",
+        "ping_interval_s",
     }
 )
 """Keyword arguments that are the client's own; every other goes to the provider."""

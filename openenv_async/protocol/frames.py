@@ -27,10 +27,13 @@ class Frame(msgspec.Struct, array_like=True, gc=False):
 class Open(Frame, tag=1):
     """Client: begin a session. Answered by `Opened` or a `Failure` with rid 0.
 
+    A `key`, a secret of the client's making, asks for a session that outlives its connection. The same key again, of
+    a session that nothing has been asked of yet, gives that session: so an `Opened` that was lost leaves none behind.
     `wait_s`: seconds to wait for a slot, at most what the server allows; None: as long as it allows.
     """
 
     sid: int
+    key: str = ""
     wait_s: float | None = None
 
 
@@ -83,6 +86,24 @@ class Chunk(Frame, tag=7):
     data: bytes
 
 
+class Resume(Frame, tag=8):
+    """Client: go on with a session whose connection was lost. Answered by `Resumed` or a `Failure` with rid 0.
+
+    The request in flight is sent again behind it, with the same rid: it is executed only if it never was.
+    """
+
+    sid: int
+    session_id: str
+    token: str
+
+
+class Ack(Frame, tag=9):
+    """Client: the reply to request `rid` has arrived and need not be kept. A later request says the same. No answer."""
+
+    sid: int
+    rid: int
+
+
 class Hello(Frame, tag=16):
     """Server: the first frame of a connection. Unknown features and limits are ignored."""
 
@@ -93,10 +114,14 @@ class Hello(Frame, tag=16):
 
 
 class Opened(Frame, tag=17):
-    """Server: the session exists and its environment is built. `session_id` names it in the server's log."""
+    """Server: the session exists and its environment is built. `session_id` names it in the server's log.
+
+    A `token` is what `Resume` must present; none: the session ends with its connection.
+    """
 
     sid: int
     session_id: str
+    token: str = ""
 
 
 class Reply(Frame, tag=18):
@@ -132,12 +157,21 @@ class Draining(Frame, tag=21):
     grace_s: float
 
 
-ClientFrame = Open | Reset | Step | GetState | Close | Cancel | Chunk
-ServerFrame = Hello | Opened | Reply | Failure | Closed | Draining | Chunk
+class Resumed(Frame, tag=22):
+    """Server: the session is on this connection now."""
+
+    sid: int
+
+
+ClientFrame = Open | Reset | Step | GetState | Close | Cancel | Resume | Ack | Chunk
+ServerFrame = Hello | Opened | Reply | Failure | Closed | Draining | Resumed | Chunk
 AnyFrame = ClientFrame | ServerFrame
 
-CLIENT_FRAMES: tuple[type[Frame], ...] = (Open, Reset, Step, GetState, Close, Cancel, Chunk)
-SERVER_FRAMES: tuple[type[Frame], ...] = (Hello, Opened, Reply, Failure, Closed, Draining, Chunk)
+CLIENT_FRAMES: tuple[type[Frame], ...] = (Open, Reset, Step, GetState, Close, Cancel, Resume, Ack, Chunk)
+SERVER_FRAMES: tuple[type[Frame], ...] = (Hello, Opened, Reply, Failure, Closed, Draining, Resumed, Chunk)
+
+RESUME = "resume"
+"""The feature in `Hello`: sessions outlive their connection for its limit `resume_window_s`."""
 
 _ENCODER = msgspec.msgpack.Encoder()
 

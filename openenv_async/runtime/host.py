@@ -22,7 +22,7 @@ from openenv_async.protocol.failures import new_error_id, safe_text
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.calls import Call, CallKind, Outcome, Wire
 from openenv_async.runtime.offload import Offload
-from openenv_async.runtime.signatures import fit_reset, method_accepts
+from openenv_async.runtime.signatures import class_deadline, fit_reset, method_accepts
 
 logger = logging.getLogger("openenv_async")
 
@@ -37,6 +37,8 @@ class Host:
     def __init__(self, blueprint: Blueprint, session_id: str) -> None:
         self._blueprint = blueprint
         self._session_id = session_id
+        self.step_timeout_s: float | None = None
+        """What the environment's class says a call may take, in seconds."""
         self._env: Any = None
         self._runner: asyncio.Runner | None = None
         self._coroutine: asyncio.Task[Any] | None = None
@@ -49,17 +51,12 @@ class Host:
         """Whether `step` is `async def`."""
         return bool(self._blueprint.is_async(self._env))
 
-    @property
-    def step_timeout_s(self) -> float | None:
-        """What the environment's class says a call may take, in seconds."""
-        value = getattr(self._env, "step_timeout_s", None)
-        return value if isinstance(value, (int, float)) else None
-
     def create(self) -> None:
         """Build the environment. Runs the author's code.
 
         Raises:
-            FactoryError: the factory raised, gave no environment, or one that another session has.
+            FactoryError: the factory raised, gave no environment, one that another session has, or one
+                whose deadline makes no sense.
         """
         name = self._blueprint.factory_name
         try:
@@ -75,6 +72,11 @@ class Host:
         self._blueprint.identities.claim(env, name)
         self._env = env
         self._step_takes_timeout = "timeout_s" in method_accepts(env.step).names
+        try:
+            self.step_timeout_s = class_deadline(env)
+        except FactoryError:
+            self.close_blocking()
+            raise
 
     async def perform(self, call: Call, offload: Offload | None) -> Outcome:
         """Do one call on the event loop; with `offload`, only `async def` methods run on it.

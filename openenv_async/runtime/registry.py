@@ -17,9 +17,11 @@ from openenv_async.errors import ServerClosing
 from openenv_async.limits import Limits
 from openenv_async.protocol.states import Move, State
 from openenv_async.runtime.blueprint import Blueprint
+from openenv_async.runtime.detached import Detached
 from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.start import start_executor
-from openenv_async.runtime.session import Session, Sink
+from openenv_async.runtime.session import Session
+from openenv_async.runtime.sink import Sink
 from openenv_async.runtime.waiting import WaitingRoom
 
 logger = logging.getLogger("openenv_async")
@@ -34,6 +36,8 @@ class Registry:
         self.max_sessions = max_sessions
         self.sessions: dict[str, Session] = {}
         """Every session that has not ended, those that wait for a slot included."""
+        self.detached = Detached(self.sessions, limits.resume_window_s)
+        """Those whose connection is lost."""
         self.closing = False
         self.room = WaitingRoom(max_sessions, limits.max_waiting)
 
@@ -64,17 +68,15 @@ class Registry:
         """
         session = Session(secrets.token_hex(8), self.limits, sink, idle_timeout_s)
         self.sessions[session.id] = session
-        session.task = asyncio.get_running_loop().create_task(
-            self._live(session, sink, wait_s, party or sink), name=f"openenv session {session.id}"
-        )
-        session.task.add_done_callback(lambda _: self._never_began(session, sink))
+        task = session.start(self._live(session, wait_s, party or sink))
+        task.add_done_callback(lambda _: self._never_began(session))
         return session
 
-    def _never_began(self, session: Session, sink: Sink) -> None:
+    def _never_began(self, session: Session) -> None:
         """A task that is cancelled before its first step runs no `finally`: the sink must hear of it all the same."""
         if self.sessions.pop(session.id, None) is not None:
             session.state.move(Move.CLOSE)
-            sink.ended(session, session.reason or ServerClosing("the session was closed before it began"))
+            session.sink.ended(session, session.reason or ServerClosing("the session was closed before it began"))
 
     async def drain(self, grace_s: float) -> None:
         """End every session: calls in flight get `grace_s` seconds, then are cancelled; every `close()` runs."""
@@ -94,7 +96,7 @@ class Registry:
         if late:
             await asyncio.wait(late, timeout=self.limits.close_timeout_s + 1)
 
-    async def _live(self, session: Session, sink: Sink, wait_s: float, party: object) -> None:
+    async def _live(self, session: Session, wait_s: float, party: object) -> None:
         error: BaseException | None = None
         try:
             if self.closing:
@@ -114,7 +116,7 @@ class Registry:
             del self.sessions[session.id]
             if session.state.may(Move.CLOSE):
                 session.state.move(Move.CLOSE)
-        sink.ended(session, error or session.reason)
+        session.sink.ended(session, error or session.reason)
 
     async def _close(self, session: Session, executor: Executor) -> None:
         limit_s = self.limits.close_timeout_s

@@ -11,43 +11,37 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context, copy_context
+from typing import Any
 
 from openenv_async.errors import StepTimeout
 from openenv_async.limits import Limits
 from openenv_async.protocol.batches import too_large
-from openenv_async.protocol.states import Move, SessionState, State
+from openenv_async.protocol.states import Move, State
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.inline import CallCancelled
+from openenv_async.runtime.resumable import Resumable
+from openenv_async.runtime.sink import Sink
 
 logger = logging.getLogger("openenv_async")
 
 
-class Sink(Protocol):
-    """Where a session's results go: one connection, or one HTTP request."""
-
-    def opened(self, session: Session) -> None:
-        """The environment is built."""
-
-    def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> Awaitable[None] | None:
-        """Request `rid` has ended. Must not raise; may give something to wait for before the next call."""
-
-    def ended(self, session: Session, error: BaseException | None) -> None:
-        """The session is over: its environment is closed and its slot is free. Must not raise."""
+Begin = Callable[[Call, "asyncio.Task[None]", Context], Outcome | None]
 
 
-class Session:
+class Session(Resumable):
     """One client's session. `submit()` and `close()` it; its task does the rest."""
 
     __slots__ = (
+        "_begin",
+        "_begun",
         "_cancelled",
-        "_closing",
+        "_context",
+        "_delivering",
         "_executor",
-        "_queue",
-        "_rid",
-        "_sink",
+        "_idle",
         "_waker",
         "created_at",
         "episodes",
@@ -55,17 +49,16 @@ class Session:
         "idle_timeout_s",
         "limits",
         "reason",
-        "state",
-        "steps",
         "step_timeout_s",
+        "steps",
         "task",
         "was_broken",
     )
 
     def __init__(self, session_id: str, limits: Limits, sink: Sink, idle_timeout_s: float | None = None) -> None:
+        super().__init__(sink)
         self.id = session_id
         self.limits = limits
-        self.state = SessionState()
         self.created_at = time.time()
         self.episodes = 0
         self.steps = 0
@@ -77,29 +70,59 @@ class Session:
         """The environment hung and was given up."""
         self.reason: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
-        self._sink = sink
-        self._queue: deque[tuple[int, Call | Outcome | BaseException]] = deque()
         self._waker: asyncio.Future[None] | None = None
         self._executor: Executor | None = None
-        self._rid = 0
         self._cancelled: set[int] = set()
-        self._closing = False
+        self._context = copy_context()
+        self._idle = False
+        """The task waits for a request."""
+        self._begin: Begin | None = None
+        self._begun: tuple[int, Call] | None = None
+        self._delivering: Awaitable[None] | None = None
+
+    def start(self, life: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Make the session's task, in the session's context."""
+        self.task = asyncio.get_running_loop().create_task(
+            life, name=f"openenv session {self.id}", context=self._context
+        )
+        return self.task
 
     @property
     def queued(self) -> int:
         """Requests that wait behind the one in flight."""
         return len(self._queue)
 
-    def holds(self, rid: int) -> bool:
-        """Say whether request `rid` waits here or is being played, and its payload with it."""
-        if rid == self._rid:
-            return self.state.now not in (State.READY, State.BROKEN, State.CLOSED)
-        return any(rid == queued for queued, _ in self._queue)
-
     def submit(self, rid: int, call: Call) -> None:
         """Queue a request; its result goes to the sink's `deliver`."""
-        self._queue.append((rid, call))
-        self._wake()
+        if self._idle and self._begin is not None:
+            self._start(rid, call)
+        else:
+            self._queue.append((rid, call))
+            self._wake()
+
+    def _start(self, rid: int, call: Call) -> None:
+        """Begin a call at once; most are done at once too, and the task sleeps on."""
+        assert self._begin is not None and self.task is not None  # submit() took care
+        self._rid = rid
+        self._kept = None
+        self.state.move(Move.CALL)
+        self._idle = False
+        if call.timeout_s is None and self.step_timeout_s is not None:
+            call = call._replace(timeout_s=self.step_timeout_s)
+        outcome: Outcome | BaseException | None
+        try:
+            outcome = self._begin(call, self.task, self._context)
+        except Exception as exc:  # as in _play
+            outcome = exc
+        if outcome is None:
+            self._begun = (rid, call)
+            self._wake()
+            return
+        self._delivering = self._end_call(rid, call, outcome)
+        if self._delivering is not None or self._queue or self._closing or self.was_broken:
+            self._wake()
+        else:
+            self._idle = True
 
     def answer(self, rid: int, outcome: Outcome | BaseException) -> None:
         """Queue an outcome that takes no environment, e.g. a refusal, so that it is delivered in its turn."""
@@ -123,6 +146,7 @@ class Session:
         self._closing = True
         self.reason = reason
         self._queue.clear()
+        self._aside.clear()
         if self.state.now is State.OPENING and self.task is not None:
             self.task.cancel()
         self._wake()
@@ -143,44 +167,61 @@ class Session:
         if executor.step_timeout_s is not None:
             self.step_timeout_s = executor.step_timeout_s
         self.state.move(Move.OPENED)
-        self._sink.opened(self)
-        while True:
-            if not self._queue:
+        begin = getattr(executor, "begin", None)
+        if begin is not None and self.idle_timeout_s is None:
+            self._begin = begin
+        self.sink.opened(self)
+        while not self.was_broken:
+            if self._delivering is not None:
+                delivering, self._delivering = self._delivering, None
+                await delivering
+            elif self._begun is not None:
+                (rid, call), self._begun = self._begun, None
+                self._delivering = self._end_call(rid, call, await self._play(executor, call))
+            elif not self._queue:
                 if self._closing or not await self._next():
                     return
-                continue
-            rid, call = self._queue.popleft()
-            outcome: Outcome | BaseException
-            if isinstance(call, Call):
-                self._rid = rid
-                self.state.move(Move.CALL)
-                outcome = await self._play(executor, call)
-                self._settle(outcome)
             else:
-                outcome = call
-            if rid not in self._cancelled and not isinstance(outcome, CallCancelled):
-                waiting = self._sink.deliver(self, rid, outcome)
-                if waiting is not None:
-                    await waiting
-            self._cancelled.discard(rid)
-            if self.was_broken:
-                return
+                self._delivering = await self._take(executor, *self._queue.popleft())
 
-    async def _play(self, executor: Executor, call: Call) -> Outcome | BaseException:
+    async def _take(self, executor: Executor, rid: int, call: Call | Outcome | BaseException) -> Awaitable[None] | None:
+        if not isinstance(call, Call):
+            return self.sink.deliver(self, rid, call)
+        self._rid = rid
+        self._kept = None
+        self.state.move(Move.CALL)
         if call.timeout_s is None and self.step_timeout_s is not None:
             call = call._replace(timeout_s=self.step_timeout_s)
+        return self._end_call(rid, call, await self._play(executor, call))
+
+    async def _play(self, executor: Executor, call: Call) -> Outcome | BaseException:
         try:
-            outcome = await executor.call(call)
-            size = len(outcome.data)
-            if size > self.limits.max_message_bytes:
-                return too_large(size, self.limits.max_message_bytes)
+            return await executor.call(call)
         except Exception as exc:  # the sink tells the caller; a bug of ours is logged on its way to the wire
             return exc
-        if call.kind == "step":
-            self.steps += 1
-        elif call.kind == "reset":
-            self.episodes += 1
-        return outcome
+
+    def _end_call(self, rid: int, call: Call, outcome: Outcome | BaseException) -> Awaitable[None] | None:
+        """Take a call's outcome to the state that it left and to the sink."""
+        self._in_flight = False
+        if type(outcome) is Outcome:
+            size = len(outcome.data)
+            if size > self.limits.max_message_bytes:
+                outcome = too_large(size, self.limits.max_message_bytes)
+            elif call.kind == "step":
+                self.steps += 1
+            elif call.kind == "reset":
+                self.episodes += 1
+            self.state.move(Move.DONE)
+        else:
+            self._settle(outcome)
+        if self._cancelled and rid in self._cancelled:
+            self._cancelled.discard(rid)
+            return None
+        if isinstance(outcome, CallCancelled):
+            return None
+        if self.token:
+            self._kept = outcome
+        return self.sink.deliver(self, rid, outcome)
 
     def _settle(self, outcome: Outcome | BaseException) -> None:
         """Move to the state that the call left."""
@@ -191,6 +232,7 @@ class Session:
             self.state.move(Move.DONE)
 
     def _wake(self) -> None:
+        self._idle = False
         waker = self._waker
         if waker is not None and not waker.done():
             waker.set_result(None)
@@ -199,6 +241,7 @@ class Session:
         """Wait for a request; False when the session has been idle for too long."""
         waker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waker = waker
+        self._idle = True
         if self.idle_timeout_s is None:
             await waker
             return True
@@ -206,6 +249,7 @@ class Session:
             async with asyncio.timeout(self.idle_timeout_s):
                 await waker
         except TimeoutError:
+            self._idle = False
             # A request that came in the very turn in which the time ran out is heard.
             return bool(self._queue)
         return True

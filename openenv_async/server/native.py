@@ -1,30 +1,27 @@
 """A connection of the native wire: frames in, sessions, frames out.
 
-One task reads and dispatches without waiting for any session; one task writes
-whatever has become ready. `protocol` knows the frames, `runtime` the sessions.
+What arrives is dispatched without waiting for any session; `transport.flow` carries
+the frames, `protocol` knows them, `runtime` the sessions.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable
 
 import msgspec
 
 from openenv_async.errors import (
-    CapacityError,
     InvalidPayload,
     RemoteProtocolError,
     SessionBroken,
     SessionBusy,
     SessionLost,
 )
-from openenv_async.protocol.batches import SERVER_SIDE, BadFrame, Inbox, Outbox, slice_of, too_large
+from openenv_async.protocol.batches import SERVER_SIDE, BadFrame, Inbox, Outbox, too_large
 from openenv_async.protocol.failures import describe
 from openenv_async.protocol.frames import (
-    VERSION,
-    AnyFrame,
+    Ack,
     Cancel,
     ClientFrame,
     Close,
@@ -32,17 +29,22 @@ from openenv_async.protocol.frames import (
     Draining,
     Failure,
     GetState,
-    Hello,
     Open,
     Opened,
     Reply,
     Reset,
+    Resume,
+    Resumed,
     Step,
 )
+from openenv_async.protocol.states import State
 from openenv_async.runtime.calls import Call, Outcome, Wire
 from openenv_async.runtime.session import Session
 from openenv_async.server.budget import COUNTED_BYTES, RequestBudget, SessionRate
 from openenv_async.server.core import Server
+from openenv_async.server.greeting import hello
+from openenv_async.server.seats import Seat, Seats
+from openenv_async.transport.flow import Flow
 from openenv_async.transport.link import Link, LinkClosed
 
 logger = logging.getLogger("openenv_async")
@@ -50,22 +52,10 @@ logger = logging.getLogger("openenv_async")
 MAX_QUEUED = 16
 """Requests that may wait in one session. A client of ours has one in flight, or a few it has given up."""
 
-MOST_QUEUED_FRAMES = 8192
-"""Frames that may wait to be sent, errors among them; above it the client is not read any further."""
+GOODBYES = (1000, 1001, 1005)
+"""Close codes of a client that means to go. Whatever else ends a connection, its client may come back."""
 
 _NO_PAYLOAD = b"\x80"
-
-
-class _Seat:
-    """A session's place on this connection."""
-
-    __slots__ = ("opened", "rid", "session", "sid")
-
-    def __init__(self, sid: int) -> None:
-        self.sid = sid
-        self.rid = 0
-        self.opened = False
-        self.session: Session | None = None
 
 
 class NativeConnection:
@@ -80,43 +70,29 @@ class NativeConnection:
         self._budget = RequestBudget(server.limits.max_connection_bytes)
         self._rate = SessionRate(server.limits.max_new_sessions_per_s, server.limits.max_sessions_per_connection)
         self._outbox = Outbox(server.limits.chunk_bytes)
-        self._seats: dict[int, _Seat] = {}
-        self._by_session: dict[Session, _Seat] = {}
-        self._last_sid = 0
-        self._ready: asyncio.Future[None] | None = None
-        self._sent = asyncio.Event()
-        self._sending = False
-        self._writer_gone = False
+        self._places = Seats(server.limits.max_sessions_per_connection)
+        self._seats, self._by_session = self._places.by_sid, self._places.by_session
+        self._flow = Flow(
+            link, self._inbox, self._outbox, self._dispatch, self._seats.__len__, server.limits.max_queued_bytes
+        )
+        self._put = self._flow.put
 
     async def run(self) -> None:
-        """Serve the connection until either side ends it; its sessions end with it."""
-        limits = self._limits
-        self._put(
-            Hello(
-                VERSION,
-                self._server.id,
-                {
-                    "max_message_bytes": limits.max_message_bytes,
-                    "chunk_bytes": limits.chunk_bytes,
-                    "max_sessions": limits.max_sessions,
-                    "queue_timeout_s": limits.queue_timeout_s,
-                },
-                ["cancel", "chunk", "deadline"],
-            )
-        )
-        writer = asyncio.get_running_loop().create_task(self._write(), name="openenv native writer")
+        """Serve the connection until either side ends it; sessions that may be resumed outlive it."""
+        self._put(hello(self._server.id, self._limits))
         self._server.connections.add(self)
+        lost = True
         try:
-            await self._read()
-        except LinkClosed:
-            pass
+            await self._flow.run()
+        except LinkClosed as exc:
+            lost = exc.code not in GOODBYES
         finally:
             self._server.connections.discard(self)
-            for seat in list(self._seats.values()):
-                if seat.session is not None:
-                    seat.session.close()
-            writer.cancel()
-            await asyncio.wait([writer])
+            for session in list(self._by_session):
+                if lost and self._server.registry.detached.keep(session):
+                    self._places.leave(session)
+                else:
+                    session.close()
 
     async def drain(self, grace_s: float) -> None:
         """See `Connection.drain`."""
@@ -124,59 +100,8 @@ class NativeConnection:
 
     async def aclose(self) -> None:
         """See `Connection.aclose`."""
-        while self._outbox and not self._writer_gone:
-            self._sent.clear()
-            await self._sent.wait()
+        await self._flow.sent()
         await self._link.aclose(1001, "the server is stopping")
-
-    async def _read(self) -> None:
-        receive, inbox, dispatch = self._link.receive, self._inbox.receive, self._dispatch
-        while True:
-            frames = inbox(await receive())
-            most_at_once = slice_of(len(self._seats))
-            for at, frame in enumerate(frames, 1):
-                dispatch(frame)
-                if at % most_at_once == 0:
-                    await asyncio.sleep(0)
-                    if self._outbox.queued_frames > MOST_QUEUED_FRAMES:
-                        await self._until_sent()
-            if self._outbox.queued_bytes > self._limits.max_queued_bytes:
-                await self._until_sent()
-
-    async def _until_sent(self) -> None:
-        """Wait for a client that does not read its replies: it is not read either. Others have their own connection."""
-        most, outbox = self._limits.max_queued_bytes, self._outbox
-        while (outbox.queued_bytes > most or outbox.queued_frames > MOST_QUEUED_FRAMES) and not self._writer_gone:
-            self._sent.clear()
-            await self._sent.wait()
-
-    async def _write(self) -> None:
-        outbox, send, sent = self._outbox, self._link.send, self._sent
-        loop = asyncio.get_running_loop()
-        try:
-            while True:
-                if not outbox or self._sending:
-                    self._ready = loop.create_future()
-                    await self._ready
-                    continue
-                self._sending = True
-                await send(outbox.take())
-                self._sending = False
-                sent.set()
-        except LinkClosed:
-            pass
-        finally:
-            self._writer_gone = True
-            sent.set()
-
-    def _put(self, frame: AnyFrame, payload_bytes: int = 0) -> None:
-        self._outbox.put(frame, payload_bytes)
-        self._wake_writer()
-
-    def _wake_writer(self) -> None:
-        ready = self._ready
-        if ready is not None and not ready.done():
-            ready.set_result(None)
 
     def _dispatch(self, frame: ClientFrame | BadFrame) -> None:
         if isinstance(frame, Step):
@@ -187,22 +112,24 @@ class NativeConnection:
             limit = self._limits.state_timeout_s if frame.timeout_s is None else frame.timeout_s
             self._request(frame.sid, frame.rid, Call("state", _NO_PAYLOAD, Wire.NATIVE, limit))
         elif isinstance(frame, Open):
-            self._open(frame.sid, frame.wait_s)
+            self._open(frame)
         elif isinstance(frame, Close):
             self._close(frame.sid)
-        elif isinstance(frame, Cancel):
+        elif isinstance(frame, (Cancel, Ack)):
             seat = self._seats.get(frame.sid)
-            if seat is not None and seat.session is not None:
-                seat.session.cancel(frame.rid)
+            if seat is not None:
+                (seat.session.cancel if isinstance(frame, Cancel) else seat.session.acknowledge)(frame.rid)
+        elif isinstance(frame, Resume):
+            self._resume(frame)
         elif isinstance(frame, BadFrame):
             self._fail(frame.sid, frame.rid, frame.error)
 
     def _request(self, sid: int, rid: int, call: Call) -> None:
         seat = self._seats.get(sid)
-        if seat is None or seat.session is None:
+        if seat is None:
             self._fail(sid, rid, SessionLost(f"this connection has no session {sid}; open one first"))
-        elif rid <= seat.rid:
-            self._fail(sid, rid, RemoteProtocolError(f"request {rid} came after request {seat.rid}; ids only grow"))
+        elif rid <= seat.session.newest:
+            self._ask_again(seat, rid)
         elif seat.session.queued >= MAX_QUEUED:
             self._fail(sid, rid, SessionBusy(f"{MAX_QUEUED} requests wait in this session already"))
         elif call.timeout_s is not None and not call.timeout_s > 0:
@@ -213,33 +140,67 @@ class NativeConnection:
         elif size > COUNTED_BYTES and (over := self._budget.refuse(seat.session, rid, size, self._inbox.held_bytes)):
             self._fail(sid, rid, over)
         else:
-            seat.rid = rid
+            seat.session.newest = rid
             seat.session.submit(rid, call)
 
-    def _open(self, sid: int, wait_s: float | None) -> None:
-        if sid <= self._last_sid:
-            self._fail(sid, 0, RemoteProtocolError(f"session {sid} came after session {self._last_sid}; ids only grow"))
+    def _ask_again(self, seat: Seat, rid: int) -> None:
+        """Take a request that this session has had before: a client that resumed asks for the outcome it missed."""
+        session = seat.session
+        if not seat.resumed or rid < session.newest:
+            text = f"request {rid} came after request {session.newest}; ids only grow"
+            self._fail(seat.sid, rid, RemoteProtocolError(text))
             return
-        self._last_sid = sid
-        if len(self._seats) >= self._limits.max_sessions_per_connection:
-            limit = self._limits.max_sessions_per_connection
-            text = f"this connection holds {limit} sessions, the most it may"
-            self._fail(sid, 0, CapacityError(text, active_sessions=limit, max_sessions=limit))
+        outcome = session.outcome_of(rid)
+        if outcome is not None:
+            self.deliver(session, rid, outcome)
+        elif not session.awaits(rid):
+            text = f"request {rid} was acknowledged or cancelled, and its outcome is not kept"
+            self._fail(seat.sid, rid, RemoteProtocolError(text))
+
+    def _open(self, frame: Open) -> None:
+        error = self._places.refuse(frame.sid) or self._rate.refuse()
+        if error is not None:
+            self._fail(frame.sid, 0, error)
             return
-        if (hasty := self._rate.refuse()) is not None:
-            self._fail(sid, 0, hasty)
+        registry = self._server.registry
+        key = frame.key if self._limits.resume_window_s else ""
+        known = registry.detached.find_unused(key) if key else None
+        if known is not None:
+            self._take_over(Seat(frame.sid, known))
+            if known.state.now is not State.OPENING:
+                self.opened(known)
             return
-        seat = self._seats[sid] = _Seat(sid)
-        longest = self._limits.queue_timeout_s
+        wait_s, longest = frame.wait_s, self._limits.queue_timeout_s
         # Not min(): a client's NaN means no waiting, and never for ever.
         wait_s = longest if wait_s is None or wait_s > longest else wait_s
-        seat.session = self._server.registry.open(self, wait_s=wait_s, party=self)
-        self._by_session[seat.session] = seat
+        session = registry.open(self, wait_s=wait_s)
+        if key:
+            registry.detached.enrol(session, key)
+        self._places.sit(Seat(frame.sid, session))
+
+    def _resume(self, frame: Resume) -> None:
+        error = self._places.refuse(frame.sid)
+        session = self._server.registry.detached.find(frame.session_id, frame.token)
+        if error is not None or session is None:
+            gone = "the server has no such session any longer, or its token is another"
+            self._fail(frame.sid, 0, error or SessionLost(gone))
+            return
+        self._take_over(Seat(frame.sid, session, resumed=True))
+        self._put(Resumed(frame.sid))
+
+    def _take_over(self, seat: Seat) -> None:
+        """Seat a session whose connection is lost, or half open: then nobody there is told."""
+        sink = seat.session.sink
+        if isinstance(sink, NativeConnection):
+            sink._inbox.forget(sink._places.leave(seat.session).sid)
+        self._server.registry.detached.release(seat.session)
+        self._places.sit(seat)
+        seat.session.attach(self)
 
     def _close(self, sid: int) -> None:
         seat = self._seats.get(sid)
         self._inbox.forget(sid)
-        if seat is None or seat.session is None:
+        if seat is None:
             self._put(Closed(sid))
         else:
             seat.session.close()
@@ -254,43 +215,22 @@ class NativeConnection:
         """See `Sink.opened`."""
         seat = self._by_session[session]
         seat.opened = True
-        self._put(Opened(seat.sid, session.id))
+        self._put(Opened(seat.sid, session.id, session.token))
 
     def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> Awaitable[None] | None:
-        """See `Sink.deliver`."""
+        """See `Sink.deliver`. Its next call begins when there is room for what it gives."""
         sid = self._by_session[session].sid
         if isinstance(outcome, Outcome):
             data = outcome.data
             reply = Reply(sid, rid, msgspec.Raw(data), list(outcome.warnings))
-            if len(self._seats) == 1 and not self._outbox and not self._sending:
-                # With one session there is nothing to wait for: its own task sends, and the writer sleeps on.
-                self._outbox.put(reply, len(data))
-                return self._send_alone()
             self._put(reply, len(data))
-            if self._outbox.queued_bytes > self._limits.max_queued_bytes:
-                # Its next call begins when there is room for what it gives.
-                return self._until_sent()
         else:
             self._fail(sid, rid, outcome)
-        return None
-
-    async def _send_alone(self) -> None:
-        self._sending = True
-        try:
-            # This reply alone, or its first piece: a session that is cancelled must not take another's with it.
-            await self._link.send(self._outbox.take())
-        except LinkClosed:
-            pass
-        finally:
-            self._sending = False
-            self._sent.set()
-            if self._outbox:
-                self._wake_writer()
+        return self._flow.room() if self._flow.held else None
 
     def ended(self, session: Session, error: BaseException | None) -> None:
         """See `Sink.ended`."""
-        seat = self._by_session.pop(session)
-        self._seats.pop(seat.sid, None)
+        seat = self._places.leave(session)
         if not seat.opened:
             self._fail(seat.sid, 0, error or SessionLost("the session was closed before it was open"))
             return

@@ -1,14 +1,15 @@
 """A connection of OpenEnv's JSON wire: one session, text messages, one reply per request in order.
 
-One task reads and waits for nobody, so that a client that leaves is noticed while
-its environment works; the session's own task writes the replies. `protocol.openenv`
-knows the messages.
+Messages are taken as they arrive, whatever the environment is doing, so that a client
+that leaves is noticed; replies leave in the turn in which they are ready or, where the
+socket is full, from the session's own task. `protocol.openenv` knows the messages.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
 
 from openenv_async.errors import ServerClosing, SessionBroken
 from openenv_async.protocol.batches import too_large
@@ -17,7 +18,11 @@ from openenv_async.protocol.openenv import Kind, failure, no_mcp, read_request, 
 from openenv_async.runtime.calls import Call, Outcome, Wire
 from openenv_async.runtime.session import Session
 from openenv_async.server.core import Server
+from openenv_async.transport.framed import FramedLink
 from openenv_async.transport.link import Link, LinkClosed, Message
+
+LARGE_BYTES = 64 * 1024
+"""Requests smaller than this are bounded by their number."""
 
 MAX_QUEUED = 16
 """Messages that may wait for their turn; the client is not read any further meanwhile."""
@@ -28,12 +33,15 @@ class JsonConnection:
 
     def __init__(self, server: Server, link: Link) -> None:
         self._server, self._link = server, link
+        self._push = link if isinstance(link, FramedLink) else None
+        self._saying: set[asyncio.Task[None]] = set()
         self._session: Session | None = None
         self._served = False
         self._refusal: BaseException | None = None
         self._rid = 0
         self._kinds: dict[int, Kind] = {}
-        self._sizes: dict[int, int] = {}
+        self._large: dict[int, int] = {}
+        """Bytes of the large requests among them."""
         self._room = asyncio.Event()
         self._over = asyncio.Event()
         self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -48,9 +56,9 @@ class JsonConnection:
             await asyncio.wait([reader, self._stop], return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._server.connections.discard(self)
-            reader.cancel()
             if self._session is not None:
                 self._session.close()
+            reader.cancel()
             await asyncio.wait([reader])
             await self._over.wait()
             if self._refusal is not None:
@@ -70,24 +78,28 @@ class JsonConnection:
         self._session = self._server.registry.open(self, wait_s=self._server.limits.json_queue_timeout_s)
 
     async def _read(self) -> None:
-        receive = self._link.receive
-        try:
-            while await self._take(await receive()):
-                while len(self._kinds) >= MAX_QUEUED or self._too_much():
+        if self._push is not None:
+            self._push.push(self._received, lambda _: self._end())
+            await asyncio.wait([self._stop])
+            return
+        with contextlib.suppress(LinkClosed):
+            while not self._stop.done():
+                self._received(await self._link.receive())
+                while self._is_full():
                     self._room.clear()
                     await self._room.wait()
-        except LinkClosed:
-            pass
 
-    async def _take(self, message: Message) -> bool:
-        """Give one message to the session; False when it says goodbye."""
+    def _end(self) -> None:
+        if not self._stop.done():
+            self._stop.set_result(None)
+
+    def _received(self, message: Message) -> None:
+        """Give one message to the session."""
         kind: Kind = "step"
         answer: Call | Outcome | BaseException
         try:
             request = read_request(self._fitting(message))
             kind = request.kind
-            if kind == "close":
-                return False
             if kind == "step" or kind == "reset":
                 answer = Call(kind, request.data, Wire.JSON)
             elif kind == "state":
@@ -97,25 +109,26 @@ class JsonConnection:
         except Exception as exc:  # every failure has a frame; a bug of ours is logged on its way
             answer = exc
         if self._stop.done():
-            return False
+            return
+        if kind == "close":
+            self._end()
+            return
         if self._session is None:
             if kind != "reset" or not isinstance(answer, Call):
-                await self._say(failure(describe(self._without_session(answer))))
-                return True
+                self._tell(failure(describe(self._without_session(answer))))
+                return
             # The environment was given up; on this wire too only a reset may begin again.
             self._open()
         self._submit(kind, answer)
-        return True
-
-    def _too_much(self) -> bool:
-        return len(self._sizes) > 1 and sum(self._sizes.values()) > self._server.limits.max_connection_bytes
 
     def _submit(self, kind: Kind, answer: Call | Outcome | BaseException) -> None:
         assert self._session is not None  # _take() took care
         self._rid += 1
         self._kinds[self._rid] = kind
+        if isinstance(answer, Call) and len(answer.payload) > LARGE_BYTES:
+            self._large[self._rid] = len(answer.payload)
+        self._hold_if_full()
         if isinstance(answer, Call):
-            self._sizes[self._rid] = len(answer.payload)
             self._session.submit(self._rid, answer)
         else:
             self._session.answer(self._rid, answer)
@@ -132,6 +145,18 @@ class JsonConnection:
             raise too_large(size, limit)
         return message
 
+    def _tell(self, text: str) -> None:
+        """Say something that nobody waits for."""
+        telling = asyncio.ensure_future(self._say(text))
+        self._saying.add(telling)
+        telling.add_done_callback(self._said)
+        self._hold_if_full()
+
+    def _said(self, telling: asyncio.Task[None]) -> None:
+        self._saying.discard(telling)
+        if len(self._saying) == MAX_QUEUED - 1:
+            self._hold_or_not()
+
     async def _say(self, text: str) -> None:
         with contextlib.suppress(LinkClosed):
             await self._link.send(text)
@@ -142,26 +167,47 @@ class JsonConnection:
         """See `Sink.opened`."""
         self._served = True
 
-    async def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> None:
+    def _is_full(self) -> bool:
+        if len(self._kinds) >= MAX_QUEUED or len(self._saying) >= MAX_QUEUED:
+            return True
+        return len(self._large) > 1 and sum(self._large.values()) > self._server.limits.max_connection_bytes
+
+    def _hold_if_full(self) -> None:
+        # Never hold(False) from here: that pushes what waits, inside the message that is being taken.
+        if self._push is not None and self._is_full():
+            self._push.hold(True)
+
+    def _hold_or_not(self) -> None:
+        full = self._is_full()
+        if not full:
+            self._room.set()
+        if self._push is not None:
+            self._push.hold(full)
+
+    def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> Awaitable[None] | None:
         """See `Sink.deliver`. The session goes on when its reply has left."""
         kind = self._kinds.pop(rid)
-        self._sizes.pop(rid, None)
-        self._room.set()
+        if self._large or len(self._kinds) == MAX_QUEUED - 1:
+            self._large.pop(rid, None)
+            self._hold_or_not()
         if isinstance(outcome, BaseException):
             text = failure(describe(outcome))
         elif kind == "step" or kind == "reset":
             text = reply("observation", outcome.data, outcome.warnings)
         else:
             text = reply("mcp" if kind == "mcp" else "state", outcome.data)
-        await self._say(text)
+        if self._push is not None and self._push.can_send:
+            self._push.send_nowait(text)
+            return None
+        return self._say(text)
 
     def ended(self, session: Session, error: BaseException | None) -> None:
         """See `Sink.ended`."""
         self._session = None
         self._over.set()
         waiting, self._kinds = self._kinds, {}
-        self._sizes.clear()
-        self._room.set()
+        self._large.clear()
+        self._hold_or_not()
         if session.was_broken:
             self._refuse_all(waiting, SessionBroken("the environment hung and was given up; call reset()"))
         elif waiting and self._served and error is not None and not isinstance(error, ServerClosing):
@@ -169,9 +215,8 @@ class JsonConnection:
             self._refuse_all(waiting, error)
         else:
             self._refusal = self._refusal or (None if self._served else error)
-            if not self._stop.done():
-                self._stop.set_result(None)
+            self._end()
 
     def _refuse_all(self, waiting: dict[int, Kind], error: BaseException) -> None:
         for _ in waiting:
-            asyncio.ensure_future(self._say(failure(describe(error))))
+            self._tell(failure(describe(error)))

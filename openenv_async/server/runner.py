@@ -24,10 +24,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol, runtime_checkable
 
-from hypercorn.config import Config
 from starlette.types import ASGIApp
 
 from openenv_async.limits import MIB, Limits
+from openenv_async.server.connection import WorkerConfig
 from openenv_async.server.lifespan import Lifespan
 from openenv_async.server.sockets import BACKLOG, Bind, Listeners
 from openenv_async.server.worker import Worker
@@ -62,6 +62,10 @@ class ServeOptions:
 
     ping_interval_s: float = 20.0
     """Seconds between WebSocket pings; they keep proxies from closing a quiet connection."""
+
+    silence_s: float = 300.0
+    """Seconds without a byte from a WebSocket client, pongs included, after which it is taken for gone. Long, because
+    a trainer that computes for minutes answers no ping meanwhile; one that lives finds its sessions again."""
 
     keep_alive_s: float = 75.0
     """Seconds that an HTTP connection may be idle between two requests."""
@@ -210,12 +214,13 @@ def _limits(app: ASGIApp) -> Limits | None:
     return limits if isinstance(limits, Limits) else None
 
 
-def _config(app: ASGIApp, options: ServeOptions) -> Config:
-    config = Config()
+def _config(app: ASGIApp, options: ServeOptions) -> WorkerConfig:
+    config = WorkerConfig()
     # Above the app's own limit: a message a little too large is answered PAYLOAD_TOO_LARGE, and the
     # session lives; Hypercorn would close the connection.
     config.websocket_max_message_size = (_limits(app) or Limits()).max_message_bytes + _MESSAGE_MARGIN
     config.websocket_ping_interval = options.ping_interval_s
+    config.silence_s = options.silence_s
     config.keep_alive_timeout = options.keep_alive_s
     config.keep_alive_max_requests = sys.maxsize  # a trainer over plain HTTP sends millions on one connection
     config.max_app_queue_size = _MOST_UNREAD

@@ -1,7 +1,7 @@
 """Hypercorn's connections on sockets of ours.
 
-Owns every connection from accept to close. Hypercorn speaks HTTP and WebSocket
-on each (`TCPServer`); its own serving loop is not used because its end waits,
+Owns every connection from accept to close, and how many there may be. Hypercorn speaks
+HTTP and WebSocket on each (`connection`); its own serving loop is not used because its end waits,
 without a bound, for connections that a slow or silent peer keeps open (on
 Python >= 3.12 `Server.wait_closed` waits for all of them). Here the end is
 bounded: whoever has not left by then is cut off. `server.runner` drives it.
@@ -15,23 +15,19 @@ import logging
 import socket
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, cast
 
-import h11
 from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
-from hypercorn.config import Config
-from hypercorn.protocol import ProtocolWrapper
-from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import ASGIFramework, LifespanState
 from starlette.types import ASGIApp
+
+from openenv_async.server.connection import Connection, Context, WorkerConfig
 
 logger = logging.getLogger("openenv_async.server")
 
 _ABORT_TIMEOUT_S = 0.5
-
 _TLS_GOODBYE_S = 2.0
 """Seconds that a client has to say goodbye as TLS wants it."""
 
@@ -47,114 +43,8 @@ _REFUSAL = (
     b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(_FULL), _FULL)
 )
 
-
-class _Context(WorkerContext):
-    """One connection's context: Hypercorn's, and a sleep between pings that ends with the connection.
-
-    Hypercorn's own sleep keeps the connection's task, and with it the socket of a
-    client that went away, until the next ping is due.
-    """
-
-    def __init__(self, worker: WorkerContext) -> None:
-        super().__init__(None)
-        self.terminated = worker.terminated
-        self.gone = asyncio.Event()
-        self.on_request: Callable[[], None] | None = None
-        """Called when the head of a request has arrived."""
-
-    async def mark_request(self) -> None:
-        if self.on_request is not None:
-            self.on_request()
-        await super().mark_request()
-
-    async def sleep(self, wait: float) -> None:  # type: ignore[override]  # static there, called on an instance
-        if self.gone.is_set():
-            await asyncio.sleep(wait)
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait):
-                await self.gone.wait()
-
-
-class _Http1(H11Protocol):
-    """HTTP/1.1 without WebSocket compression.
-
-    Most messages here are a few hundred bytes: compressing them costs both ends more time than their
-    bytes do. Hypercorn has no setting for it, so the offer is not passed on.
-    """
-
-    async def _create_stream(self, request: h11.Request) -> None:
-        headers = [(name, value) for name, value in request.headers if name != b"sec-websocket-extensions"]
-        if len(headers) != len(request.headers):
-            request = h11.Request(
-                method=request.method, target=request.target, headers=headers, http_version=request.http_version
-            )
-        await super()._create_stream(request)
-        stream = self.stream
-        if stream is not None and stream.app_put is not None:
-            stream.app_put = _goodbye_passes(stream.app_put)
-
-
-def _empty(queue: asyncio.Queue[Any]) -> None:
-    while not queue.empty():
-        queue.get_nowait()
-
-
-def _goodbye_passes(put: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
-    """Let the news that a client has gone reach an app that does not read it at the moment.
-
-    Hypercorn would wait for a place in the app's queue: for ever, when the app has answered without reading
-    all of a body, or has stopped reading until its replies have left and so waits for that very client.
-    """
-    queue: asyncio.Queue[Any] = put.__self__  # type: ignore[attr-defined]  # Hypercorn gives the queue's own method
-
-    gone = False
-
-    async def put_or_make_room(event: Any) -> None:
-        nonlocal gone
-        if event["type"] in ("websocket.disconnect", "http.disconnect"):
-            gone = True
-            # All of them: what was sent before must not be lost alone, with later requests done.
-            while queue.full():
-                _empty(queue)
-        elif gone:
-            return
-        await put(event)
-
-    return put_or_make_room
-
-
-class _Connection(TCPServer):
-    """One connection; tells its context when nothing more will be read."""
-
-    context: _Context
-
-    @property
-    def protocol(self) -> ProtocolWrapper:
-        """What Hypercorn makes as the connection begins, with HTTP/1.1 of our kind in it."""
-        return self._protocol
-
-    @protocol.setter
-    def protocol(self, made: ProtocolWrapper) -> None:
-        if type(made.protocol) is H11Protocol:
-            made.protocol = _Http1(
-                made.app,
-                made.config,
-                made.context,
-                made.task_group,
-                made.state,
-                made.ssl,
-                made.client,
-                made.server,
-                made.send,
-            )
-        self._protocol = made
-
-    async def _read_data(self) -> None:
-        try:
-            await super()._read_data()
-        finally:
-            self.context.gone.set()
+_DEAD_AFTER_S = 60.0
+"""Seconds in which a peer's system must acknowledge what it was sent; the default of Linux is a quarter of an hour."""
 
 
 class Worker:
@@ -173,7 +63,7 @@ class Worker:
     def __init__(
         self,
         app: ASGIApp,
-        config: Config,
+        config: WorkerConfig,
         state: dict[str, Any],
         *,
         max_connections: int = sys.maxsize,
@@ -245,12 +135,13 @@ class Worker:
             return
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._connections[task] = writer
+        _notice_the_dead(writer)
         loop = asyncio.get_running_loop()
-        context = _Context(self._context)
+        context = Context(self._context)
         too_slow = loop.call_later(self._handshake_timeout_s, writer.transport.abort)
         context.on_request = too_slow.cancel
         try:
-            await _Connection(self._app, loop, self._config, context, self._state, reader, writer)
+            await Connection(self._app, loop, self._config, context, self._state, reader, writer)
         except asyncio.CancelledError:
             # Only close() cancels, and nobody awaits this task; asyncio would report it as an error.
             writer.transport.abort()
@@ -276,3 +167,11 @@ class Worker:
         finally:
             self._refusing -= 1
             writer.close()
+
+
+def _notice_the_dead(writer: asyncio.StreamWriter) -> None:
+    """Have the system end the connection of a peer that has died without a word: it no longer takes our pings."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    sock = writer.get_extra_info("socket")
+    if option is not None and sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, option, int(_DEAD_AFTER_S * 1000))

@@ -22,7 +22,7 @@ class WebSocketEndpoint:
         """Serve one connection to its end."""
         native = SUBPROTOCOL in scope.get("subprotocols", ())
         try:
-            link = await accept_link(receive, send, SUBPROTOCOL if native else None)
+            link = await accept_link(receive, send, SUBPROTOCOL if native else None, scope.get("extensions"))
         except LinkClosed:
             return
         if native:

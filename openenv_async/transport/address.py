@@ -21,7 +21,9 @@ class Address:
     """PEM file of the authorities that a server under `https` is checked against; None: the usual ones."""
     connect_timeout_s: float = 10.0
     ping_interval_s: float | None = 20.0
-    ping_timeout_s: float | None = 20.0
+    """Seconds between pings; None: none. Common proxies drop connections that are silent for 30 or 60 seconds."""
+    ping_timeout_s: float = 20.0
+    """Seconds after a ping in which something must be heard, else the link ends; `math.inf`: it never does."""
 
 
 def is_loopback(host: str) -> bool:

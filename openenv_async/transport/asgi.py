@@ -5,10 +5,11 @@ Uses the ASGI messages themselves, not Starlette's WebSocket: this is the hot pa
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from openenv_async.transport.link import LinkClosed, Message
+from openenv_async.transport.link import Link, LinkClosed, Message
+from openenv_async.transport.taken import TAKE_OVER, TakeOver
 
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
@@ -61,8 +62,16 @@ class AsgiLink:
             pass
 
 
-async def accept_link(receive: Receive, send: Send, subprotocol: str | None) -> AsgiLink:
+async def accept_link(
+    receive: Receive, send: Send, subprotocol: str | None, extensions: Mapping[str, Any] | None = None
+) -> Link:
     """Complete the handshake of a `websocket` scope.
+
+    Args:
+        receive: the scope's.
+        send: the scope's.
+        subprotocol: what is agreed on.
+        extensions: the scope's; with `taken.TAKE_OVER` among them the link has the socket to itself.
 
     Raises:
         LinkClosed: the client left before the handshake ended.
@@ -71,4 +80,9 @@ async def accept_link(receive: Receive, send: Send, subprotocol: str | None) -> 
     if event["type"] != "websocket.connect":
         raise LinkClosed("the client left during the handshake")
     await send({"type": "websocket.accept", "subprotocol": subprotocol})
-    return AsgiLink(receive, send, subprotocol)
+    take_over: TakeOver | None = (extensions or {}).get(TAKE_OVER)
+    link = None if take_over is None else take_over()
+    if link is None:
+        return AsgiLink(receive, send, subprotocol)
+    link.subprotocol = subprotocol
+    return link

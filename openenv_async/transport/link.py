@@ -6,6 +6,7 @@ the libraries underneath stop here: users of a link only meet the three below.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 Message = bytes | str
@@ -20,11 +21,14 @@ class LinkClosed(ConnectionError):
 
 
 class LinkRefused(ConnectionError):
-    """No link could be opened. `status` is the HTTP status that refused it, or None when nobody answered."""
+    """No link could be opened. `status` is the HTTP status that refused it, or None when nobody answered.
 
-    def __init__(self, reason: str, status: int | None = None) -> None:
+    `dropped` says that somebody had taken the connection and it broke: the next one may not.
+    """
+
+    def __init__(self, reason: str, status: int | None = None, *, dropped: bool = False) -> None:
         super().__init__(reason)
-        self.reason, self.status = reason, status
+        self.reason, self.status, self.dropped = reason, status, dropped
 
 
 class CertificateRefused(LinkRefused):
@@ -53,3 +57,23 @@ class Link(Protocol):
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Close both ways. Safe to repeat, never raises, and returns within seconds."""
+
+
+class PushLink(Link, Protocol):
+    """A link that hands messages over as they arrive and takes messages without waiting, both in the same turn."""
+
+    def push(self, take: Callable[[Message], None], ended: Callable[[LinkClosed], None]) -> None:
+        """Call `take` with every message from now on, and `ended` once after the last; `receive` gives no more.
+
+        Neither may raise.
+        """
+
+    def hold(self, held: bool) -> None:
+        """Push nothing until further notice, and read nothing from the peer; or go on."""
+
+    @property
+    def can_send(self) -> bool:
+        """The socket takes more at once, and neither end has closed."""
+
+    def send_nowait(self, message: Message) -> None:
+        """Send one message where `can_send` says so."""

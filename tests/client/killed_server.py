@@ -1,4 +1,4 @@
-"""The app of `test_client_lost.py`, served by a process that the test kills."""
+"""The app of `test_client_lost.py`, served by a process that the test kills; no lost socket is waited for."""
 
 from __future__ import annotations
 
@@ -10,4 +10,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from live import Journal
 from live_envs import play_app
 
-app = play_app(Journal())
+from openenv_async import Limits
+
+app = play_app(Journal(), limits=Limits(resume_window_s=0))

@@ -9,6 +9,7 @@ import msgspec
 
 from openenv_async.protocol.batches import CLIENT_SIDE, SERVER_SIDE
 from openenv_async.protocol.frames import (
+    Ack,
     AnyFrame,
     Cancel,
     Chunk,
@@ -22,6 +23,8 @@ from openenv_async.protocol.frames import (
     Opened,
     Reply,
     Reset,
+    Resume,
+    Resumed,
     Step,
 )
 
@@ -46,7 +49,18 @@ V1: dict[str, AnyFrame] = {
 }
 """The frames as version 1 published them. A field added later stays at its default here."""
 
-VERSIONS: dict[str, dict[str, AnyFrame]] = {"v1": V1}
+V1_RESUME: dict[str, AnyFrame] = {
+    "open": Open(1, "k3y-of-the-client"),
+    "opened": Opened(1, "9c1185a5c5e9fc54", "t0ken-of-the-server"),
+    "resume": Resume(2, "9c1185a5c5e9fc54", "t0ken-of-the-server"),
+    "resumed": Resumed(2),
+    "ack": Ack(2, 9),
+}
+"""What the feature "resume" added to version 1."""
+
+VERSIONS: dict[str, dict[str, AnyFrame]] = {"v1": V1, "v1-resume": V1_RESUME}
+
+EVERY_FRAME = {f"{version} {name}": frame for version, frames in VERSIONS.items() for name, frame in frames.items()}
 
 
 def decoder_for(frame: AnyFrame) -> msgspec.msgpack.Decoder[Any]:

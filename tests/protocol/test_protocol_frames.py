@@ -9,12 +9,12 @@ import frame_examples
 import make_golden
 import msgspec
 import pytest
-from frame_examples import GOLDEN, V1, VERSIONS, read_one
+from frame_examples import EVERY_FRAME, GOLDEN, V1, VERSIONS, read_one
 
 from openenv_async.protocol.frames import CLIENT_FRAMES, SERVER_FRAMES, VERSION, AnyFrame, Frame, encode, encode_batch
 
 PUBLISHED = [(version, name) for version, frames in VERSIONS.items() for name in frames]
-BY_NAME = pytest.mark.parametrize("frame", V1.values(), ids=list(V1))
+BY_NAME = pytest.mark.parametrize("frame", EVERY_FRAME.values(), ids=list(EVERY_FRAME))
 
 
 def golden(version: str, name: str) -> bytes:
@@ -22,7 +22,7 @@ def golden(version: str, name: str) -> bytes:
 
 
 def test_every_frame_type_has_an_example() -> None:
-    assert {type(frame) for frame in V1.values()} == {*CLIENT_FRAMES, *SERVER_FRAMES}
+    assert {type(frame) for frame in EVERY_FRAME.values()} == {*CLIENT_FRAMES, *SERVER_FRAMES}
 
 
 def test_every_golden_file_has_an_example_and_every_example_a_file() -> None:

@@ -156,7 +156,7 @@ def test_a_negative_wait_is_refused() -> None:
 async def test_a_wait_that_is_no_number_does_not_wait() -> None:
     full = app(max_sessions=1)
     async with serving(full) as served, raw_native(served.url), connected(served.url) as client:
-        await client.send(Open(1, float("nan")))
+        await client.send(Open(1, wait_s=float("nan")))
         answer = await client.hear()
         assert isinstance(answer, Failure)
         assert (answer.code, full.server.registry.waiting) == ("CAPACITY_REACHED", 0)

@@ -13,11 +13,12 @@ import uvicorn
 from live import bounded, serving
 
 from openenv_async.transport.address import Address
-from openenv_async.transport.asgi import AsgiLink, Receive, Send, accept_link
+from openenv_async.transport.asgi import Receive, Send, accept_link
 from openenv_async.transport.direct import open_direct_link
 from openenv_async.transport.inprocess import open_inprocess
 from openenv_async.transport.link import Link
 from openenv_async.transport.memory import memory_links
+from openenv_async.transport.taken import TakenLink
 from openenv_async.transport.websocket import open_link
 
 Pair = tuple[Link, Link]
@@ -27,9 +28,9 @@ Subprotocols = tuple[str, ...]
 class Acceptor:
     """An ASGI app that accepts WebSockets on `/ws` and hands their links to the test."""
 
-    def __init__(self, chooses: str | None) -> None:
-        self._chooses = chooses
-        self._links: asyncio.Queue[AsgiLink] = asyncio.Queue()
+    def __init__(self, chooses: str | None, takes_over: bool = True) -> None:
+        self._chooses, self._takes_over = chooses, takes_over
+        self._links: asyncio.Queue[Link] = asyncio.Queue()
         self._over = asyncio.Event()
         self.scopes: list[dict[str, Any]] = []
 
@@ -57,11 +58,15 @@ class Acceptor:
             if event["type"] == "websocket.close":
                 self._over.set()
 
-        self._links.put_nowait(await accept_link(watched, watching, self._chooses))
+        extensions = scope.get("extensions") if self._takes_over else None
+        link = await accept_link(watched, watching, self._chooses, extensions)
+        if isinstance(link, TakenLink):
+            link.gone.add_done_callback(lambda _: self._over.set())
+        self._links.put_nowait(link)
         # An app that returns closes its WebSocket; one that does not keeps its client waiting for the end.
         await self._over.wait()
 
-    async def next_link(self) -> AsgiLink:
+    async def next_link(self) -> Link:
         return await bounded(self._links.get())
 
     def end(self) -> None:
@@ -129,11 +134,11 @@ def over(server: str, opener: str) -> Callable[[str | None, Subprotocols, Path],
 
     @contextlib.asynccontextmanager
     async def pair(chosen: str | None, offered: Subprotocols, folder: Path) -> AsyncIterator[Pair]:
-        acceptor = Acceptor(chosen)
+        acceptor = Acceptor(chosen, takes_over=server != "hypercorn-asgi")
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(acceptor.end)
             unix: str | None = None
-            if server == "hypercorn":
+            if server in ("hypercorn", "hypercorn-asgi"):
                 url = (await stack.enter_async_context(serving(acceptor))).url
             elif server == "hypercorn-unix":
                 await stack.enter_async_context(serving(acceptor, folder / "s"))
@@ -154,6 +159,7 @@ KINDS: dict[str, Callable[[str | None, Subprotocols, Path], Any]] = {
     "in-process": in_process,
     "hypercorn direct": over("hypercorn", "direct"),
     "hypercorn httpx-ws": over("hypercorn", "httpx-ws"),
+    "hypercorn asgi direct": over("hypercorn-asgi", "direct"),
     "hypercorn unix direct": over("hypercorn-unix", "direct"),
     "uvicorn direct": over("uvicorn", "direct"),
     "uvicorn wsproto direct": over("uvicorn-wsproto", "direct"),

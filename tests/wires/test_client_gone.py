@@ -1,4 +1,7 @@
-"""A client that disappears during a call: close() runs once, and the slot is free as soon as the call has ended."""
+"""A client that disappears during a call: close() runs once, and the slot is free as soon as the call has ended.
+
+So it is for clients that cannot resume, and where no window is kept; `tests/resume` has the others.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,6 +20,7 @@ from live_envs import Execution, play_app
 from raw_clients import raw_client, raw_native
 from requirements import requirement
 
+from openenv_async import Limits
 from openenv_async.protocol.frames import Close, Closed, Step
 
 SOCKET_TASKS = ("openenv native writer", "openenv json reader")
@@ -25,8 +30,8 @@ CLIENT = Path(__file__).with_name("vanishing_client.py")
 
 
 @contextlib.asynccontextmanager
-async def one_slot(journal: Journal, execution: Execution) -> AsyncIterator[Served]:
-    async with serving(play_app(journal, execution, max_concurrent_envs=1)) as served:
+async def one_slot(journal: Journal, execution: Execution, **limits: Any) -> AsyncIterator[Served]:
+    async with serving(play_app(journal, execution, limits=Limits(max_sessions=1, **limits))) as served:
         yield served
 
 
@@ -73,7 +78,7 @@ async def test_a_socket_that_is_cut_during_a_step(wire: str, execution: Executio
 @pytest.mark.asyncio(loop_factories=["asyncio-debug"])
 async def test_a_client_process_that_is_killed_during_a_step(wire: str, execution: Execution) -> None:
     journal = Journal()
-    async with one_slot(journal, execution) as served:
+    async with one_slot(journal, execution, resume_window_s=0) as served:
         process = await asyncio.create_subprocess_exec(sys.executable, str(CLIENT), served.url, wire)
         try:
             await journal.until("waiting")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio.tasks import _enter_task, _leave_task
+from collections.abc import Coroutine, Generator
+from contextvars import Context
+from typing import Any
 
 from openenv_async.errors import StepTimeout
 from openenv_async.runtime.calls import Call, Outcome
@@ -16,6 +20,31 @@ _LATE: set[asyncio.Task[None]] = set()
 
 class CallCancelled(Exception):
     """`cancel()` stopped the call: nobody waits for its result."""
+
+
+class _Begun:
+    """A coroutine that has run up to its first `await`, for a task to go on with."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Outcome], first: Any) -> None:
+        self._coroutine, self._first = coroutine, first
+
+    def __await__(self) -> Generator[Any, Any, Outcome]:
+        waits_for = self._first
+        try:
+            while True:
+                try:
+                    sent = yield waits_for
+                except BaseException as exc:  # the task's cancellation, among others, is the coroutine's to see
+                    waits_for = self._coroutine.throw(exc)
+                else:
+                    waits_for = self._coroutine.send(sent)
+        except StopIteration as done:
+            outcome: Outcome = done.value
+            return outcome
+
+    def close(self) -> None:
+        """Give it up where nobody went on with it."""
+        self._coroutine.close()
 
 
 class InlineExecutor:
@@ -34,17 +63,57 @@ class InlineExecutor:
         self._task: asyncio.Task[None] | None = None
         self._in_flight = False
         self._cancelled = False
+        self._begun: _Begun | None = None
+
+    def begin(self, call: Call, task: asyncio.Task[None], context: Context) -> Outcome | None:
+        """Do a call here and now, as `task` and in its `context`, if it waits for nothing.
+
+        Most steps of async environments never wait: the task need not be woken for them.
+        Gives None where it does wait; the task then goes on with it by `call()`.
+
+        Raises:
+            EnvError: as `call`.
+        """
+        self._task, self._cancelled = task, False
+        loop = task.get_loop()
+        coroutine = self._host.perform(call, self._offload)
+        outer: asyncio.Task[Any] | None = None
+        try:
+            _enter_task(loop, task)
+        except RuntimeError:  # called from another task, which steps aside
+            outer = asyncio.current_task()
+            assert outer is not None  # why else
+            _leave_task(loop, outer)
+            _enter_task(loop, task)
+        try:
+            first = context.run(coroutine.send, None)
+        except StopIteration as done:
+            outcome: Outcome = done.value
+            return outcome
+        finally:
+            _leave_task(loop, task)
+            if outer is not None:
+                _enter_task(loop, outer)
+        self._begun = _Begun(coroutine, first)
+        return None
 
     async def call(self, call: Call) -> Outcome:
         """See `Executor.call`."""
         if self._task is None:
             self._task = asyncio.current_task()  # the session's: one task makes every call
-        self._cancelled = False
+        work: _Begun | Coroutine[Any, Any, Outcome]
+        if self._begun is None:
+            self._cancelled = False
+            work = self._host.perform(call, self._offload)
+        else:
+            work, self._begun = self._begun, None
+            if self._cancelled and self._task is not None:
+                self._task.cancel()  # between the beginning and now
         self._in_flight = True
         try:
             if call.timeout_s is None:
-                return await self._host.perform(call, self._offload)
-            return await self._bounded(call, call.timeout_s)
+                return await work
+            return await self._bounded(work, call, call.timeout_s)
         except asyncio.CancelledError:
             # Of the call alone; whoever cancels the session's task as well wants all of it to end.
             if self._cancelled and self._task is not None and self._task.cancelling() == 1:
@@ -55,11 +124,11 @@ class InlineExecutor:
             if self._cancelled and self._task is not None:
                 self._task.uncancel()  # also when the environment swallowed it and went on
 
-    async def _bounded(self, call: Call, timeout_s: float) -> Outcome:
+    async def _bounded(self, work: _Begun | Coroutine[Any, Any, Outcome], call: Call, timeout_s: float) -> Outcome:
         limit = asyncio.timeout(timeout_s)
         try:
             async with limit:
-                return await self._host.perform(call, self._offload)
+                return await work
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -79,13 +148,17 @@ class InlineExecutor:
         """See `Executor.cancel`."""
         if self._is_offloaded:
             return False
-        if self._task is not None and self._in_flight and not self._cancelled:
+        if self._begun is not None:
+            self._cancelled = True
+        elif self._task is not None and self._in_flight and not self._cancelled:
             self._cancelled = True
             self._task.cancel()
         return True
 
     async def aclose(self) -> None:
         """See `Executor.aclose`."""
+        if self._begun is not None:
+            self._begun.close()
         if self._is_offloaded:
             late = asyncio.get_running_loop().create_task(self._close_late(), name="openenv late close")
             _LATE.add(late)

@@ -1,0 +1,274 @@
+"""An open WebSocket straight on an event-loop transport, at either end.
+
+No task and no queue stands between the socket and whoever receives. wsproto makes
+and reads the frames; this file moves their bytes. The handshake is not here:
+`direct` does the client's, the HTTP server the other one (`taken`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+from openenv_async.transport.alive import KeepAlive
+from openenv_async.transport.link import LinkClosed, Message
+
+UNREAD_BYTES = 4 * 1024 * 1024
+"""Received and not yet taken; above it the socket is not read, so that a slow receiver slows the sender."""
+
+CLOSE_WAIT_S = 1.0
+"""Seconds that a peer may take to answer the close."""
+
+
+class Framing(Protocol):
+    """What wsproto's two kinds of connection have in common: events in, bytes out, and the other way round."""
+
+    def send(self, event: Any) -> bytes:
+        """Give an event's bytes."""
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what came from the socket."""
+
+    def events(self) -> Any:
+        """Give what it means."""
+
+
+class FramedLink(asyncio.Protocol):
+    """See `Link`.
+
+    Args:
+        framing: makes and reads the frames.
+        peer: the other end, in messages.
+        most_bytes: largest message taken; a larger one ends the link with code 1009. None: any.
+    """
+
+    def __init__(self, framing: Framing, peer: str, most_bytes: int | None = None) -> None:
+        self.subprotocol: str | None = None
+        self._loop = asyncio.get_running_loop()
+        self._ws, self._peer, self._most_bytes = framing, peer, most_bytes
+        self._transport: asyncio.Transport | None = None
+        self._messages: deque[Message] = deque()
+        self._unread = 0
+        self._parts: list[Any] = []
+        self._parts_size = 0
+        self._closed: LinkClosed | None = None
+        self._receiver: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._gone: asyncio.Future[None] = self._loop.create_future()
+        self._take: Callable[[Message], None] | None = None
+        self._ended: Callable[[LinkClosed], None] | None = None
+        self._held = False
+        self._reading = True
+        self._alive = KeepAlive(lambda: self._write(Ping()), self._silent)
+
+    async def send(self, message: Message) -> None:
+        """See `Link.send`. Waits while the socket has more than it can take."""
+        while self._writable is not None:
+            # Shielded: a cancelled call must not cancel what the next one waits for.
+            await asyncio.shield(self._writable)
+        if self._closed is not None:
+            raise self._closed
+        self._write(BytesMessage(message) if isinstance(message, bytes) else TextMessage(message))
+
+    async def receive(self) -> Message:
+        """See `Link.receive`. What arrived before the close is still given."""
+        while not self._messages:
+            if self._closed is not None:
+                raise self._closed
+            self._receiver = self._loop.create_future()
+            try:
+                await self._receiver
+            finally:
+                self._receiver = None
+        message = self._messages.popleft()
+        self._unread -= len(message)
+        if not self._reading:
+            self._read_or_not()
+        return message
+
+    @property
+    def can_send(self) -> bool:
+        """See `PushLink.can_send`."""
+        return self._writable is None and self._closed is None
+
+    def send_nowait(self, message: Message) -> None:
+        """See `PushLink.send_nowait`."""
+        self._write(BytesMessage(message) if type(message) is bytes else TextMessage(cast("str", message)))
+
+    def push(self, take: Callable[[Message], None], ended: Callable[[LinkClosed], None]) -> None:
+        """See `PushLink.push`."""
+        self._take, self._ended = take, ended
+        self._give()
+
+    def hold(self, held: bool) -> None:
+        """See `PushLink.hold`."""
+        self._held = held
+        if not held:
+            self._give()
+        self._read_or_not()
+
+    def _give(self) -> None:
+        """Push what has arrived, and after it the end."""
+        while self._messages and not self._held and self._take is not None:
+            message = self._messages.popleft()
+            self._unread -= len(message)
+            self._take(message)
+        if self._closed is not None and not self._messages and self._ended is not None:
+            ended, self._ended = self._ended, None
+            ended(self._closed)
+
+    def _read_or_not(self) -> None:
+        reading = self._unread < UNREAD_BYTES and not self._held
+        if reading != self._reading and self._transport is not None and not self._gone.done():
+            self._reading = reading
+            if reading:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """See `Link.aclose`."""
+        if self._transport is None:
+            return
+        if self._closed is None:
+            # A close frame carries at most 123 bytes of reason (RFC 6455, section 5.5).
+            short = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")
+            self._write(CloseConnection(code=code, reason=short or None))
+            self._end(LinkClosed(reason or "closed by this side", code))
+        try:
+            if not self._gone.done():
+                # The peer answers the close; one that does not is left.
+                await asyncio.wait([self._gone], timeout=CLOSE_WAIT_S)
+        finally:
+            # Also when the loop ends first and cancels this: the socket must not outlive it.
+            self._drop()
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self._end(LinkClosed("closed by this side"))
+        self._drop()
+
+    def _drop(self) -> None:
+        # A transport that has lost its connection may raise when it is aborted once more.
+        if self._transport is not None and not self._gone.done():
+            self._transport.abort()
+
+    def keep_alive(self, interval_s: float, silence_s: float) -> None:
+        """Ping every `interval_s` seconds; end the link when nothing was heard for `silence_s` seconds after one.
+
+        A peer that computes in its event loop, as a trainer may for minutes, answers no ping meanwhile.
+        """
+        self._alive.start(interval_s, silence_s)
+
+    def _silent(self, seconds: float) -> None:
+        text = f"nothing was heard from the {self._peer} for {seconds:g} s, pings unanswered"
+        self._end(LinkClosed(text))
+        self._drop()
+
+    def _write(self, event: Event) -> None:
+        try:
+            data = self._ws.send(event)
+        except LocalProtocolError as exc:
+            self._end(LinkClosed(f"the connection is closing: {exc}"))
+            return
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def _end(self, reason: LinkClosed) -> None:
+        if self._closed is None:
+            self._closed = reason
+        self._alive.stop()
+        for waiter in (self._receiver, self._writable):
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+        self._writable = None
+        if self._ended is not None:
+            # Not here and now: whoever is told may be the one who is sending.
+            self._loop.call_soon(self._give)
+
+    # What follows is `asyncio.Protocol`.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone."""
+        self._end(LinkClosed(f"the connection broke: {exc}" if exc else f"the {self._peer} closed the connection"))
+        if not self._gone.done():
+            self._gone.set_result(None)
+
+    def pause_writing(self) -> None:
+        """The socket has more than it can take."""
+        self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """The socket takes more again."""
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    def data_received(self, data: bytes) -> None:
+        """Give the bytes to wsproto and act on what they mean."""
+        self._alive.heard = True
+        try:
+            self._ws.receive_data(data)
+            for event in self._ws.events():
+                if type(event) is BytesMessage or type(event) is TextMessage:
+                    self._add(event)
+                else:
+                    self._handle(event)
+        except (RemoteProtocolError, LocalProtocolError) as exc:
+            self._broken(exc)
+            return
+        if self._take is not None:
+            self._give()
+        elif self._messages and self._receiver is not None and not self._receiver.done():
+            self._receiver.set_result(None)
+        if self._unread > UNREAD_BYTES:
+            self._read_or_not()
+
+    def _broken(self, exc: RemoteProtocolError | LocalProtocolError) -> None:
+        """The peer's bytes are no WebSocket: say so, where it can still be said, and leave."""
+        self._end(LinkClosed(f"the {self._peer} does not speak WebSocket: {exc}"))
+        if self._transport is not None:
+            hint = getattr(exc, "event_hint", None)
+            if hint is not None:
+                self._write(hint)
+            self._transport.close()
+
+    def _add(self, event: BytesMessage | TextMessage) -> None:
+        if self._closed is not None:
+            return
+        self._parts.append(event.data)
+        self._parts_size += len(event.data)
+        if self._most_bytes is not None and self._parts_size > self._most_bytes:
+            self._write(CloseConnection(code=1009, reason="message too big"))
+            self._end(LinkClosed(f"the {self._peer} sent a message of over {self._most_bytes:,} bytes", 1009))
+            self._parts.clear()
+        elif event.message_finished:
+            empty: Any = b"" if type(event) is BytesMessage else ""
+            message: Message = empty.join(self._parts)
+            self._parts.clear()
+            self._parts_size = 0
+            self._messages.append(message)
+            self._unread += len(message)
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, Ping):
+            # One that pings and does not read gets no pongs, which would be kept for it without a bound.
+            if self._writable is None:
+                self._write(event.response())
+        elif isinstance(event, CloseConnection):
+            if self._closed is None:
+                self._write(event.response())
+            self._end(LinkClosed(event.reason or f"the {self._peer} closed the connection", int(event.code)))
+            if self._transport is not None:
+                self._transport.close()
+        elif not isinstance(event, Pong):
+            raise RemoteProtocolError(f"unexpected {type(event).__name__}")
