@@ -178,7 +178,30 @@ _EPISODES = {
     "errors:of-tomorrow": "A code of a newer server keeps its name, its fault and whether a retry is safe.",
 }
 
-_COMPAT: dict[str, str] = {}
+_COMPAT: dict[str, str] = {
+    "compat:names": "With compat on, every module of OpenEnv's server side is imported by its name, old or new.",
+    "compat:absent": "A name of OpenEnv's that is not provided raises an ImportError that names the alternative.",
+    "compat:unknown": "A name that 0.10.0 does not have fails on import, as it does there.",
+    "compat:left-alone": "An installed openenv is left alone unless it is to be overridden.",
+    "compat:script": "python -m openenv_async.compat runs a script or a module with the names answered.",
+    "compat:parity": "An OpenEnv app answers every message and request as on OpenEnv 0.10.0: same keys, codes, values.",
+    "compat:session-lives": "A message that ends a session on OpenEnv 0.10.0 gets an error and the session lives.",
+    "compat:values": "Values that OpenEnv 0.10.0 cannot write, numpy's among them, are written.",
+    "compat:reset-arguments": "A reset argument that an OpenEnv environment does not take is left out, with a warning.",
+    "compat:shared": "A factory of OpenEnv's that returns one shared environment works, with one warning.",
+    "compat:lenient": "What fails on OpenEnv 0.10.0 and has one meaning works: state as a method, async step.",
+    "compat:native": "An OpenEnv app speaks the native wire too, on the same /ws.",
+    "compat:queue-free": "Plain HTTP requests to an OpenEnv app take no slot of its sessions.",
+    "compat:threads": "An OpenEnv environment's plain methods all run on its session's thread, or on the one for all.",
+    "compat:close": "close() of an OpenEnv environment runs once, on every way a session ends.",
+    "compat:lifespan": "An author's lifespan runs around the sessions of the app.",
+    "compat:idle": "session_timeout ends idle sessions, and none that a socket is attached to.",
+    "compat:guard": "Token and origins guard an author's own routes too; CORSMiddleware's origins are let in.",
+    "compat:setup": "What cannot be served is refused when the app is made, with a sentence.",
+    "compat:mounted": "OpenEnv apps work under prefixes of another app, without a lifespan.",
+    "compat:commands": "openenv serve and validate turn compat on for environments that import openenv.",
+    "compat:light": "Turning compat on loads neither server nor client.",
+}
 
 _COMPAT_CLIENT: dict[str, str] = {}
 

@@ -24,7 +24,8 @@ RANKS = [
     ("images",),
     ("server", "client", "providers", "hub"),
     ("validation",),
-    ("compat", "cli"),
+    ("compat",),
+    ("cli",),
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from openenv_async.cli.compat import apply_compat, compat_option
 from openenv_async.cli.errors import BadInput, CommandFailed
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class ServeRequest:
     debug: bool
     step_timeout: float | None
     grace: float | None
+    compat: str
     supervised: str | None
 
     @property
@@ -125,6 +127,7 @@ Examples:
     metavar="SECONDS",
     help="Time for calls in flight when the server stops. [default: the app's own, 10]",
 )
+@compat_option
 @click.option("--supervised", hidden=True, help="Set by --reload for the process that it restarts.")
 def serve(**options: Any) -> None:
     """Serve an environment over the network, until Ctrl-C or SIGTERM.
@@ -161,6 +164,7 @@ def _serve(request: ServeRequest) -> None:
     from openenv_async.cli.targets import locate
 
     tls = _certificate(request)
+    apply_compat(request.compat)
     target = locate(request.target)
     if request.supervised is not None:
         from openenv_async.cli.reload import Supervised

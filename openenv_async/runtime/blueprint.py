@@ -16,6 +16,8 @@ from typing import Any, get_args
 from openenv_async.codec import ModelCodec, ObservationCodec
 from openenv_async.environment import Execution
 from openenv_async.errors import FactoryError
+from openenv_async.runtime.conventions import NATIVE, Conventions
+from openenv_async.runtime.threads import PinnedThread
 
 EXECUTIONS: tuple[str, ...] = get_args(Execution)
 
@@ -70,6 +72,11 @@ class Blueprint:
     execution: Execution | None
     debug: bool = False
     identities: Identities = field(default_factory=Identities)
+    conventions: Conventions = NATIVE
+    threads: Callable[[str], PinnedThread] = PinnedThread
+    """Gives the thread of the session with this name."""
+    keeps_thread: bool = False
+    """The plain methods of an async environment all run on the thread that built it."""
 
     @property
     def env_cls(self) -> type | None:
@@ -87,7 +94,7 @@ class Blueprint:
     def is_async(self, env: object | None = None) -> bool | None:
         """Say whether `step` is `async def`; None when no class is known yet."""
         known = env if env is not None else self.env_cls
-        return None if known is None else inspect.iscoroutinefunction(getattr(known, "step", None))
+        return None if known is None else self.conventions.is_async(known)
 
 
 def chosen_execution(factory: Callable[[], Any], execution: str | None) -> Execution | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -13,7 +15,18 @@ from raw_clients import RawNative, raw_native, raw_socket
 from requirements import requirement
 
 from openenv_async.limits import Limits
-from openenv_async.protocol.frames import Chunk, Failure, Hello, Open, Opened, Reply, Reset, Step, encode_batch
+from openenv_async.protocol.frames import (
+    SUBPROTOCOL,
+    Chunk,
+    Failure,
+    Hello,
+    Open,
+    Opened,
+    Reply,
+    Reset,
+    Step,
+    encode_batch,
+)
 
 RESET = msgspec.Raw(msgspec.msgpack.encode({}))
 ONE_LOOP = pytest.mark.asyncio(loop_factories=["uvloop"])
@@ -190,3 +203,61 @@ async def test_a_flood_of_bad_frames_that_nobody_reads_the_errors_of() -> None:
             socket.transport.abort()
         assert server.peak_mib < 100
         assert server.slowest_s < 1
+
+
+@requirement("flood:requests", "flood:never-reads")
+@ONE_LOOP
+async def test_10_000_requests_on_the_json_wire_whose_replies_are_not_read() -> None:
+    with flooded() as server:
+        async with server.watched(), raw_socket(server.url, native=False, max_queue=1) as socket:
+            await socket.send('{"type":"reset"}')
+
+            async def flood() -> None:
+                for _ in range(10_000):
+                    await socket.send('{"type":"step","data":{"size":1000000}}')
+
+            sending = asyncio.create_task(flood())
+            await server.quiet(steps=50)
+            # Each reply has 1.3 MB, and nobody takes them.
+            sending.cancel()
+            socket.transport.abort()
+        assert server.peak_mib < 200
+        assert server.slowest_s < 1
+
+
+@requirement("flood:requests")
+@ONE_LOOP
+@pytest.mark.parametrize("native", [True, False], ids=["native", "json"])
+async def test_a_client_that_pings_without_reading_the_pongs(native: bool) -> None:
+    with flooded() as server:
+        async with server.watched(), plain_socket(server.port, native) as writer:
+            # A masked ping of 125 zeros, masked with zeros.
+            ping = b"\x89\xfd" + bytes(129)
+
+            async def flood() -> None:
+                for _ in range(2000):
+                    writer.write(ping * 500)
+                    await writer.drain()
+
+            sending = asyncio.create_task(flood())
+            await server.played(50)
+            sending.cancel()
+            await asyncio.wait([sending])
+        assert server.peak_mib < 50
+        assert server.slowest_s < 1
+
+
+@contextlib.asynccontextmanager
+async def plain_socket(port: int, native: bool) -> AsyncIterator[asyncio.StreamWriter]:
+    """A WebSocket after its handshake, of which nothing more is read."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    try:
+        protocol = f"sec-websocket-protocol: {SUBPROTOCOL}\r\n" if native else ""
+        head = (
+            "GET /ws HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n"
+        )
+        writer.write(f"{head}sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{protocol}\r\n".encode())
+        assert b" 101 " in await bounded(reader.readline())
+        yield writer
+    finally:
+        writer.transport.abort()
