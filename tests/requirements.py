@@ -123,9 +123,36 @@ _RESUME = {
 
 _PROCESS: dict[str, str] = {}
 
-_ROOM: dict[str, str] = {}
+_ROOM: dict[str, str] = {
+    "room:in-order": "On a full server clients are served in the order in which they came, and none starves.",
+    "room:fair": "Freed slots go round the connections: a thousand wishes of one do not delay another's single one.",
+    "room:leaves": "A client that cancels, closes or vanishes while it waits leaves the queue.",
+    "room:timeout": "After queue_timeout_s, the client's own or the server's, a waiting client gets CAPACITY_REACHED.",
+    "room:refusal": "CAPACITY_REACHED says how many sessions are active, allowed and waiting, and when to try again.",
+    "room:zero": "A wait of 0 refuses at once; it is the default of the JSON wire and HTTP.",
+    "room:bounded": "The queue has a bound; beyond it the connection that wants the most loses its latest wish.",
+    "room:no-slot-lost": "A slot that comes in the turn of its waiter's timeout or cancellation is not lost.",
+    "flood:never-reads": "A client that never reads its replies stalls its own sessions; memory and others stay well.",
+    "flood:requests": "10,000 requests sent without waiting, on one session or many: memory and others stay well.",
+    "flood:chunks": "Chunks of requests that are never finished are bounded for the connection, the limit named.",
+    "flood:sessions": "A client that opens 100,000 sessions gets refusals; memory and others stay well.",
+    "flood:bad-frames": "A flood of bad frames, its errors unread, leaves memory and others well.",
+    "flood:handshakes": "A connection that dribbles its first request is cut off after handshake_timeout_s.",
+    "flood:connections": "Beyond max_connections a connection is answered HTTP 503 and others play on.",
+    "flood:bodies": "A HTTP body over the limit is 413 before all of it is read; one that dribbles is 408.",
+    "flood:session-rate": "A connection that keeps opening sessions too fast is refused with when to try again.",
+    "flood:log": "Lines that a client can cause over and over are left out of the log beyond a rate, and counted.",
+    "room:capacity": "GET /capacity says how full the server is.",
+}
 
-_SECURITY: dict[str, str] = {}
+_SECURITY: dict[str, str] = {
+    "tls:served": "Both wires and HTTP are served over TLS.",
+    "tls:verified": "A client believes no certificate of an unknown authority or another name, and says why.",
+    "tls:command": "openenv serve --certfile --keyfile serves https; files it cannot use are one line and exit code 1.",
+    "security:every-route": "With a token every route and path but /health refuses who has none or a wrong one.",
+    "security:no-traceback": "Peers see no traceback and no path of the server unless it runs with --debug.",
+    "security:log": "Tokens, Authorization headers and secret query parameters or variables never reach the log.",
+}
 
 _CHECK = {
     "json:early-step": "A step before any reset on a JSON connection is answered with a warning that says so.",

@@ -205,6 +205,8 @@ def _command(request: ServeRequest, supervised: Supervised) -> list[str]:
         "--max-sessions": request.max_sessions,
         "--execution": request.execution,
         "--log-level": request.log_level,
+        "--certfile": request.certfile,
+        "--keyfile": request.keyfile,
         "--grace": GRACE_S if request.grace is None else request.grace,
         "--supervised": supervised,
     }

@@ -89,12 +89,13 @@ class NativeConnection:
         for frame in greeted.more:
             self._dispatch(frame)
 
-    async def open(self, timeout_s: float | None, key: str) -> NativeChannel:
+    async def open(self, timeout_s: float | None, key: str, queue_timeout_s: float | None = None) -> NativeChannel:
         """Open a session.
 
         Args:
             timeout_s: seconds to wait for it, besides those that the server lets it wait for a slot.
             key: a secret by which the server knows the session again if its answer is lost.
+            queue_timeout_s: seconds to wait for a slot; None: as long as the server allows.
 
         Raises:
             EnvError: no slot, or the environment could not be built.
@@ -105,7 +106,7 @@ class NativeConnection:
         if timeout_s is not None:
             self._look_every(timeout_s / 10)
         self._channels[channel.sid] = channel
-        self.put(Open(channel.sid, key if self._window_s else ""))
+        self.put(Open(channel.sid, key if self._window_s else "", queue_timeout_s))
         try:
             await channel.opening(None if timeout_s is None else timeout_s + self.open_wait_s)
         except BaseException:

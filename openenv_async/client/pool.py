@@ -25,7 +25,7 @@ from openenv_async.errors import ConnectFailed, ServerClosing, SessionLost, Unau
 from openenv_async.protocol.frames import SUBPROTOCOL
 from openenv_async.transport.address import Address
 from openenv_async.transport.inprocess import open_inprocess
-from openenv_async.transport.link import Link, LinkClosed, LinkRefused
+from openenv_async.transport.link import CertificateRefused, Link, LinkClosed, LinkRefused
 from openenv_async.transport.network import connect_link
 
 
@@ -68,6 +68,7 @@ class Pool:
             id(target.app),
             options.headers,
             options.max_message_bytes,
+            options.ca_file,
             options.ping_interval_s,
         )
         known = self.shared.setdefault(key, _Shared())
@@ -181,7 +182,7 @@ async def _open_on(connection: NativeConnection, options: Options, secret: str) 
     if not connection.usable():
         return None
     try:
-        return await connection.open(options.message_timeout_s, secret)
+        return await connection.open(options.message_timeout_s, secret, options.queue_timeout_s)
     except SessionLost:
         if connection.usable():
             raise
@@ -205,6 +206,7 @@ async def _connect(target: Target, options: Options, subprotocols: tuple[str, ..
                 headers=headers,
                 subprotocols=subprotocols,
                 connect_timeout_s=options.connect_timeout_s,
+                ca_file=options.ca_file,
                 ping_interval_s=options.ping_interval_s,
             )
         )
@@ -217,6 +219,8 @@ async def _connect(target: Target, options: Options, subprotocols: tuple[str, ..
             ) from exc
         text = str(exc) or "no answer in time"
         # 403 is what many servers answer where they have no WebSocket at all.
+        if isinstance(exc, CertificateRefused):
+            raise ConnectFailed(f"cannot connect to {where}: {text}", status=None) from exc
         hint = "is an environment server running there" + (", and does it allow this client?" if status == 403 else "?")
         dropped = getattr(exc, "dropped", False)
         raise ConnectFailed(f"cannot connect to {where}: {text}; {hint}", status=status, dropped=dropped) from exc

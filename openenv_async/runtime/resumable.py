@@ -72,6 +72,12 @@ class Resumable:
         """Say whether the outcome of the newest request is still to come."""
         return rid != self._rid or self.state.now is State.BUSY
 
+    def holds(self, rid: int) -> bool:
+        """Say whether request `rid` is queued or being played, and its payload is held for it."""
+        if rid == self._rid:
+            return self.state.now is State.BUSY or (self.state.now is State.DETACHED and self._in_flight)
+        return any(rid == queued for queued, _ in (*self._queue, *self._aside))
+
     def acknowledge(self, rid: int) -> None:
         """The outcome of `rid` has arrived and will not be asked for again."""
         if rid == self._rid:

@@ -22,6 +22,7 @@ from openenv_async.limits import Limits
 from openenv_async.runtime.blueprint import Blueprint, chosen_execution
 from openenv_async.server.core import Server
 from openenv_async.server.http import HttpRoutes, plain_failure
+from openenv_async.server.logs import protect
 from openenv_async.server.openapi import Documents
 from openenv_async.server.security import Guard
 from openenv_async.server.settings import settle
@@ -38,6 +39,7 @@ class EnvApp(Starlette):
         routes = [
             WebSocketRoute("/ws", WebSocketEndpoint(server)),
             Route("/health", http.health),
+            Route("/capacity", http.capacity),
             Route("/metadata", http.metadata),
             Route("/schema", http.schema),
             Route("/state", http.state),
@@ -48,6 +50,7 @@ class EnvApp(Starlette):
             Route("/docs", documents.docs),
         ]
         settings = server.settings
+        protect([settings.token])
         guard = Middleware(Guard, token=settings.token, allow_origins=settings.allow_origins)
         handlers: Any = {HTTPException: plain_failure, EnvError: plain_failure}
         super().__init__(

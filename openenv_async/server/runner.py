@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -26,9 +27,10 @@ from typing import Any, Protocol, runtime_checkable
 from starlette.types import ASGIApp
 
 from openenv_async.limits import MIB, Limits
+from openenv_async.server.connection import WorkerConfig
 from openenv_async.server.lifespan import Lifespan
 from openenv_async.server.sockets import BACKLOG, Bind, Listeners
-from openenv_async.server.worker import Worker, WorkerConfig
+from openenv_async.server.worker import Worker
 
 logger = logging.getLogger("openenv_async.server")
 
@@ -37,6 +39,10 @@ Ready = Callable[[list[str]], None]
 
 _MESSAGE_MARGIN = 16 * MIB
 _CLOSE_MARGIN_S = 6.0
+
+_MOST_UNREAD = 2
+"""Messages, of any size, that may wait until an app reads them; then the socket is not read any further."""
+
 _STARTUP_TIMEOUT_S = 300.0
 _CUT_SHORT_S = 3.0
 
@@ -63,6 +69,9 @@ class ServeOptions:
 
     keep_alive_s: float = 75.0
     """Seconds that an HTTP connection may be idle between two requests."""
+
+    tls: ssl.SSLContext | None = None
+    """The server's certificate and key, see `server.tls`; the addresses are `https://` then."""
 
     handover: bool = False
     """Stop listening before the calls in flight end, because another process goes on with the same socket.
@@ -116,12 +125,20 @@ async def serve(
     options = options or ServeOptions()
     with bind if isinstance(bind, Listeners) else Listeners.bind(*bind) as listeners:
         lifespan = Lifespan(app)
-        worker = Worker(app, _config(app, options), lifespan.state)
+        limits = _limits(app) or Limits()
+        worker = Worker(
+            app,
+            _config(app, options),
+            lifespan.state,
+            max_connections=limits.max_connections,
+            handshake_timeout_s=limits.handshake_timeout_s,
+            tls=options.tls,
+        )
         try:
             await lifespan.startup(_STARTUP_TIMEOUT_S)
             await worker.listen(listeners.sockets)
             if ready is not None:
-                ready(listeners.urls)
+                ready([url.replace("http://", "https://") if options.tls else url for url in listeners.urls])
             await (stop or asyncio.Event()).wait()
         finally:
             replaced = isinstance(stop, Stop) and stop.replaced and not options.handover
@@ -227,6 +244,7 @@ def _config(app: ASGIApp, options: ServeOptions) -> WorkerConfig:
     config.silence_s = options.silence_s
     config.keep_alive_timeout = options.keep_alive_s
     config.keep_alive_max_requests = sys.maxsize  # a trainer over plain HTTP sends millions on one connection
+    config.max_app_queue_size = _MOST_UNREAD
     config.backlog = BACKLOG
     config.include_server_header = False
     config.accesslog = "-" if options.access_log else None
