@@ -173,7 +173,7 @@ class AsyncEnv(
     ) -> StepResult[ObsT]:
         """Begin an episode.
 
-        The only call that may open a new session in place of one that was lost.
+        The only call that may open a new session in place of one that was lost, or whose server is being replaced.
 
         Args:
             seed: makes the episode reproducible, if the environment takes seeds; it warns if not.

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from cutting import PlayEnv, bench, step
 from live import BOUND_S, Journal, Served, bounded, gathered, serving
 from live_envs import Execution, PlayAction, play_app
+from processes import server_process
 from raw_clients import RawNative, raw_client
 from requirements import requirement
 
@@ -23,7 +22,6 @@ from openenv_async.protocol.frames import Draining
 from openenv_async.server.app import EnvApp
 
 EXECUTIONS = pytest.mark.parametrize("execution", ["inline", "thread"])
-SERVED = Path(__file__).with_name("drained_server.py")
 
 
 @contextlib.asynccontextmanager
@@ -209,26 +207,6 @@ async def test_a_server_that_only_closes_is_not_waited_for_in_vain() -> None:
         await bounded(app.server.drain(0))
         with pytest.raises(ServerClosing, match="stopping"):
             await bounded(PlayEnv.connect(served.url, connect_timeout_s=0.3))
-
-
-@contextlib.asynccontextmanager
-async def server_process(port: int = 0) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
-    command = [sys.executable, "-m", "openenv_async.cli", "serve", f"{SERVED}:app", "--port", str(port)]
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
-    assert process.stdout is not None
-    try:
-        while port == 0 or process.stdout is not None:
-            line = (await bounded(process.stdout.readline())).decode()
-            assert line, "the server ended"
-            if "http://127.0.0.1:" in line:
-                port = int(line.partition("http://127.0.0.1:")[2].split()[0].rstrip(".,"))
-                break
-        yield process, port
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await bounded(process.communicate())
 
 
 @requirement("drain:episodes", "drain:no-call-fails")
