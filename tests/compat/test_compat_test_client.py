@@ -30,7 +30,7 @@ class Adds(MCPEnvironment):
 
         super().__init__(mcp)
 
-    def reset(self, **kwargs: Any) -> Observation:
+    def reset(self, seed: int | None = None, episode_id: str | None = None, **kwargs: Any) -> Observation:
         return Observation()
 
     def _step_impl(self, action: Any, timeout_s: float | None = None, **kwargs: Any) -> Observation:

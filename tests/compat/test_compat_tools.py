@@ -32,11 +32,11 @@ class Moded(MCPEnvironment):
             return f"real {query}"
 
         @self.tool(mode="simulation")
-        def search(query: str) -> str:  # noqa: F811
+        def search(query: str) -> str:  # type: ignore[no-redef]  # noqa: F811
             """Search a copy."""
             return f"copy {query}"
 
-    def reset(self, **kwargs: Any) -> Observation:
+    def reset(self, seed: int | None = None, episode_id: str | None = None, **kwargs: Any) -> Observation:
         return Observation()
 
     def _step_impl(self, action: Any, timeout_s: float | None = None, **kwargs: Any) -> Observation:

@@ -14,8 +14,13 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+
 from openenv_async.compat.server.blueprints import OneThread, OpenEnvBlueprint
 from openenv_async.compat.server.dialect import OpenEnvDialect
+from openenv_async.compat.server.guarding import AppGuard
 from openenv_async.compat.server.home import Home
 from openenv_async.compat.server.sessions import Sessions
 from openenv_async.compat.server.sockets import OwnConnection, serve_attached, serve_rpc
@@ -68,7 +73,8 @@ class Running:
         """Serve one connection to `/ws` to its end, on either wire."""
         native = SUBPROTOCOL in websocket.scope.get("subprotocols", ())
         try:
-            link = await accept_link(websocket.receive, websocket.send, SUBPROTOCOL if native else None)
+            protocol = SUBPROTOCOL if native else None
+            link = await accept_link(websocket.receive, websocket.send, protocol, _extensions(websocket.scope))
         except LinkClosed:
             return
         if native:
@@ -118,6 +124,21 @@ class Running:
                 await self.drain()
 
         return lifespan
+
+
+def _extensions(scope: Any) -> Any:
+    """Give what the HTTP server offers, unless a middleware may want to see what passes."""
+    app = scope.get("app")
+    if scope.get("root_path") or app is None:
+        return None  # mounted: the middleware of the apps around it is not known
+    classes = [middleware.cls for middleware in app.user_middleware]
+    return scope.get("extensions") if all(_sees_http_only(cls) for cls in classes) else None
+
+
+def _sees_http_only(cls: Any) -> bool:
+    return cls in (AppGuard, CORSMiddleware, GZipMiddleware) or (
+        isinstance(cls, type) and issubclass(cls, BaseHTTPMiddleware)
+    )
 
 
 def cause_of(error: EnvError) -> Exception:
