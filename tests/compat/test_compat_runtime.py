@@ -128,7 +128,7 @@ async def test_the_authors_middleware_sees_every_message() -> None:
 @requirement("compat:idle")
 async def test_an_idle_session_ends_and_one_with_a_socket_does_not() -> None:
     journal = Journal()
-    config = ConcurrencyConfig(max_concurrent_envs=2, session_timeout=0.2)
+    config = ConcurrencyConfig(max_concurrent_envs=2, session_timeout=1.5)
     app = create_app(recording(journal), Say, Said, concurrency_config=config)
     create = {"jsonrpc": "2.0", "id": 1, "method": "openenv/session/create"}
     async with serving(app) as served, httpx.AsyncClient(base_url=served.url) as http:

@@ -31,8 +31,8 @@ class Moded(MCPEnvironment):
             """Search for real."""
             return f"real {query}"
 
-        @self.tool(mode="simulation")
-        def search(query: str) -> str:  # type: ignore[no-redef]  # noqa: F811
+        @self.tool(mode="simulation")  # type: ignore[no-redef]
+        def search(query: str) -> str:  # noqa: F811
             """Search a copy."""
             return f"copy {query}"
 
