@@ -194,7 +194,7 @@ class JsonConnection:
         if rid in self._early:
             self._early.discard(rid)
             if isinstance(outcome, Outcome) and self._dialect.warns_early:
-                outcome = outcome._replace(warnings=(*outcome.warnings, _NO_RESET))
+                outcome = Outcome(outcome.data, (*outcome.warnings, _NO_RESET))
         if isinstance(outcome, BaseException):
             text = self._dialect.failure(outcome)
         else:
