@@ -207,12 +207,14 @@ _COMPAT: dict[str, str] = {
     "compat:queue-free": "Plain HTTP requests to an OpenEnv app take no slot of its sessions.",
     "compat:threads": "An OpenEnv environment's plain methods all run on its session's thread, or on the one for all.",
     "compat:close": "close() of an OpenEnv environment runs once, on every way a session ends.",
-    "compat:lifespan": "An author's lifespan runs around the sessions of the app.",
+    "compat:lifespan": "An author's lifespan runs around the sessions of the app, and middleware sees their messages.",
     "compat:idle": "session_timeout ends idle sessions, and none that a socket is attached to.",
     "compat:guard": "Token and origins guard an author's own routes too; CORSMiddleware's origins are let in.",
     "compat:setup": "What cannot be served is refused when the app is made, with a sentence.",
     "compat:mounted": "OpenEnv apps work under prefixes of another app, without a lifespan.",
     "compat:commands": "openenv serve and validate turn compat on for environments that import openenv.",
+    "compat:loops": "Sessions made over HTTP survive the event loop of their request, as test clients need.",
+    "compat:tools": "FastMCP tools are actions; tools of one mode, reserved names and code that calls tools work.",
     "compat:light": "Turning compat on loads neither server nor client.",
 }
 
