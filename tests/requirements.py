@@ -173,6 +173,7 @@ _COMPAT: dict[str, str] = {
     "compat:setup": "What cannot be served is refused when the app is made, with a sentence.",
     "compat:mounted": "OpenEnv apps work under prefixes of another app, without a lifespan.",
     "compat:commands": "openenv serve and validate turn compat on for environments that import openenv.",
+    "compat:loops": "Sessions made over HTTP survive the event loop of their request, as test clients need.",
     "compat:light": "Turning compat on loads neither server nor client.",
 }
 

@@ -11,11 +11,12 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from openenv_async.compat.server.blueprints import OneThread, OpenEnvBlueprint
 from openenv_async.compat.server.dialect import OpenEnvDialect
+from openenv_async.compat.server.home import Home
 from openenv_async.compat.server.sessions import Sessions
 from openenv_async.compat.server.sockets import OwnConnection, serve_attached, serve_rpc
 from openenv_async.errors import EnvError
@@ -42,7 +43,10 @@ class Running:
         self.blueprint = blueprint
         self.server = Server(blueprint, settings)
         self.dialect = OpenEnvDialect(idle_timeout_s)
-        self.sessions = Sessions(self.server.registry, idle_timeout_s)
+        self.before_drain: list[Callable[[], Awaitable[None]]] = []
+        """What else ends with the app's lifespan."""
+        self.home = Home(self.drain)
+        self.sessions = Sessions(self.server.registry, idle_timeout_s, self.home)
         self.requests = Registry(blueprint, settings.limits, MOST_REQUESTS)
 
     async def once(self, call: Call) -> Outcome:
@@ -88,14 +92,18 @@ class Running:
 
     def start(self) -> None:
         """Take work (again)."""
+        self.home.begin()
         self.server.start()
         self.requests.closing = False
 
     async def drain(self) -> None:
         """Let calls finish, close every environment and every socket."""
+        for end in self.before_drain:
+            await end()
         await asyncio.gather(self.server.drain(), self.requests.drain(self.server.limits.grace_s))
         if isinstance(self.blueprint.threads, OneThread):
             self.blueprint.threads.end()
+        self.home.end()
 
     def lifespan_around(self, inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Give a lifespan that runs another one inside this server's."""
