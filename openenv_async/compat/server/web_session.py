@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 
@@ -18,24 +18,30 @@ from openenv_async.runtime.calls import Call, Wire
 from openenv_async.runtime.direct import open_direct
 from openenv_async.runtime.registry import Registry
 
-if TYPE_CHECKING:
-    from openenv_async.compat.server.http_server import HTTPEnvServer
-
 
 class WebInterfaceManager:
     """Plays in the page's environment: what a `gradio_builder` is given.
 
     Args:
-        server: whose environment it is.
+        env: the environment's class, a function that builds one, an environment, or the server that has one.
         action_cls: the class of actions.
         observation_cls: the class of observations.
-        metadata: what the page says of the environment.
+        metadata: what the page says of the environment; by default its class's name.
     """
 
     def __init__(
-        self, server: HTTPEnvServer, action_cls: Any, observation_cls: Any, metadata: EnvironmentMetadata
+        self, env: Any, action_cls: Any, observation_cls: Any, metadata: EnvironmentMetadata | None = None
     ) -> None:
-        self.action_cls, self.observation_cls, self.metadata = action_cls, observation_cls, metadata
+        from openenv_async.compat.server.http_server import HTTPEnvServer
+
+        if not isinstance(env, HTTPEnvServer):
+            one = env
+            env = HTTPEnvServer(env if callable(env) else lambda: one, action_cls, observation_cls)
+        server: HTTPEnvServer = env
+        self.action_cls, self.observation_cls = action_cls, observation_cls
+        self.metadata = metadata or EnvironmentMetadata(
+            name=server.env_name, description=f"{server.env_name} environment"
+        )
         self._server = server
         self._session: KeptSession | None = None
         running = server.running
