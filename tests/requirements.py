@@ -174,6 +174,7 @@ _COMPAT: dict[str, str] = {
     "compat:mounted": "OpenEnv apps work under prefixes of another app, without a lifespan.",
     "compat:commands": "openenv serve and validate turn compat on for environments that import openenv.",
     "compat:loops": "Sessions made over HTTP survive the event loop of their request, as test clients need.",
+    "compat:tools": "FastMCP tools are actions; tools of one mode, reserved names and code that calls tools work.",
     "compat:light": "Turning compat on loads neither server nor client.",
 }
 
