@@ -38,6 +38,7 @@ class Call(Coroutine[Any, Any, T]):
         self._make, self._awaited, self._blocking = make, awaited, blocking
         self._running: Coroutine[Any, Any, T] | None = None
         self._result: T | None = None
+        self._error: BaseException | None = None
         self._used = False
         frame = sys._getframe(depth)
         self._where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
@@ -73,8 +74,14 @@ class Call(Coroutine[Any, Any, T]):
         if self._running is not None:
             raise RuntimeError(f"{self.__name__}() is being awaited; read what the await gives")
         if not self._used:
-            self._result = self._blocking(self._make)
             self._used = True
+            try:
+                self._result = self._blocking(self._make)
+            except BaseException as exc:
+                self._error = exc
+                raise
+        if self._error is not None:
+            raise self._error
         result: Any = self._result
         return result  # type: ignore[no-any-return]
 

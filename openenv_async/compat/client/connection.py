@@ -22,12 +22,18 @@ from openenv_async.transport.link import LinkClosed
 _REFUSED = ("CAPACITY_REACHED", "FACTORY_ERROR", "SESSION_ERROR")
 """Codes after which there is no session: the server closes the connection."""
 
+_FULL = "(code: CAPACITY_REACHED)"
+
+FULL_PAUSE_S = 0.05
+"""Seconds before asking again for a place that should become free."""
+
 _GOODBYE = '{"type": "close"}'
 
 
 class Connection(Owning):
     """The half of a client that talks to the server."""
 
+    _connect_timeout: float
     _message_timeout: float | None
 
     def __init__(self) -> None:
@@ -37,6 +43,8 @@ class Connection(Owning):
         self._answered = False
         """The session on this connection has answered something, so that it may have come to hold an episode."""
         self._lost: str | None = None
+        self._gave_up = False
+        """The server may still be at a call that nobody waits for any longer."""
         self._one_call, self._one_connect = LoopLock(), LoopLock()
 
     @abstractmethod
@@ -130,14 +138,21 @@ class Connection(Owning):
             async with asyncio.timeout(self._message_timeout):
                 raw = await self._ws.recv()
         except TimeoutError:
+            self._gave_up = True
             limit = f"{self._message_timeout:g} s" if self._message_timeout is not None else "its time"
             self._schedule_socket_close(self._lose(f"the server did not answer within {limit}"))
             raise TimeoutError(f"the server did not answer within {limit} (message_timeout_s)") from None
         except asyncio.CancelledError:
+            self._gave_up = True
             # Its answer may still come, and would be taken for the next one's.
             self._schedule_socket_close(self._lose("a call was cancelled while the server was at it"))
             raise
-        response: dict[str, Any] = json.loads(raw)
+        try:
+            response = json.loads(raw)
+        except ValueError as exc:
+            raise ConnectionError(f"the server does not answer with OpenEnv's JSON: {exc}") from exc
+        if not isinstance(response, dict):
+            raise ConnectionError(f"the server does not answer with OpenEnv's messages but with {response!r:.80}")
         return response
 
     async def _send_and_receive(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -149,22 +164,41 @@ class Connection(Owning):
             ConnectionError: it cannot be reached, or the session is lost.
         """
         async with self._one_call.here():
-            self._forget_unusable()
-            old, answered = self._ws, self._answered
+            if message.get("type") == "reset" and self._gave_up:
+                return await self._ask_again_while_full(message)
+            return await self._ask(message)
+
+    async def _ask_again_while_full(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Ask until the place is free that this client has left: the environment may still be at the call given up."""
+        deadline = asyncio.get_running_loop().time() + self._connect_timeout
+        while True:
             try:
-                response = await self._exchange(message)
-            except Exception as exc:
-                if not _is_gone(exc):
+                response = await self._ask(message)
+            except RuntimeError as exc:
+                if _FULL not in str(exc) or asyncio.get_running_loop().time() > deadline:
                     raise
-                self._lose(f"the connection was lost ({exc})")
-                if old is None or not (message.get("type") == "reset" or not answered):
-                    raise ConnectionError(self._lost or f"the connection was lost: {exc}") from exc
-                # It had ended before this call, without this side knowing.
-                response = await self._exchange_again(message)
-            if response.get("type") == "error":
-                self._raise(response.get("data") or {})
-            self._answered = True
-            return response
+                await asyncio.sleep(FULL_PAUSE_S)
+            else:
+                self._gave_up = False
+                return response
+
+    async def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        self._forget_unusable()
+        old = self._ws
+        try:
+            response = await self._exchange(message)
+        except Exception as exc:
+            if not _is_gone(exc):
+                raise
+            self._lose(f"the connection was lost ({exc})")
+            if old is None or message.get("type") != "reset":
+                raise ConnectionError(self._lost or f"the connection was lost: {exc}") from exc
+            # It had ended before this call, without this side knowing.
+            response = await self._exchange_again(message)
+        if response.get("type") == "error":
+            self._raise(response.get("data") or {})
+        self._answered = True
+        return response
 
     async def _exchange(self, message: dict[str, Any]) -> dict[str, Any]:
         try:

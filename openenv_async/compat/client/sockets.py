@@ -55,7 +55,7 @@ class Socket:
 
         Raises:
             LinkClosed: there will be none.
-            ValueError: it is larger than allowed; the connection lives.
+            RuntimeError: it is larger than allowed; the connection lives.
         """
         try:
             message = await self._link.receive()
@@ -63,7 +63,7 @@ class Socket:
             self.state = CLOSED
             raise
         if self._max_size is not None and len(message) > self._max_size:
-            raise ValueError(
+            raise RuntimeError(
                 f"the server's answer has {len(message):,} bytes; the limit is {self._max_size:,} (max_message_size_mb)"
             )
         return message
