@@ -46,8 +46,10 @@ async def json_server(script: Callable[[Peer], Awaitable[None]]) -> AsyncIterato
 
     async def handle(socket: ServerConnection) -> None:
         with contextlib.suppress(ConnectionClosed, asyncio.CancelledError):
-            await script(Peer(socket))
-            await socket.wait_closed()
+            peer = Peer(socket)
+            await script(peer)
+            while True:
+                await peer.request()
 
     server = await serve(handle, "127.0.0.1", 0)
     try:
