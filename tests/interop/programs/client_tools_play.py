@@ -1,4 +1,4 @@
-"""A trainer's program for OpenEnv's client of tool environments: `python client_tools_play.py URL`. See `client_play`."""
+"""As `client_play`, for OpenEnv's client of tool environments: `python client_tools_play.py URL`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The game of the worlds, played by this project's own clients: `python our_play.py URL`. Prints as `client_play` does."""
+"""The game of the worlds, played by this project's own clients: `python our_play.py URL`. Prints JSON lines."""
 
 from __future__ import annotations
 
