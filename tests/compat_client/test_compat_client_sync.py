@@ -7,7 +7,6 @@ import gc
 import subprocess
 import sys
 import textwrap
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -138,12 +137,10 @@ def test_a_client_of_an_ended_loop_goes_on_in_sync_code_after_a_reset(served: Wo
         assert isinstance(client, PlayClient)
         return client
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # the ended loop's socket
-        env = asyncio.run(begin())
-        with pytest.raises(ConnectionError, match="call reset"):
-            env.step(Add(1))
-        gc.collect()
+    env = asyncio.run(begin())
+    with pytest.raises(ConnectionError, match="call reset"):
+        env.step(Add(1))
+    gc.collect()
     assert env.sync().reset(start=6).observation == Total(6)
     assert env.step(Add(1)).observation == Total(7)
     env.close()

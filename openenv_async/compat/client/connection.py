@@ -103,6 +103,7 @@ class Connection(Owning):
             self._ws_loop = asyncio.get_running_loop()
         elif loop is not asyncio.get_running_loop():
             self._lose("the connection was made on another event loop")
+            self._gave_up = True
             drop(ws, loop)
 
     def _lose(self, reason: str) -> Any:
@@ -164,6 +165,7 @@ class Connection(Owning):
             ConnectionError: it cannot be reached, or the session is lost.
         """
         async with self._one_call.here():
+            self._forget_unusable()
             if message.get("type") == "reset" and self._gave_up:
                 return await self._ask_again_while_full(message)
             return await self._ask(message)
@@ -183,7 +185,6 @@ class Connection(Owning):
                 return response
 
     async def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        self._forget_unusable()
         old = self._ws
         try:
             response = await self._exchange(message)

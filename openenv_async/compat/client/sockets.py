@@ -137,7 +137,13 @@ def drop(socket: Any, loop: asyncio.AbstractEventLoop | None) -> None:
     """Give up a socket from outside its event loop: another loop, a finalizer, a forked child."""
     if getattr(socket, "process_id", os.getpid()) != os.getpid():
         _elsewhere.append(socket)
-    elif isinstance(loop, asyncio.AbstractEventLoop) and not loop.is_closed():
+    elif not isinstance(loop, asyncio.AbstractEventLoop):
+        return
+    elif loop.is_closed():
+        forget = getattr(getattr(socket, "_link", None), "forget", None)
+        if forget is not None:
+            forget()
+    else:
         with contextlib.suppress(RuntimeError):  # it was closed just now
             loop.call_soon_threadsafe(_close_there, socket)
         let_go(socket)
