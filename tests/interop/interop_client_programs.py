@@ -34,6 +34,10 @@ PLAYS = [
 ]
 
 
+RUBRICS = "rubrics_play.py"
+"""A program that needs no server."""
+
+
 def run(command: list[str]) -> list[Any]:
     """Run a program and give what it printed.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 
-from interop_client_programs import GOLDEN, PLAYS, run
+from interop_client_programs import GOLDEN, PLAYS, RUBRICS, run
 from interop_peer import peer
 from interop_servers import free_port, peer_command, serving
 
@@ -19,8 +19,13 @@ def main() -> None:
         port = free_port()
         with serving(peer_command(peer(), play.world, port), port) as url:
             lines = run([peer(), play.program, url])
-        text = json.dumps(lines, indent=1, sort_keys=True)
-        (GOLDEN / f"{play.name}.json").write_text(f"{text}\n", encoding="utf-8")
+        write(play.name, json.dumps(lines, indent=1, sort_keys=True))
+    # One line for each tree: as many as there are, they are to be compared and not read.
+    write("rubrics", "[\n" + ",\n".join(json.dumps(line) for line in run([peer(), RUBRICS])) + "\n]")
+
+
+def write(name: str, text: str) -> None:
+    (GOLDEN / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

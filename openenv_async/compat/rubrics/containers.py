@@ -114,6 +114,10 @@ class Sequential(_Joined):
                 return 0.0
         return score
 
+    def _before_plainly(self, action: Any, observation: Any) -> int:
+        # Without children it is known whether to await.
+        return super()._before_plainly(action, observation) if self._rubric_list else 0
+
     def _awaits(self, score: Any) -> bool:
         return score != 0.0 and asyncio._get_running_loop() is not None
 
