@@ -58,7 +58,7 @@ def test_the_docker_provider_by_itself(template_image: Built) -> None:
     assert containers() == []
     with pytest.raises(TimeoutError):
         provider.wait_for_ready(url, timeout_s=0.2)
-    with pytest.raises(RuntimeError, match="no image"):
+    with pytest.raises(RuntimeError, match="openenv-test-no-such-image"):
         provider.start_container("openenv-test-no-such-image:never")
 
 
