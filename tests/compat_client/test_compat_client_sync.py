@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from compat_world import Add, PlayClient, Total, World, world
@@ -147,13 +148,13 @@ def test_a_client_of_an_ended_loop_goes_on_in_sync_code_after_a_reset(served: Wo
 
 
 @requirement("compat-client:unclosed")
-def test_an_unclosed_client_warns_and_frees_its_slot() -> None:
+@pytest.mark.parametrize("front", [False, True])
+def test_an_unclosed_client_warns_and_frees_its_slot(front: bool) -> None:
     with world(max_concurrent_envs=1) as served:
-        env = PlayClient(served.url)
+        env: Any = PlayClient(served.url).sync() if front else PlayClient(served.url)
         env.reset()
         with pytest.warns(ResourceWarning, match="unclosed PlayClient"):
             del env
-            gc.collect()
         served.until("closed")
 
 

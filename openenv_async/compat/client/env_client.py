@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import warnings
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import TracebackType
@@ -22,7 +23,7 @@ from openenv_async.compat.client.dispatch import Dispatching
 from openenv_async.compat.client.options import find_mode, taken, with_headers
 from openenv_async.compat.client.sockets import drop, ws_connect
 from openenv_async.compat.client.sockets import is_localhost as _is_localhost_ws_url
-from openenv_async.compat.client.starting import Bootstrap, start_container, start_space
+from openenv_async.compat.client.starting import Starting
 from openenv_async.compat.client.utils import convert_to_ws_url
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ EnvClientT = TypeVar("EnvClientT", bound="EnvClient[Any, Any, Any]")
 _MIB = 1024 * 1024
 
 
-class EnvClient(Dispatching, Connection, ABC, Generic[ActT, ObsT, StateT]):
+class EnvClient(Starting, Dispatching, Connection, ABC, Generic[ActT, ObsT, StateT]):
     """A session on an OpenEnv server, for code written for OpenEnv's client.
 
     A method's result can be awaited; in code without an event loop it is simply the
@@ -92,7 +93,7 @@ class EnvClient(Dispatching, Connection, ABC, Generic[ActT, ObsT, StateT]):
         self._provider = provider
         self._start_provider_on_connect = base_url is None
         self._child_clients: list[EnvClient[Any, Any, Any]] = []
-        self._sync_client: SyncEnvClient[ActT, ObsT, StateT] | None = None
+        self._front: weakref.ref[SyncEnvClient[ActT, ObsT, StateT]] | None = None
         if base_url is not None:
             self._set_base_url(base_url)
 
@@ -109,36 +110,6 @@ class EnvClient(Dispatching, Connection, ABC, Generic[ActT, ObsT, StateT]):
     def _set_base_url(self, base_url: str) -> None:
         self._base_url = base_url.rstrip("/")
         self._ws_url = f"{convert_to_ws_url(base_url)}/ws"
-
-    @classmethod
-    def from_docker_image(cls, image: str, provider: Any = None, **kwargs: Any) -> Bootstrap[Self]:
-        """Start a container of an image, connect to it, and own it: `close()` removes it.
-
-        Gives what can be awaited for the client, asked for `.sync()`, or used as the client right away.
-
-        Args:
-            image: e.g. `"my-env:latest"`.
-            provider: starts the container; None: Docker on this machine.
-            kwargs: what the provider's `start_container` takes: `port`, `env_vars`.
-        """
-        return Bootstrap(cls, lambda: start_container(cls, image, provider, kwargs))
-
-    @classmethod
-    def from_env(
-        cls, repo_id: str, *, use_docker: bool = True, provider: Any = None, **provider_kwargs: Any
-    ) -> Bootstrap[Self]:
-        """Start a copy of a Space of the Hugging Face Hub here, connect to it, and own it.
-
-        Args:
-            repo_id: `"org/name"`.
-            use_docker: run its image from the Hub's registry; False: clone its repository and run that with uv.
-            provider: starts it; None: Docker or uv on this machine.
-            provider_kwargs: what the provider takes: `port`, `env_vars`, `workers`, `tag`, `project_path` and so on.
-        """
-        return Bootstrap(cls, lambda: start_space(cls, repo_id, use_docker, provider, dict(provider_kwargs)))
-
-    from_hub = from_env
-    """The name of earlier releases."""
 
     @abstractmethod
     def _step_payload(self, action: ActT) -> dict[str, Any]:
@@ -211,9 +182,15 @@ class EnvClient(Dispatching, Connection, ABC, Generic[ActT, ObsT, StateT]):
         """Give the client for code that does not await; always the same one."""
         from openenv_async.compat.client.sync_client import SyncEnvClient
 
-        if self._sync_client is None:
-            self._sync_client = SyncEnvClient(self)
-        return self._sync_client
+        front = self._sync_client
+        if front is None:
+            front = SyncEnvClient(self)
+            self._front = weakref.ref(front)  # it holds this client: a circle would outlive the last user of both
+        return front
+
+    @property
+    def _sync_client(self) -> SyncEnvClient[ActT, ObsT, StateT] | None:
+        return None if self._front is None else self._front()
 
     async def _open_socket(self) -> Any:
         assert self._ws_url is not None  # the constructor or the provider gave it

@@ -10,7 +10,7 @@ import inspect
 import time
 from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from openenv_async.compat.client.calls import Call
 from openenv_async.compat.client.dispatch import in_thread, run_blocking, running_loop
@@ -162,6 +162,40 @@ class Bootstrap(Coroutine[Any, Any, EnvT], Generic[EnvT]):
     def _blocked(self, make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         client = self._blocking_once()
         return client._run_sync(make)
+
+
+class Starting:
+    """The half of a client that is made with a server of its own."""
+
+    @classmethod
+    def from_docker_image(cls, image: str, provider: Any = None, **kwargs: Any) -> Bootstrap[Self]:
+        """Start a container of an image, connect to it, and own it: `close()` removes it.
+
+        Gives what can be awaited for the client, asked for `.sync()`, or used as the client right away.
+
+        Args:
+            image: e.g. `"my-env:latest"`.
+            provider: starts the container; None: Docker on this machine.
+            kwargs: what the provider's `start_container` takes: `port`, `env_vars`.
+        """
+        return Bootstrap(cls, lambda: start_container(cls, image, provider, kwargs))
+
+    @classmethod
+    def from_env(
+        cls, repo_id: str, *, use_docker: bool = True, provider: Any = None, **provider_kwargs: Any
+    ) -> Bootstrap[Self]:
+        """Start a copy of a Space of the Hugging Face Hub here, connect to it, and own it.
+
+        Args:
+            repo_id: `"org/name"`.
+            use_docker: run its image from the Hub's registry; False: clone its repository and run that with uv.
+            provider: starts it; None: Docker or uv on this machine.
+            provider_kwargs: what the provider takes: `port`, `env_vars`, `workers`, `tag`, `project_path` and so on.
+        """
+        return Bootstrap(cls, lambda: start_space(cls, repo_id, use_docker, provider, dict(provider_kwargs)))
+
+    from_hub = from_env
+    """The name of earlier releases."""
 
 
 def start_container(cls: type[EnvT], image: str, provider: Any, options: dict[str, Any]) -> EnvT:

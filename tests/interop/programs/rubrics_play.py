@@ -1,4 +1,4 @@
-"""Random trees of rubrics, scored: `python rubrics_play.py`. Prints every score and every hook, one JSON line each tree.
+"""Random trees of rubrics, scored: `python rubrics_play.py`. Prints scores and hooks, one JSON line each tree.
 
 Run by OpenEnv's own interpreter, and by ours with `python -m openenv_async.compat`. The trees are the same each time.
 """
