@@ -123,7 +123,8 @@ async def test_many_clients_at_once(served: World) -> None:
     async def play(n: int) -> int:
         async with PlayClient(served.url) as env:
             await env.reset(start=n)
-            return [(await env.step(Add(1))).observation.total for _ in range(5)][-1]
+            totals: list[int] = [(await env.step(Add(1))).observation.total for _ in range(5)]
+            return totals[-1]
 
     assert await bounded(asyncio.gather(*(play(n) for n in range(48)))) == [n + 5 for n in range(48)]
 

@@ -211,7 +211,8 @@ async def test_values_as_json_writes_them() -> None:
 
     import numpy
 
-    async with json_server(script) as url, GenericEnvClient(url) as env:
+    untyped: type[Any] = GenericEnvClient
+    async with json_server(script) as url, untyped(url) as env:
         await env.reset(seed=None, options={"a": [1, 2.5]})
         await env.step({"array": numpy.arange(3), "model": Model(), "pair": Pair(1), "text": "Größe"}, timeout_s=9)
         await env.step(Model())

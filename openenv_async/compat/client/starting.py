@@ -194,8 +194,12 @@ class Starting:
         """
         return Bootstrap(cls, lambda: start_space(cls, repo_id, use_docker, provider, dict(provider_kwargs)))
 
-    from_hub = from_env
-    """The name of earlier releases."""
+    @classmethod
+    def from_hub(
+        cls, repo_id: str, *, use_docker: bool = True, provider: Any = None, **provider_kwargs: Any
+    ) -> Bootstrap[Self]:
+        """Do what `from_env` does; the name of earlier releases."""
+        return cls.from_env(repo_id, use_docker=use_docker, provider=provider, **provider_kwargs)
 
 
 def start_container(cls: type[EnvT], image: str, provider: Any, options: dict[str, Any]) -> EnvT:
