@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
+import os
+import pickle
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -156,6 +161,33 @@ def test_an_unclosed_client_warns_and_frees_its_slot(front: bool) -> None:
         with pytest.warns(ResourceWarning, match="unclosed PlayClient"):
             del env
         served.until("closed")
+
+
+def test_an_interrupted_call_leaves_a_client_that_a_reset_makes_good() -> None:
+    with world() as served, PlayClient(served.url) as env:
+        env.reset()
+
+        def interrupt() -> None:
+            served.until("waiting")
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            env.step(Add(1, "wait"))
+        thread.join(BOUND_S)
+        with pytest.raises(ConnectionError, match=r"call reset\(\)"):
+            env.step(Add(1))
+        assert env.reset(start=4).observation == Total(4)
+
+
+def test_a_client_that_is_not_connected_can_be_copied_and_sent_to_another_process() -> None:
+    env = GenericEnvClient("http://h:1", headers={"a": "b"}, message_timeout_s=7)
+    for other in (pickle.loads(pickle.dumps(env)), copy.deepcopy(env)):
+        assert (other.base_url, other._headers, other._message_timeout, other._mode) == (
+            *("http://h:1", {"a": "b"}, 7),
+            "simulation",
+        )
 
 
 def run_script(script: str, url: str) -> subprocess.CompletedProcess[str]:

@@ -27,6 +27,8 @@ _FULL = "(code: CAPACITY_REACHED)"
 FULL_PAUSE_S = 0.05
 """Seconds before asking again for a place that should become free."""
 
+_ENCODER = json.JSONEncoder(default=plain)
+
 _GOODBYE = '{"type": "close"}'
 
 
@@ -125,7 +127,7 @@ class Connection(Owning):
             raise ConnectionError(self._lost)
         await self._ensure_connected()
         assert self._ws is not None  # connected just now
-        await self._ws.send(json.dumps(message, default=plain))
+        await self._ws.send(_ENCODER.encode(message))
 
     async def _receive(self) -> dict[str, Any]:
         """Give the next message. A connection on which nobody waits for an answer any longer is given up.
