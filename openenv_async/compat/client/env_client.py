@@ -51,8 +51,8 @@ class EnvClient(Starting, Dispatching, Connection, ABC, Generic[ActT, ObsT, Stat
         connect_timeout_s: seconds to reach the server.
         message_timeout_s: seconds a call waits for its answer.
         max_message_size_mb: largest answer, in MiB.
-        websocket_ping_interval_s: seconds of silence after which the server is asked whether it lives; None: never.
-        websocket_ping_timeout_s: seconds it has to answer, at least; None: for ever.
+        websocket_ping_interval_s: seconds between two questions whether the server lives; None: never asked.
+        websocket_ping_timeout_s: seconds it has to answer; None: for ever.
         provider: starts a server when there is no `base_url`, and ends it with the client.
         mode: `simulation` or `production`; None: the variable `OPENENV_CLIENT_MODE`, or simulation.
         headers: sent whenever a connection is opened.

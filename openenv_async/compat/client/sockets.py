@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,23 +101,21 @@ async def ws_connect(
         uri: `ws(s)://host:port/path?query`.
         open_timeout: seconds to connect; None: as long as it takes.
         max_size: largest message to receive, in bytes.
-        ping_interval: seconds of silence after which to ask whether the server is there; None: never.
-        ping_timeout: seconds it then has to answer, at least; None: for ever.
+        ping_interval: seconds between two questions whether the server is there; None: never.
+        ping_timeout: seconds it has to answer; None: for ever.
         additional_headers: a mapping or pairs, sent with the request.
 
     Raises:
         LinkRefused: nobody answered, in time or at all, or the answer was not a WebSocket.
     """
     scheme, _, rest = uri.partition("://")
-    # The link gives a server as long to answer as it lets pass between two pings; nobody may be cut off early.
-    silence_s = None if ping_interval is None or ping_timeout is None else max(ping_interval, ping_timeout)
     link = await connect_link(
         Address(
             url=f"{'https' if scheme == 'wss' else 'http'}://{rest}",
             headers={str(name): str(value) for name, value in dict(additional_headers or {}).items()},
             connect_timeout_s=open_timeout if open_timeout is not None else 1e9,
-            ping_interval_s=silence_s,
-            ping_timeout_s=silence_s,
+            ping_interval_s=ping_interval,
+            ping_timeout_s=ping_timeout if ping_timeout is not None else math.inf,
         )
     )
     socket = Socket(link, max_size)
@@ -140,13 +139,19 @@ def drop(socket: Any, loop: asyncio.AbstractEventLoop | None) -> None:
     elif not isinstance(loop, asyncio.AbstractEventLoop):
         return
     elif loop.is_closed():
-        forget = getattr(getattr(socket, "_link", None), "forget", None)
-        if forget is not None:
-            forget()
+        _free(socket)
     else:
         with contextlib.suppress(RuntimeError):  # it was closed just now
             loop.call_soon_threadsafe(_close_there, socket)
         let_go(socket)
+
+
+def _free(socket: Any) -> None:
+    """Free what a closed event loop has left of a connection, so that the server hears that it is gone."""
+    transport = getattr(getattr(socket, "_link", None), "_transport", None)
+    # asyncio has no public way: close() and abort() hand this to the loop. uvloop has closed its sockets itself.
+    with contextlib.suppress(AttributeError, OSError, RuntimeError):
+        transport._call_connection_lost(None)
 
 
 def _close_there(socket: Any) -> None:
