@@ -148,7 +148,7 @@ def drop(socket: Any, loop: asyncio.AbstractEventLoop | None) -> None:
 
 def _free(socket: Any) -> None:
     """Free what a closed event loop has left of a connection, so that the server hears that it is gone."""
-    transport = getattr(getattr(socket, "_link", None), "_transport", None)
+    transport: Any = getattr(getattr(socket, "_link", None), "_transport", None)
     # asyncio has no public way: close() and abort() hand this to the loop. uvloop has closed its sockets itself.
     with contextlib.suppress(AttributeError, OSError, RuntimeError):
         transport._call_connection_lost(None)
