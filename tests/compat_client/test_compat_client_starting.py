@@ -129,8 +129,9 @@ def test_looking_starts_nothing() -> None:
     env = PlayClient.from_docker_image("img", provider=shelf)
     for name in ("no_such_method", "_repr_html_", "cr_frame"):
         assert not hasattr(env, name)
-    del env
-    gc.collect()
+    with pytest.warns(RuntimeWarning, match="a PlayClient with a server of its own was made and never used"):
+        del env
+        gc.collect()
     assert shelf.calls == []
 
 

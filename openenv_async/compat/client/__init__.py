@@ -1,7 +1,7 @@
 """What trainers import from OpenEnv: its clients and their helpers, by OpenEnv's names.
 
-Each module answers for one of `openenv.core`'s. The clients are OpenEnv 0.10.0's
+`client_types`, `containers`, `env_client`, `generic_client`, `mcp_client`,
+`sync_client` and `utils` answer for modules of `openenv.core`: OpenEnv 0.10.0's
 contract (plain methods, results usable with and without `await`, its errors) over
-our transport and OpenEnv's JSON wire. `calls`, `dispatch`, `sockets`, `owning` and
-`starting` are the parts they are made of and answer for nothing.
+our transport and OpenEnv's JSON wire. The others are the parts they are made of.
 """

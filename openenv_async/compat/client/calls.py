@@ -41,7 +41,7 @@ class Call(Coroutine[Any, Any, T]):
         self._error: BaseException | None = None
         self._used = False
         frame = sys._getframe(depth)
-        self._where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        self._where = frame.f_code.co_filename, frame.f_lineno
 
     def __await__(self) -> Generator[Any, Any, T]:
         return self._begun().__await__()
@@ -116,5 +116,6 @@ class Call(Coroutine[Any, Any, T]):
 
     def __del__(self) -> None:
         if not self.__dict__.get("_used", True):
-            text = f"{self.__name__}() at {self._where} was never awaited nor read, so it did not happen"
+            file, line = self._where
+            text = f"{self.__name__}() at {file}:{line} was never awaited nor read, so it did not happen"
             warnings.warn(text, RuntimeWarning, stacklevel=2, source=self)

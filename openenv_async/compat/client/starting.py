@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import time
+import warnings
 from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -50,6 +51,7 @@ class Bootstrap(Coroutine[Any, Any, EnvT], Generic[EnvT]):
         """End the client that this has become; before that, do nothing, as `Coroutine.close` does."""
         if self._client is not None:
             return self._client.close()
+        self._used = True
         if self._coroutine is not None:
             self._coroutine.close()
         return None
@@ -97,6 +99,11 @@ class Bootstrap(Coroutine[Any, Any, EnvT], Generic[EnvT]):
             return Call(f"{self._cls.__name__}.{name}", call, lambda: None, self._blocked, depth=2)
 
         return later
+
+    def __del__(self) -> None:
+        if not self.__dict__.get("_used", True):
+            text = f"a {self._cls.__name__} with a server of its own was made and never used, so nothing was started"
+            warnings.warn(text, RuntimeWarning, stacklevel=2, source=self)
 
     def __repr__(self) -> str:
         if self._client is not None:
