@@ -90,7 +90,7 @@ def test_an_environment_for_each_rollout_of_a_batch(served: World) -> None:
 
 
 async def test_a_pool_that_asks_whether_its_connections_live() -> None:
-    with world(max_concurrent_envs=4) as served:
+    with world(max_concurrent_envs=8) as served:
         envs = [await PlayClient(base_url=served.url).connect() for _ in range(4)]
         await asyncio.gather(*(asyncio.wait_for(env.reset(start=n), 5) for n, env in enumerate(envs)))
         for number in (1, 3):
