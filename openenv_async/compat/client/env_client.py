@@ -21,7 +21,7 @@ from openenv_async.compat.client.client_types import StateT, StepResult
 from openenv_async.compat.client.connection import Connection
 from openenv_async.compat.client.dispatch import Dispatching
 from openenv_async.compat.client.options import find_mode, taken, with_headers
-from openenv_async.compat.client.sockets import drop, ws_connect
+from openenv_async.compat.client.sockets import drop, is_closed, ws_connect
 from openenv_async.compat.client.sockets import is_localhost as _is_localhost_ws_url
 from openenv_async.compat.client.starting import Starting
 from openenv_async.compat.client.utils import convert_to_ws_url
@@ -269,7 +269,7 @@ class EnvClient(Starting, Dispatching, Connection, ABC, Generic[ActT, ObsT, Stat
 
     def __del__(self) -> None:
         ws, loop = self.__dict__.get("_ws"), self.__dict__.get("_ws_loop")
-        if ws is None:
+        if ws is None or is_closed(ws):
             return
         drop(ws, loop)
         if loop is not None and not loop.is_closed():
