@@ -43,6 +43,8 @@ class Mute:
                         self.pinged.set()
         speaking.cancel()
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
     async def _speak(self, writer: asyncio.StreamWriter) -> None:
         await self.speak.wait()
@@ -54,9 +56,15 @@ class Mute:
 @contextlib.asynccontextmanager
 async def serving_mutely() -> AsyncIterator[tuple[str, Mute]]:
     mute = Mute()
-    server = await asyncio.start_server(mute, "127.0.0.1", 0)
-    async with server:
+    serving: list[asyncio.Task[None]] = []
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.ensure_future(mute(reader, writer)))
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", mute
+        server.close()
+        await bounded(asyncio.gather(*serving))
 
 
 async def test_a_server_that_answers_no_ping_is_given_up() -> None:
