@@ -189,3 +189,26 @@ async def test_what_is_no_json_is_an_error_that_says_so() -> None:
         for _ in range(2):
             with pytest.raises(ConnectionError, match="OpenEnv"):
                 await env.reset()
+
+
+@pytest.mark.parametrize("call", ["reset", "step"])
+async def test_a_close_ends_the_call_that_is_in_flight(call: str) -> None:
+    asked, connections = asyncio.Event(), 0
+
+    async def script(peer: Peer) -> None:
+        nonlocal connections
+        connections += 1
+        await peer.request()
+        await peer.send(observation())
+        await peer.request()
+        asked.set()
+
+    async with json_server(script) as url:
+        env = GenericEnvClient(url)
+        await env.reset()
+        in_flight = asyncio.create_task(env.reset() if call == "reset" else env.step({}))
+        await bounded(asked.wait())
+        await bounded(env.close(), 3)
+        with pytest.raises(ConnectionError):
+            await bounded(in_flight, 3)
+        assert connections == 1

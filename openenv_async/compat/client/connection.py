@@ -193,8 +193,9 @@ class Connection(Owning):
         except Exception as exc:
             if not _is_gone(exc):
                 raise
+            closed = self._ws is not old  # by this side, meanwhile
             self._lose(f"the connection was lost ({exc})")
-            if old is None or message.get("type") != "reset":
+            if old is None or closed or message.get("type") != "reset":
                 raise ConnectionError(self._lost or f"the connection was lost: {exc}") from exc
             # It had ended before this call, without this side knowing.
             response = await self._exchange_again(message)
@@ -243,7 +244,9 @@ class Connection(Owning):
         if ws is None:
             return
         if loop is None or loop is asyncio.get_running_loop():
-            await asyncio.shield(self._schedule_socket_close(ws, notify_server=True))
+            # A server that is at a call would hear a goodbye only after it, and so would whoever waits for the call.
+            idle = not self._one_call.here().locked()
+            await asyncio.shield(self._schedule_socket_close(ws, notify_server=idle))
         else:
             drop(ws, loop)
 
