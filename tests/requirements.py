@@ -218,7 +218,22 @@ _COMPAT: dict[str, str] = {
     "compat:light": "Turning compat on loads neither server nor client.",
 }
 
-_COMPAT_CLIENT: dict[str, str] = {}
+_COMPAT_CLIENT = {
+    "compat-client:both-ways": "OpenEnv's client gives results in sync code and awaitables in async code.",
+    "compat-client:unawaited": "A call of OpenEnv's client that nobody awaits or reads inside a loop warns.",
+    "compat-client:errors": "Its errors: RuntimeError with the server's text and code, TimeoutError, ConnectionError.",
+    "compat-client:fails-loudly": "Its lost session raises ConnectionError; only reset() or connect() open another.",
+    "compat-client:cancelled": "After a cancelled call it says that the session is lost, and reset() works at once.",
+    "compat-client:slot": "When its close() returns, the server's slot is free.",
+    "compat-client:unclosed": "Unclosed, it warns with ResourceWarning and frees its slot.",
+    "compat-client:constructor": "Its constructor has 0.10.0's names and defaults, and the older names work.",
+    "compat-client:headers": "Its headers go on every connection and request.",
+    "compat-client:own-server": "from_docker_image and the like can be awaited, made sync, or used right away.",
+    "compat-client:providers": "OpenEnv's Docker and uv providers work; absent ones say so on import.",
+    "compat-client:tools": "MCPToolClient lists and calls tools in the session it plays; unreachable, it lists none.",
+    "compat-client:rubrics": "Rubrics score as OpenEnv 0.10.0's do, hooks and coroutines included.",
+    "compat-client:interop": "Each of OpenEnv's client and ours plays on each of OpenEnv's server and ours.",
+}
 
 REQUIREMENTS: dict[str, str] = (
     _PROMISES
