@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
+
+import msgspec
 
 from openenv_async.errors import EnvError
 
 RequestKind = Literal["reset", "step", "state"]
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """A reply's bytes, in the channel's wire, and what was not done as asked."""
 
     data: bytes

@@ -8,6 +8,7 @@ session that is lost. `pool` finds the connection, a `Channel` carries the bytes
 from __future__ import annotations
 
 import asyncio
+import threading
 import warnings
 from collections.abc import Mapping
 from os import PathLike
@@ -154,7 +155,7 @@ class AsyncEnv(
         old, self._channel = self._channel, None
         if old is not None:
             old.abandon()
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         if self._target is None and self._provider is not None:
             self._base_url = await self._provider.start()
             self._target = find_target(self._base_url)

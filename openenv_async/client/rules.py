@@ -6,6 +6,7 @@ Owns the state behind the rules; `env` makes the calls.
 from __future__ import annotations
 
 import asyncio
+import threading
 
 from openenv_async.client.channel import Channel
 from openenv_async.errors import (
@@ -27,6 +28,8 @@ class Rules:
     def __init__(self) -> None:
         self._channel: Channel | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+        """Where that loop runs."""
         self._lost: EnvError | None = None
         self._began = False
         self._busy = False
@@ -38,7 +41,8 @@ class Rules:
         return self._channel is not None and self._channel.lost is None and self._lost is None
 
     def _check_loop(self) -> None:
-        if asyncio.get_running_loop() is not self._loop:
+        # What asyncio.get_running_loop() says, without the system call that it makes: one loop runs in one thread.
+        if self._loop is None or threading.get_ident() != self._thread or not self._loop.is_running():
             raise WrongLoop(
                 f"this {type(self).__name__} was connected in another event loop; make one in this loop, or use SyncEnv"
             )
