@@ -102,8 +102,8 @@ def test_every_export_is_there(name: str) -> None:
 
 PUBLIC = {
     "openenv_async": [
-        *("Action", "AsyncEnv", "Environment", "EnvironmentMetadata", "Limits", "Observation", "State", "StepResult"),
-        *("create_app", "errors"),
+        *("Action", "AsyncEnv", "Environment", "EnvironmentMetadata", "Limits", "Observation", "ProcessOptions"),
+        *("State", "StepResult", "create_app", "errors"),
     ],
     "openenv_sync": ["SyncEnv"],
 }

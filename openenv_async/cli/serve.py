@@ -44,6 +44,8 @@ class ServeRequest:
     debug: bool
     grace: float | None
     supervised: str | None
+    sessions_per_process: int | None
+    spare_processes: int | None
 
     @property
     def for_create_app(self) -> list[str]:
@@ -53,6 +55,8 @@ class ServeRequest:
             "--execution": self.execution,
             "--token": self.token,
             "--allow-origin": self.allow_origin,
+            "--sessions-per-process": self.sessions_per_process,
+            "--spare-processes": self.spare_processes is not None,
         }
         return [name for name, value in given.items() if value]
 
@@ -78,7 +82,23 @@ Examples:
 @click.option(
     "--execution",
     type=click.Choice(["inline", "thread", "process"]),
+    envvar="OPENENV_EXECUTION",
+    show_envvar=True,
     help="Where a session's code runs: on the event loop, in a thread or a process of its own. [default: the app's]",
+)
+@click.option(
+    "--sessions-per-process",
+    type=click.IntRange(min=1),
+    envvar="OPENENV_SESSIONS_PER_PROCESS",
+    show_envvar=True,
+    help="With --execution process: sessions that share one. [default: the app's own, 1]",
+)
+@click.option(
+    "--spare-processes",
+    type=click.IntRange(min=0),
+    envvar="OPENENV_SPARE_PROCESSES",
+    show_envvar=True,
+    help="With --execution process: processes kept ready. [default: the app's own, 2]",
 )
 @click.option(
     "--token",
@@ -215,6 +235,8 @@ def _load(request: ServeRequest, target: Target) -> ASGIApp:
             token=request.token,
             allow_origins=request.allow_origin or None,
             debug=request.debug or None,
+            sessions_per_process=request.sessions_per_process,
+            spare_processes=request.spare_processes,
         )
     )
     try:

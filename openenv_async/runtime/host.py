@@ -50,6 +50,11 @@ class Host:
         return bool(self._blueprint.is_async(self._env))
 
     @property
+    def environment(self) -> object:
+        """The environment, or None before `create()` and after its close. To be looked at, not called."""
+        return self._env
+
+    @property
     def step_timeout_s(self) -> float | None:
         """What the environment's class says a call may take, in seconds."""
         value = getattr(self._env, "step_timeout_s", None)

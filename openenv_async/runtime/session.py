@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import Any
 
-from openenv_async.errors import StepTimeout
+from openenv_async.errors import EnvironmentCrashed, StepTimeout
 from openenv_async.limits import Limits
 from openenv_async.protocol.batches import too_large
 from openenv_async.protocol.states import Move, State
@@ -67,7 +67,7 @@ class Session(Resumable):
         self.step_timeout_s: float | None = limits.step_timeout_s
         """Seconds that a reset or step may take when its caller does not say; None: any time."""
         self.was_broken = False
-        """The environment hung and was given up."""
+        """The environment hung or crashed and was given up."""
         self.reason: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
         self._waker: asyncio.Future[None] | None = None
@@ -225,7 +225,8 @@ class Session(Resumable):
 
     def _settle(self, outcome: Outcome | BaseException) -> None:
         """Move to the state that the call left."""
-        if isinstance(outcome, StepTimeout) and not outcome.details.get("session_usable"):
+        hung = isinstance(outcome, StepTimeout) and not outcome.details.get("session_usable")
+        if hung or isinstance(outcome, EnvironmentCrashed):
             self.state.move(Move.BREAK)
             self.was_broken = True
         else:

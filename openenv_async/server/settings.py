@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openenv_async.limits import Limits
+from openenv_async.runtime.processes.options import ProcessOptions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +25,8 @@ class Overrides:
     token: str | None = None
     allow_origins: tuple[str, ...] | None = None
     debug: bool | None = None
+    sessions_per_process: int | None = None
+    spare_processes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +38,7 @@ class Settings:
     token: str | None = dataclasses.field(repr=False)
     allow_origins: tuple[str, ...]
     debug: bool
+    processes: ProcessOptions = ProcessOptions()
 
 
 _overrides = Overrides()
@@ -55,6 +59,7 @@ def settle(
     token: str | None,
     allow_origins: tuple[str, ...],
     debug: bool,
+    processes: ProcessOptions | None = None,
 ) -> Settings:
     """Combine the options, the arguments and the environment variables, in that order of weight.
 
@@ -78,4 +83,13 @@ def settle(
         token=_overrides.token or token or os.environ.get("OPENENV_TOKEN") or None,
         allow_origins=tuple(origins),
         debug=debug if _overrides.debug is None else _overrides.debug,
+        processes=_process_options(processes or ProcessOptions()),
     )
+
+
+def _process_options(chosen: ProcessOptions) -> ProcessOptions:
+    given: dict[str, Any] = {
+        "sessions_per_process": _overrides.sessions_per_process,
+        "spare_processes": _overrides.spare_processes,
+    }
+    return dataclasses.replace(chosen, **{name: value for name, value in given.items() if value is not None})
