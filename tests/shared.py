@@ -1,7 +1,8 @@
-"""What environments in other processes write down, and where they wait: a `Journal` and a gate kept in files."""
+"""What a test shares with environments in other processes: a `Journal` and gates kept in files; and when they end."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -9,10 +10,13 @@ import threading
 import time
 import weakref
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import psutil
 from live import BOUND_S, Journal
 
+SETTLED_S = 5.0
 _POLL_S = 0.002
 
 
@@ -67,8 +71,20 @@ class SharedJournal(Journal):
         return FileGate(self.folder / f"gate {name}")
 
 
-def _until(true: object, bound_s: float) -> bool:
-    assert callable(true)
+async def until(true: Callable[[], bool], what: str, bound_s: float = SETTLED_S) -> float:
+    """Poll; gives the seconds that it took."""
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() - began < bound_s, what
+        await asyncio.sleep(0.005)
+    return time.monotonic() - began
+
+
+async def gone(pids: Sequence[int], bound_s: float = SETTLED_S) -> None:
+    await until(lambda: not any(psutil.pid_exists(pid) for pid in pids), f"some of {pids} live", bound_s)
+
+
+def _until(true: Callable[[], bool], bound_s: float) -> bool:
     until = time.monotonic() + bound_s
     while not true():
         if time.monotonic() > until:

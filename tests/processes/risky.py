@@ -13,17 +13,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import psutil
-from shared import SharedJournal
+from shared import SharedJournal, until
 
 from openenv_async import Action, AsyncEnv, Environment, Observation, ProcessOptions, State, create_app
 from openenv_async.limits import Limits
 from openenv_async.server.app import EnvApp
-
-SETTLED_S = 5.0
 
 
 class RiskyAction(Action):
@@ -65,6 +63,11 @@ def _descriptors(value: Any) -> list[str]:
     return found
 
 
+def _spin(value: Any) -> None:
+    while True:
+        pass
+
+
 def _memory(value: Any) -> int:
     return len(bytearray(value))
 
@@ -82,7 +85,7 @@ DEEDS: dict[str, Callable[[Any], Any]] = {
     "segfault": lambda value: ctypes.string_at(0),
     "kill": lambda value: os.kill(os.getpid(), value),
     "sleep": lambda value: time.sleep(600),
-    "spin": lambda value: [None for _ in iter(int, 1)],
+    "spin": _spin,
     "memory": _memory,
     "everything": lambda value: [bytearray(64 * 2**20) for _ in range(10_000)],
     "grandchild": _grandchild,
@@ -101,7 +104,7 @@ DEEDS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-class Risky(Environment[RiskyAction, RiskyObservation, State]):
+class Risky(Environment[Any, Any, State]):
     def __init__(self, journal: SharedJournal | None = None, build: str = "", value: Any = None) -> None:
         self.journal, self.count = journal, 0
         if build:
@@ -112,7 +115,7 @@ class Risky(Environment[RiskyAction, RiskyObservation, State]):
         if self.journal is not None:
             self.journal.note(what)
 
-    def reset(self, seed: int | None = None) -> Any:
+    def reset(self, seed: int | None = None, episode_id: str | None = None) -> Any:
         self.count = 0
         return RiskyObservation(pid=os.getpid())
 
@@ -129,12 +132,12 @@ class Risky(Environment[RiskyAction, RiskyObservation, State]):
     def state(self) -> State:
         return State(step_count=self.count)
 
-    def close(self) -> None:
+    def close(self) -> Any:
         self._note("closed")
 
 
 class AsyncRisky(Risky):
-    async def reset(self, seed: int | None = None) -> Any:
+    async def reset(self, seed: int | None = None, episode_id: str | None = None) -> Any:
         return super().reset(seed)
 
     async def step(self, action: RiskyAction) -> Any:
@@ -186,19 +189,6 @@ def descendants() -> set[int]:
 
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
-
-
-async def until(true: Callable[[], bool], what: str, bound_s: float = SETTLED_S) -> float:
-    """Poll; gives the seconds that it took."""
-    began = time.monotonic()
-    while not true():
-        assert time.monotonic() - began < bound_s, what
-        await asyncio.sleep(0.005)
-    return time.monotonic() - began
-
-
-async def gone(pids: Sequence[int], bound_s: float = SETTLED_S) -> None:
-    await until(lambda: not any(psutil.pid_exists(pid) for pid in pids), f"some of {pids} live", bound_s)
 
 
 @contextlib.asynccontextmanager

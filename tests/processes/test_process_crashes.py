@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from typing import Any
 
 import pytest
 from live import bounded
 from requirements import requirement
-from risky import AsyncRisky, Risky, RiskyAction, RiskyObservation, gone, nothing_left, playing, risky_app, running
-from shared import SharedJournal
+from risky import AsyncRisky, Risky, RiskyAction, RiskyObservation, nothing_left, playing, risky_app, running
+from shared import SharedJournal, gone, until
 
 from openenv_async import create_app
 from openenv_async.errors import EnvironmentCrashed, EnvironmentFailed, FactoryError, SessionBroken, StepTimeout
@@ -18,7 +19,7 @@ from openenv_async.limits import Limits
 
 BOTH = pytest.mark.parametrize("cls", [Risky, AsyncRisky])
 
-DEATHS = {
+DEATHS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "exit": ({"do": "exit", "value": 3}, {"exit_code": 3}),
     "exit 0": ({"do": "exit"}, {"exit_code": 0}),
     "segfault": ({"do": "segfault"}, {"signal": "SIGSEGV"}),
@@ -83,7 +84,7 @@ async def test_a_call_past_its_deadline_ends_its_process(cls: type[Risky], deed:
             await bounded(client.step({"do": deed}, timeout_s=0.1), 3)
         assert caught.value.session_usable is False
         await gone([pid], 1)
-        assert app.server.registry.active == 1
+        await until(lambda: app.server.registry.active == 1, "the slot is held", 1)
         assert (await bounded(client.reset())).observation["pid"] != pid
         assert (await bounded(neighbour.step({}))).observation["count"] == 1
 

@@ -27,6 +27,10 @@ _LATE: set[asyncio.Task[None]] = set()
 """Closes that wait for a call which came late; the loop alone would not keep them."""
 
 
+class NeverBegan(Exception):
+    """The process ended while it was spare, as the session came: another one will do."""
+
+
 class ProcessExecutor:
     """See `Executor`. A call of plain code that passes its deadline ends the process; a coroutine is cancelled first.
 
@@ -47,6 +51,7 @@ class ProcessExecutor:
         self._rid = 0
         self._flight = 0
         self._waiter: asyncio.Future[Outcome] | None = None
+        self._begun = False
         self._opened: asyncio.Future[Facts] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._closing: asyncio.Task[None] | None = None
@@ -58,6 +63,7 @@ class ProcessExecutor:
 
         Raises:
             FactoryError: the factory raised, took longer than the opening says, or ended its process.
+            NeverBegan: the process ended before it came to that.
         """
         self._close_timeout_s = close_timeout_s
         limit_s = opening.create_timeout_s
@@ -75,6 +81,8 @@ class ProcessExecutor:
             raise FactoryError(text, factory_name=factory_name) from None
         except EnvironmentCrashed as crash:
             await self.aclose()
+            if not self._begun:
+                raise NeverBegan from None
             text = f"Environment factory '{factory_name}' ended its process: {crash.message}"
             raise FactoryError(text, factory_name=factory_name, **crash.details) from None
         except asyncio.CancelledError:
@@ -184,6 +192,8 @@ class ProcessExecutor:
             self._land(reply)
         elif kind == Kind.OPENED:
             _settle(self._opened, msgspec.msgpack.decode(reply.payload, type=Facts))
+        elif kind == Kind.BEGUN:
+            self._begun = True
         elif kind == Kind.CLOSED:
             _settle(self._closed, None)
         elif not self._opened.done():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import sys
 import threading
@@ -12,7 +13,7 @@ from openenv_async.protocol.batches import too_large
 from openenv_async.runtime.calls import Outcome
 from openenv_async.runtime.processes import messages
 from openenv_async.runtime.processes.messages import Kind, LogLine, Opening, Request
-from openenv_async.runtime.processes.packets import PIECE, packets_of
+from openenv_async.runtime.processes.packets import PIECE, Bytes, packets_of
 
 
 class Line:
@@ -54,7 +55,22 @@ class Line:
         # Held for small ones too: one must not come between the pieces of another.
         with self._lock:
             for piece in self._out.cut(message):
-                self.sock.sendall(piece)
+                self._write(piece)
+
+    def _write(self, piece: Bytes) -> None:
+        try:
+            sent = self.sock.send(piece)
+        except BlockingIOError:
+            sent = 0
+        # An event loop that reads a socket makes it non-blocking; a stream takes as much as it has room for.
+        while sent < len(piece):
+            writable = select.poll()
+            writable.register(self.sock, select.POLLOUT)
+            writable.poll()
+            try:
+                sent += self.sock.send(memoryview(piece)[sent:])
+            except BlockingIOError:
+                continue
 
     def answer(self, outcome: Outcome, opening: Opening, asked: Request) -> None:
         """Send an outcome, unless it is too large to be of use to the server."""

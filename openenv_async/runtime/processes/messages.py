@@ -50,6 +50,7 @@ class Kind(IntEnum):
     OPENED = 3
     CLOSED = 4
     LOG = 5
+    BEGUN = 6
 
 
 class Request(NamedTuple):

@@ -17,7 +17,7 @@ from openenv_async.errors import FactoryError
 from openenv_async.limits import Limits
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.executors.base import Executor
-from openenv_async.runtime.executors.process import ProcessExecutor
+from openenv_async.runtime.executors.process import NeverBegan, ProcessExecutor
 from openenv_async.runtime.processes.messages import Opening
 from openenv_async.runtime.processes.nursery import Nursery
 from openenv_async.runtime.processes.options import ProcessOptions
@@ -26,6 +26,8 @@ from openenv_async.runtime.processes.process import Process
 from openenv_async.runtime.processes.recipe import recipe_for
 
 logger = logging.getLogger("openenv_async")
+
+_ATTEMPTS = 3
 
 
 class ProcessPool:
@@ -81,18 +83,24 @@ class ProcessPool:
         """
         self._opening += 1
         try:
-            self._start(blueprint)
-            process = await self._take()
-            self._seat += 1
-            executor = ProcessExecutor(process, self._seat, session_id, self, alone=self._alone)
             opening = Opening(session_id, self._limits.max_message_bytes, timeout_s)
-            await executor.open(opening, blueprint.factory_name, self._limits.close_timeout_s)
-            return executor
+            for _ in range(_ATTEMPTS):
+                with contextlib.suppress(NeverBegan):
+                    return await self._open(blueprint, opening)
+            raise self._impossible(blueprint, NeverBegan())
         except OSError as error:
             raise self._impossible(blueprint, error) from error
         finally:
             self._opening -= 1
             await self._rest()
+
+    async def _open(self, blueprint: Blueprint, opening: Opening) -> Executor:
+        self._start(blueprint)
+        process = await self._take()
+        self._seat += 1
+        executor = ProcessExecutor(process, self._seat, opening.session_id, self, alone=self._alone)
+        await executor.open(opening, blueprint.factory_name, self._limits.close_timeout_s)
+        return executor
 
     async def aclose(self) -> None:
         """End every process. What still closes an environment, after a call that came late, has its time for that."""
@@ -132,7 +140,7 @@ class ProcessPool:
                 return process
         while self._spare:
             process = self._spare.popleft()
-            if process.crash is None:
+            if process.crash is None and not process.dying:
                 break
         else:
             process = await self._forked()

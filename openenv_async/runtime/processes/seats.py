@@ -9,6 +9,8 @@ server's to end: `executors.process` waits a moment longer and kills.
 from __future__ import annotations
 
 import asyncio
+import os
+import traceback
 from collections import deque
 from collections.abc import Callable
 
@@ -92,6 +94,7 @@ class _Seat:
         self._rid = 0
         self._cancelled: set[int] = set()
         self._task = asyncio.get_running_loop().create_task(self._live(), name=f"openenv-{opening.session_id}")
+        self._task.add_done_callback(_never_silently)
 
     def put(self, request: Request) -> None:
         self._queue.append(request)
@@ -128,6 +131,7 @@ class _Seat:
 
     async def _build(self) -> Executor | None:
         opening = self._opening
+        self._seats.line.send(messages.reply(Kind.BEGUN, self._number, 0, None))
         try:
             return await start_executor(self._seats.blueprint, opening.session_id, opening.create_timeout_s)
         except EnvError as exc:
@@ -148,6 +152,13 @@ class _Seat:
             line.answer(outcome, self._opening, request)
         finally:
             self._rid = 0
+
+
+def _never_silently(task: asyncio.Task[None]) -> None:
+    """End the process on a bug of ours: the server would wait for ever for a session without a task."""
+    if not task.cancelled() and task.exception() is not None:
+        traceback.print_exception(task.exception())
+        os._exit(1)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

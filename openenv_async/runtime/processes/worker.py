@@ -63,6 +63,7 @@ def _import_failed(exc: BaseException) -> FactoryError:
 def _serve_one(line: Line, blueprint: Blueprint, recipe: Recipe, first: Request) -> None:
     opening = msgspec.msgpack.decode(first.payload, type=Opening)
     logs.SESSION.set(opening.session_id)
+    line.send(messages.reply(Kind.BEGUN, first.seat, 0, None))
     limits = birth.limits_of(blueprint.factory, recipe.options)
     birth.apply_limits(limits)
     host = Host(blueprint, opening.session_id)

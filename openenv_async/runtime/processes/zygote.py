@@ -190,7 +190,8 @@ def become(control: socket.socket, recipe: Recipe, kind: int | None) -> NoReturn
     """Turn this process, freshly forked from the server, into a zygote."""
     try:
         birth.freeze()
-        os.setsid()
+        with contextlib.suppress(PermissionError):  # an interpreter of its own has a session already
+            os.setsid()
         birth.default_signals()
         birth.close_strangers({control.fileno()})
         birth.no_input()
