@@ -198,6 +198,9 @@ def _run(request: ServeRequest, target: Target, listeners: Listeners, child: Sup
     idle = request.for_create_app if settings is None else []
     if idle:
         click.echo(f"Warning: {target.name} is no app of create_app, so nothing enforces {', '.join(idle)}.", err=True)
+    if any(given is not None for given in (request.sessions_per_process, request.spare_processes)):
+        if settings is not None and getattr(core, "processes", None) is None:
+            click.echo("Warning: --sessions-per-process and --spare-processes need --execution process.", err=True)
     limits = getattr(core, "limits", None)
     limits = limits if isinstance(limits, Limits) else Limits()
     grace_s = limits.grace_s if request.grace is None else request.grace

@@ -79,17 +79,28 @@ def settle(
     origins = allow_origins if _overrides.allow_origins is None else _overrides.allow_origins
     return Settings(
         limits=limits,
-        execution=_overrides.execution or execution,
+        execution=_overrides.execution or execution or os.environ.get("OPENENV_EXECUTION") or None,
         token=_overrides.token or token or os.environ.get("OPENENV_TOKEN") or None,
         allow_origins=tuple(origins),
         debug=debug if _overrides.debug is None else _overrides.debug,
-        processes=_process_options(processes or ProcessOptions()),
+        processes=_process_options(processes),
     )
 
 
-def _process_options(chosen: ProcessOptions) -> ProcessOptions:
-    given: dict[str, Any] = {
-        "sessions_per_process": _overrides.sessions_per_process,
-        "spare_processes": _overrides.spare_processes,
-    }
-    return dataclasses.replace(chosen, **{name: value for name, value in given.items() if value is not None})
+def _process_options(chosen: ProcessOptions | None) -> ProcessOptions:
+    given: dict[str, Any] = {}
+    for name in ("sessions_per_process", "spare_processes"):
+        value = getattr(_overrides, name)
+        if value is None and chosen is None:
+            value = _number(f"OPENENV_{name.upper()}")
+        if value is not None:
+            given[name] = value
+    return dataclasses.replace(chosen or ProcessOptions(), **given)
+
+
+def _number(variable: str) -> int | None:
+    text = os.environ.get(variable)
+    try:
+        return int(text) if text else None
+    except ValueError:
+        raise ValueError(f"{variable} must be a whole number, not {text!r}") from None

@@ -104,6 +104,7 @@ class Zygote:
             birth.live_no_longer_than(os.getppid())
             birth.adopt_orphans()
             birth.default_signals()
+            birth.step_aside()
             os.dup2(stderr, 2)
             for fd in (stderr, *strangers, self._control.fileno(), self._woken.fileno(), self._waker.fileno()):
                 os.close(fd)
