@@ -113,6 +113,14 @@ async def test_reload_brings_processes_with_the_changed_code(tmp_path: Path) -> 
 
 
 @requirement("process:serve")
+def test_options_for_processes_without_processes_are_told(tmp_path: Path) -> None:
+    write_env(tmp_path / "my_env")
+    with serving("my_env", "--port=0", "--spare-processes=1", cwd=tmp_path) as server:
+        server.until("Warning: --sessions-per-process and --spare-processes need --execution process")
+        server.url()
+
+
+@requirement("process:serve")
 @ONCE
 async def test_a_gymnasium_environment_in_processes(tmp_path: Path) -> None:
     arguments = ("gym:CartPole-v1", "--port=0", "--execution=process", "--spare-processes=1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from typing import Any
 
 import pytest
@@ -109,13 +110,14 @@ async def test_an_async_call_past_its_deadline_is_cancelled_and_the_session_goes
 
 @requirement("process:crash")
 @BOTH
-async def test_a_process_that_is_killed_between_two_calls(cls: type[Risky]) -> None:
+async def test_a_process_that_is_killed_between_two_calls(cls: type[Risky], caplog: pytest.LogCaptureFixture) -> None:
     async with nothing_left(), running(risky_app(cls)) as app, playing(app) as (client,):
         pid = (await client.step({})).observation["pid"]
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(EnvironmentCrashed) as caught:
             await bounded(client.step({}))
         assert caught.value.signal == "SIGKILL"
+        assert "was ended by SIGKILL" in caplog.text
         assert (await bounded(client.reset())).observation["pid"] != pid
 
 
@@ -137,6 +139,23 @@ async def test_a_factory_that_hangs_is_ended_with_its_process() -> None:
         with pytest.raises(FactoryError, match=r"did not finish within 0\.2 s"):
             async with playing(app):
                 pass
+
+
+@requirement("process:no-orphans", "slot:freed")
+@BOTH
+async def test_a_close_that_hangs_is_ended_with_its_process(cls: type[Risky], caplog: pytest.LogCaptureFixture) -> None:
+    class Clinging(cls):  # type: ignore[valid-type, misc]
+        def _note(self, what: str) -> None:
+            if what == "closed":
+                time.sleep(600)
+
+    app = risky_app(Clinging, Limits(close_timeout_s=0.2))
+    async with nothing_left(), running(app), playing(app) as (client,):
+        pid = (await client.step({})).observation["pid"]
+        await bounded(client.close())
+        await gone([pid])
+        await until(lambda: app.server.registry.active == 0, "the slot is held")
+    assert "did not finish within 0.2 s" in caplog.text
 
 
 @requirement("session:crash-contained", "process:crash")

@@ -7,6 +7,7 @@ message there and one back, its bytes as they are.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,6 +20,8 @@ from openenv_async.runtime.processes.messages import Facts, Kind, Op, Opening, R
 if TYPE_CHECKING:
     from openenv_async.runtime.processes.pool import ProcessPool
     from openenv_async.runtime.processes.process import Process
+
+logger = logging.getLogger("openenv_async")
 
 BACK_IN_S = 0.5
 """Seconds that a process which watches its deadlines itself may be late; then it is killed."""
@@ -115,7 +118,15 @@ class ProcessExecutor:
             timer.cancel()
 
     def _hung(self, call: Call, waiter: asyncio.Future[Outcome]) -> None:
-        self._process.kill(f"{call.kind}() of session {self._session_id} passed its deadline")
+        logger.warning(
+            "%s() of session %s passed its deadline of %g s; process %d is killed",
+            call.kind,
+            self._session_id,
+            call.timeout_s,
+            self._process.pid,
+        )
+        # Told to the sessions that share it, which are not to learn each other's ids.
+        self._process.kill(f"a {call.kind}() in it passed its deadline")
         if not waiter.done():
             waiter.set_exception(
                 StepTimeout(
@@ -214,11 +225,14 @@ class ProcessExecutor:
 
     def crashed(self) -> None:
         """See `Sitter.crashed`."""
+        crash = self._process.crash
+        assert crash is not None
+        if self._closing is None and not self._process.dying:
+            logger.warning("session %s: %s", self._session_id, crash.message)
         self._flight = 0
         for waiter in (self._opened, self._waiter):
             if waiter is not None and not waiter.done():
-                assert self._process.crash is not None
-                waiter.set_exception(self._process.crash)
+                waiter.set_exception(crash)
                 # Nobody may be waiting any longer.
                 waiter.exception()
 
