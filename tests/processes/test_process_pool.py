@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import time
 from typing import Any
@@ -15,7 +16,7 @@ from risky import AsyncRisky, Risky, descendants, nothing_left, playing, risky_a
 from shared import SharedJournal, until
 
 from openenv_async import AsyncEnv, ProcessOptions
-from openenv_async.errors import CapacityError, EnvironmentCrashed, EnvironmentFailed, StepTimeout
+from openenv_async.errors import CapacityError, EnvironmentCrashed, EnvironmentFailed, FactoryError, StepTimeout
 from openenv_async.limits import Limits
 from openenv_async.server.app import EnvApp
 
@@ -203,3 +204,25 @@ async def test_a_drain_lets_calls_finish_and_closes_every_environment(cls: type[
         await bounded(draining)
         assert journal.count("closed") == 4
         await gathered([client.close() for client in clients])
+
+
+@requirement("process:warm")
+async def test_a_server_that_is_out_of_descriptors_says_so_and_recovers() -> None:
+    app = risky_app(spare_processes=0, limits=Limits(max_sessions=2, close_timeout_s=3.0))
+    async with nothing_left(), running(app), playing(app):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        taken: list[int] = []
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                while True:
+                    taken.append(os.open(os.devnull, os.O_RDONLY))
+            with pytest.raises(FactoryError, match="no process can be started"):
+                async with playing(app):
+                    pass
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            for fd in taken:
+                os.close(fd)
+        async with playing(app) as (client,):
+            assert (await client.step({})).observation["count"] == 1

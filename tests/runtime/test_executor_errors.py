@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from live import bounded
 from requirements import requirement
-from worlds import ERRORS, KINDS, METADATA, STATE, World, reset, seen, start, step, world_for
+from worlds import ERRORS, HERE, METADATA, STATE, World, reset, seen, start, step, world_for
 
 from openenv_async.errors import EnvironmentFailed, InvalidPayload
 
 
-@pytest.fixture(params=list(KINDS))
+@pytest.fixture(params=[*HERE, "process sync", "process async", "process packed"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -22,6 +22,7 @@ from typing import Any
 from openenv_async.runtime.processes.options import MIB, ProcessOptions
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _CPU_GRACE_S = 2
 
@@ -108,6 +109,12 @@ def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent ends, where the system offers that."""
     if _prctl is not None:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def name(text: str) -> None:
+    """Say in the system's list of processes what this one is, where the system offers that."""
+    if _prctl is not None:
+        _prctl(_PR_SET_NAME, text.encode()[:15], 0, 0, 0)
 
 
 def step_aside() -> None:

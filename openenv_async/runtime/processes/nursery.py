@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -160,15 +161,25 @@ class Nursery:
             return
         what, number, more = zygote.RECORD.unpack(data)
         if what == zygote.STARTED:
-            for fd in fds:
-                os.set_inheritable(fd, False)
-            self._asked.pop(number)[0](more, socket.socket(fileno=fds[0]), fds[1])
+            self._on_started(number, more, fds)
         elif what == zygote.NOT_STARTED:
             self._asked.pop(number)[1](OSError(more, os.strerror(more)))
         else:
             exited = self._watched.pop(number, None)
             if exited is not None:
                 exited(more)
+
+    def _on_started(self, number: int, pid: int, fds: list[int]) -> None:
+        started, not_started = self._asked.pop(number)
+        if len(fds) < 2:
+            # This process may have no more descriptors; the new one ends, as nobody holds its socket.
+            for fd in fds:
+                os.close(fd)
+            not_started(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+            return
+        for fd in fds:
+            os.set_inheritable(fd, False)
+        started(pid, socket.socket(fileno=fds[0]), fds[1])
 
     def _on_lost(self) -> None:
         """The zygote was killed; where the system does not end its children, and for what they started, do it."""

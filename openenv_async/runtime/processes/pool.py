@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import socket
 from collections import deque
 
@@ -28,6 +29,8 @@ from openenv_async.runtime.processes.recipe import recipe_for
 logger = logging.getLogger("openenv_async")
 
 _ATTEMPTS = 3
+_OTHER_DESCRIPTORS = 512
+"""Besides those of processes: connections, files, what the author has open."""
 
 
 class ProcessPool:
@@ -123,9 +126,15 @@ class ProcessPool:
         if self._nursery is None:
             self._loop, self._blueprint = loop, blueprint
             recipe, forked = recipe_for(blueprint, self.options)
+            _allow_descriptors(2 * self._most)
             nursery = Nursery(recipe, forked=forked, lost=self._forget, kind=self._kind)
             nursery.start()
             self._nursery = nursery
+
+    @property
+    def _most(self) -> int:
+        """Processes that there may be."""
+        return -(-self._limits.max_sessions // self.options.sessions_per_process)
 
     def _forget(self) -> None:
         self._nursery = None
@@ -167,7 +176,7 @@ class ProcessPool:
         """Ask for the processes that are waited for, and for the spare ones that are missing and have room."""
         if self._nursery is None:
             return
-        room = -(-self._limits.max_sessions // self.options.sessions_per_process) - len(self._used)
+        room = self._most - len(self._used)
         wanted = max(min(self.options.spare_processes, room - len(self._waiting)), 0) + len(self._waiting)
         wanted -= len(self._spare)
         while self._forking < wanted:
@@ -242,6 +251,15 @@ class ProcessPool:
             f"no process can be started for the environment: {type(error).__name__}; see the server's log",
             factory_name=blueprint.factory_name,
         )
+
+
+def _allow_descriptors(more: int) -> None:
+    """Raise this process's own limit, as far as the system lets it, so that there is room for `more` descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = more + _OTHER_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 _ENDING: set[asyncio.Task[None]] = set()

@@ -82,11 +82,14 @@ class Zygote:
             _kill(number)
 
     def _fork(self, number: int) -> None:
+        ends: list[int] = []
         try:
             ours, theirs = socket_pair(self._kind)
-            errors, stderr = os.pipe()
+            errors, stderr = ends = list(os.pipe())
             pid = os.fork()
         except OSError as error:
+            for end in ends:
+                os.close(end)
             self._tell(NOT_STARTED, number, error.errno or 0)
             return
         if pid == 0:
@@ -105,6 +108,7 @@ class Zygote:
             birth.adopt_orphans()
             birth.default_signals()
             birth.step_aside()
+            birth.name("openenv-session")
             os.dup2(stderr, 2)
             for fd in (stderr, *strangers, self._control.fileno(), self._woken.fileno(), self._waker.fileno()):
                 os.close(fd)
@@ -194,6 +198,7 @@ def become(control: socket.socket, recipe: Recipe, kind: int | None) -> NoReturn
         with contextlib.suppress(PermissionError):  # an interpreter of its own has a session already
             os.setsid()
         birth.default_signals()
+        birth.name("openenv-zygote")
         birth.close_strangers({control.fileno()})
         birth.no_input()
         contextvars.Context().run(Zygote(control, recipe, kind).serve)
