@@ -155,7 +155,9 @@ class Session(Resumable):
         """End the session; the call in flight is stopped if it can be, and its result goes nowhere."""
         if self.state.now is State.BUSY and self._executor is not None:
             self._cancelled.add(self._rid)
-            self._executor.cancel()
+            # A process can be ended with its call, where a thread has to be waited for.
+            leave: Callable[[], object] = getattr(self._executor, "leave", self._executor.cancel)
+            leave()
         self.finish()
 
     async def serve(self, executor: Executor) -> None:

@@ -8,9 +8,11 @@ import pytest
 from live import bounded, serving
 from raw_clients import raw_client
 from requirements import requirement
-from risky import Risky, nothing_left, risky_app
+from risky import AsyncRisky, Risky, nothing_left, risky_app
+from shared import until
 
 from openenv_async import ProcessOptions, create_app
+from openenv_async.limits import Limits
 from openenv_async.server.settings import Overrides, override
 
 WIRES = pytest.mark.parametrize("wire", ["json", "native"])
@@ -40,6 +42,20 @@ async def test_a_crash_over_http() -> None:
         assert "exited with code 3" in answer.text
         answer = await bounded(client.post("/reset", json={}))
         assert answer.status_code == 200
+
+
+@requirement("process:hang", "close:client-gone", "slot:freed")
+@pytest.mark.parametrize("sessions", [1, 2])
+@pytest.mark.parametrize("cls", [Risky, AsyncRisky])
+async def test_a_call_that_hangs_ends_in_time_when_its_client_has_gone(cls: type[Risky], sessions: int) -> None:
+    app = risky_app(cls, Limits(close_timeout_s=0.3), sessions_per_process=sessions)
+    async with nothing_left(), serving(app) as served:
+        async with raw_client("json", served.url) as neighbour, raw_client("json", served.url) as client:
+            await neighbour.reset()
+            await client.reset()
+            await client.begin(do="sleep")
+            client.socket.transport.abort()
+            await until(lambda: app.server.registry.active == 1, "the slot is held", 3)
 
 
 @pytest.fixture

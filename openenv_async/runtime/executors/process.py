@@ -145,6 +145,21 @@ class ProcessExecutor:
             self._process.send(messages.request(Op.CANCEL, self._seat, self._flight))
         return True
 
+    def leave(self) -> None:
+        """Nobody is there any longer: stop the call in flight, or give it as long as a close may take, and kill."""
+        self.cancel()
+        if self._flight:
+            self._loop.call_later(self._close_timeout_s, self._left, self._flight)
+
+    def _left(self, flight: int) -> None:
+        if self._flight != flight:
+            return
+        self._give_up()
+        if not self._process.dying and self._waiter is not None and not self._waiter.done():
+            # Others live in the process: only the session ends, and frees its slot.
+            text = f"a call of session {self._session_id} hung when its client had gone"
+            self._waiter.set_exception(StepTimeout(text, timeout_s=None, session_usable=False))
+
     async def aclose(self) -> None:
         """See `Executor.aclose`. Also ends the process, unless other sessions are in it.
 
