@@ -54,6 +54,8 @@ class ProcessPool:
         self._opening = 0
         self._seat = 0
         self._stays = False
+        self._endings: set[asyncio.Task[None]] = set()
+        """Ends whose waiters may be cancelled; the loop alone would not keep them."""
         self._buffer = memoryview(bytearray(PIECE))
 
     @property
@@ -112,6 +114,8 @@ class ProcessPool:
         if late:
             await asyncio.wait(late, timeout=self._limits.close_timeout_s)
         await self._end()
+        if self._endings:
+            await asyncio.wait(self._endings)
 
     @property
     def _alone(self) -> bool:
@@ -235,8 +239,8 @@ class ProcessPool:
         """Without a lifespan to end them, processes end when no session is left."""
         if not self._stays and not self._opening and not self._used and self._nursery is not None:
             ending = asyncio.get_running_loop().create_task(self._end(), name="openenv processes end")
-            _ENDING.add(ending)
-            ending.add_done_callback(_ENDING.discard)
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
             await asyncio.shield(ending)
 
     async def _end(self) -> None:
@@ -260,7 +264,3 @@ def _allow_descriptors(more: int) -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-_ENDING: set[asyncio.Task[None]] = set()
-"""Ends whose waiter may be cancelled; the loop alone would not keep them."""
