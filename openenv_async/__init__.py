@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from openenv_async.client import AsyncEnv
     from openenv_async.environment import Action, Environment, EnvironmentMetadata, Observation, State
     from openenv_async.limits import Limits
-    from openenv_async.results import StepResult
+    from openenv_async.results import Episode, StepResult
     from openenv_async.runtime.processes.options import ProcessOptions
     from openenv_async.server import create_app
 
@@ -28,6 +28,7 @@ _HOMES = {
     "AsyncEnv": "client",
     "Environment": "environment",
     "EnvironmentMetadata": "environment",
+    "Episode": "results",
     "Limits": "limits",
     "Observation": "environment",
     "ProcessOptions": "runtime.processes.options",
@@ -42,6 +43,7 @@ __all__ = [
     "AsyncEnv",
     "Environment",
     "EnvironmentMetadata",
+    "Episode",
     "Limits",
     "Observation",
     "ProcessOptions",

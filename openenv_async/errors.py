@@ -29,27 +29,33 @@
 
 An error carries fields; `__str__` makes the sentence. `code` is its name on the
 wire, `fault` says whether the task or the infrastructure is to blame, and
-`retryable` whether the same call may be made again in the same session.
+`retryable` whether the same call may be made again in the same session. What each
+leaves behind, and what to do about it, is the table of docs/errors.md. Errors can be
+pickled and copied, because trainers send them between processes.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 Fault = Literal["task", "infrastructure"]
+"""`task`: the environment's own code, the policy, or the code that calls, would fail the same way on any machine.
+`infrastructure`: the episode has no outcome, and played anew it may have one."""
 
 
 class EnvError(Exception):
     """Base of every error that this package raises on purpose.
 
-    Args:
-        message: one sentence: what was wrong, where, and what to do next.
-        details: plain values that travel with it and become attributes.
+    `message` is one sentence: what was wrong, where, and what to do next. `details` are plain
+    values that travel with it and become attributes.
     """
 
-    code: ClassVar[str] = "SESSION_ERROR"
-    fault: ClassVar[Fault] = "infrastructure"
-    retryable: ClassVar[bool] = False
+    # The class's, unless the server said otherwise of this one error: see `from_wire`.
+    code: str = "SESSION_ERROR"
+    fault: Fault = "infrastructure"
+    retryable: bool = False
+    next_step: ClassVar[str] = ""
+    """What `str()` adds where the sentence, which may be another server's, only says what happened."""
 
     def __init__(self, message: str, /, **details: Any) -> None:
         """Keep the sentence and its fields."""
@@ -58,8 +64,9 @@ class EnvError(Exception):
         self.details = details
 
     def __str__(self) -> str:
-        """Give the sentence."""
-        return self.message
+        """Give the sentence; with the code, where this release does not know it."""
+        text = self.message if self.code == type(self).code else f"{self.message} (code: {self.code})"
+        return f"{text}; {self.next_step}" if self.next_step else text
 
     def __getattr__(self, name: str) -> Any:
         """Give a detail by its name."""
@@ -110,10 +117,9 @@ class UnknownType(InvalidMessage):
 
 
 class InvalidPayload(InvalidMessage):
-    """A value does not fit its class. The session lives.
+    """A value does not fit its class; the session lives. `path` names the field, e.g. `moves[0].x`.
 
-    `path` names the field, e.g. `message` or `moves[0].x`; `errors` lists every
-    problem as pydantic would: dicts with `type`, `loc`, `msg`, `input`.
+    `errors` lists every problem as pydantic would: dicts with `type`, `loc`, `msg`, `input`.
     """
 
     code = "VALIDATION_ERROR"
@@ -153,20 +159,15 @@ class PayloadTooLarge(EnvError):
 
 
 class EnvironmentFailed(EnvError):
-    """The environment raised. The session lives.
-
-    Details: `exception_type`, `error_id` (find it in the server's log), and
-    `traceback` when the server runs with `--debug`.
-    """
+    """The environment raised; the session lives. Details: `exception_type`, `error_id`, with `--debug` `traceback`."""
 
     code = "EXECUTION_ERROR"
     fault = "task"
 
     def __str__(self) -> str:
         """Give the environment's text with the exception's type and where to find it in the log."""
-        kind, error_id = self.details.get("exception_type"), self.details.get("error_id")
-        text = f"{kind}: {self.message}" if kind else self.message
-        return f"{text} [error {error_id} in the server's log]" if error_id else text
+        kind = self.details.get("exception_type")
+        return _logged(f"{kind}: {self.message}" if kind else self.message, self.details.get("error_id"))
 
 
 class UnencodableValue(EnvironmentFailed):
@@ -180,15 +181,29 @@ class EnvironmentCrashed(EnvError):
 
 
 class StepTimeout(EnvError, TimeoutError):
-    """The deadline passed. `session_usable` says whether the session can go on without `reset()`."""
+    """The deadline passed. `session_usable` says whether the session can go on without `reset()`.
+
+    It counts as the infrastructure's, as nobody knows why no answer came. An environment in which
+    slowness is the agent's own doing takes `timeout_s` in `step` and answers in time.
+    """
 
     code = "TIMEOUT"
 
 
 class FactoryError(EnvError):
-    """The environment could not be built."""
+    """The environment could not be built. Details: `factory_name`, `exception_type`, `error_id`."""
 
     code = "FACTORY_ERROR"
+    next_step = "the server's log says why"
+
+    def __str__(self) -> str:
+        """Give the sentence, the exception's type, and where to find it in the log."""
+        kind = self.details.get("exception_type")
+        return _logged(f"{self.message} {kind} was raised" if kind else super().__str__(), self.details.get("error_id"))
+
+
+def _logged(text: str, error_id: str | None) -> str:
+    return f"{text} [error {error_id} in the server's log]" if error_id else text
 
 
 class CapacityError(EnvError):
@@ -196,18 +211,21 @@ class CapacityError(EnvError):
 
     code = "CAPACITY_REACHED"
     retryable = True
+    next_step = "close a session, try again later, or raise the server's --max-sessions"
 
 
 class ServerClosing(EnvError):
     """The server is stopping and takes no new work."""
 
     code = "SERVER_CLOSING"
+    next_step = "connect again when it is back"
 
 
 class Unauthorized(EnvError):
     """The server wants a token that was missing or wrong."""
 
     code = "UNAUTHORIZED"
+    fault = "task"
 
 
 class SessionLost(EnvError, ConnectionError):
@@ -257,9 +275,8 @@ class RemoteProtocolError(ProtocolError):
 def _tree(base: type[EnvError]) -> dict[str, type[EnvError]]:
     found = {base.code: base}
     for child in base.__subclasses__():
-        for code, cls in _tree(child).items():
-            # The class that introduced a code answers for it, not its children.
-            found.setdefault(code, cls)
+        # The class that introduced a code answers for it, not its children.
+        found = _tree(child) | found
     return found
 
 
@@ -267,8 +284,17 @@ _BY_CODE = _tree(EnvError)
 
 
 def from_wire(code: str, message: str, details: dict[str, Any]) -> EnvError:
-    """Make the error that a peer's frame names; an unknown code gives an `EnvError` with that code in it."""
-    cls = _BY_CODE.get(code, EnvError)
-    if cls is EnvError and code != EnvError.code:
-        return EnvError(f"{message} (code: {code})", **details)
-    return cls(message, **details)
+    """Make the error that a peer's frame names; a code that is not known gives an `EnvError` with that code.
+
+    The peer's word on `fault` and `retryable` counts, where it gives one: it may be newer.
+    """
+    fields = dict(details)
+    fault, retryable = fields.pop("fault", None), fields.pop("retryable", None)
+    error = _BY_CODE.get(code, EnvError)(message, **fields)
+    if error.code != code:
+        error.code = code
+    if fault in get_args(Fault):
+        error.fault = fault
+    if isinstance(retryable, bool):
+        error.retryable = retryable
+    return error

@@ -68,5 +68,5 @@ class Limits:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             least = 1 if field.name.startswith("max_") or field.name == "chunk_bytes" else 0
-            if value is not None and value < least:
+            if value is not None and not value >= least:  # NaN too
                 raise ValueError(f"Limits.{field.name} must be {least} or more, not {value!r}")

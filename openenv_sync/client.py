@@ -8,19 +8,22 @@ block where, what a fork and the interpreter's exit mean. What a call does is
 from __future__ import annotations
 
 import asyncio
+import time
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from openenv_async.client import AsyncEnv
+from openenv_async.client.episodes import plan
 from openenv_async.client.generics import type_arguments
 from openenv_async.client.options import WireChoice
 from openenv_async.client.provider import Provider
 from openenv_async.errors import ClientClosed
-from openenv_async.results import StepResult
+from openenv_async.results import Episode, StepResult
 from openenv_sync import process
 from openenv_sync.connecting import Connect
+from openenv_sync.episodes import play
 from openenv_sync.inner import HOOKS, AnyAsyncEnv, inner_class, lend_hooks, tell_facade
 from openenv_sync.loop import EXIT_GRACE_S, OWNER_EXIT_GRACE_S, Portal
 
@@ -59,6 +62,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         provider: starts the server when there is no `base_url`, and ends it with the client.
         token: sent as `Authorization: Bearer`.
         wire: `"auto"` takes the native wire where the server has it, else OpenEnv's JSON.
+        ping_interval_s: seconds between pings, which keep proxies from dropping a quiet connection.
 
     Raises:
         ValueError: neither `base_url` nor `provider`, or an option that makes no sense.
@@ -71,6 +75,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
     _on_reconnect: Callable[[Any], object] | None = None
     _closed = False
     _ready = False
+    _playing = False
 
     if TYPE_CHECKING:
 
@@ -98,6 +103,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         provider: Provider | None = None,
         token: str | None = None,
         wire: WireChoice = "auto",
+        ping_interval_s: float = 20.0,
     ) -> None:
         self._inner: AsyncEnv[ActT, ObsT, StateT] = self._inner_class(
             base_url,
@@ -108,6 +114,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
             provider=provider,
             token=token,
             wire=wire,
+            ping_interval_s=ping_interval_s,
         )
         self._exit_grace_s = EXIT_GRACE_S if provider is None else OWNER_EXIT_GRACE_S
         lend_hooks(self._inner, self)
@@ -169,6 +176,25 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         """Read the episode's state; changes nothing."""
         return self._call("state", self._inner.state)
 
+    def run_episode(
+        self,
+        policy: Callable[[ObsT], ActT | Awaitable[ActT]],
+        *,
+        retries: int = 0,
+        seed: int | None = None,
+        episode_id: str | None = None,
+        max_steps: int | None = None,
+        timeout_s: float | None = None,
+        **reset_kwargs: Any,
+    ) -> Episode[ActT, ObsT]:
+        """Play one episode from `reset()` to `done`, started over when the infrastructure fails under it.
+
+        A plain policy runs in the thread that calls, an `async def` one on the background loop.
+        """
+        arguments = {"seed": seed, "episode_id": episode_id, "timeout_s": timeout_s} | reset_kwargs
+        settle = self._usable_portal("run_episode").call
+        return play(plan(self, policy, time.sleep, arguments, retries, max_steps), settle)
+
     def close(self) -> None:
         """End the session and, if this client owns one, the server. Safe to repeat.
 
@@ -219,6 +245,9 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         if not self._ready:
             portal.call(self._open)
         return portal.call(func, *args, **kwargs)
+
+    def _leave_session(self) -> None:
+        self._usable_portal("run_episode").call(self._inner._leave_session)
 
     def _usable_portal(self, name: str) -> Portal:
         self._check_thread(name)

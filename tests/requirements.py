@@ -142,9 +142,55 @@ _SECURITY: dict[str, str] = {}
 
 _CHECK: dict[str, str] = {}
 
-_EPISODES: dict[str, str] = {}
+_EPISODES = {
+    "episode:played": "run_episode plays from reset() to done or max_steps; its result has all that was seen and done.",
+    "episode:started-over": "On an infrastructure fault the episode begins again in a fresh session, never silently.",
+    "episode:task-failure": "What the task or the policy brings about is raised and nothing is begun again.",
+    "episode:cancelled": "Cancelling run_episode leaves the session as cancelling step() does.",
+    "episode:rules": "run_episode refuses wrong use with a sentence, and a second episode beside the first.",
+    "alive:long-steps": "Pings are answered while an environment steps, on both wires, in a thread and on the loop.",
+    "alive:idle-proxy": "The pings of either end keep up a connection behind a proxy that drops what is idle.",
+    "alive:busy-trainer": "A client whose own loop is held for longer than a ping takes loses no connection.",
+    "alive:dead-peer": "A server that answers nothing for a ping's timeout is given up, and no sooner.",
+    "alive:gil": "An environment that holds the GIL for less than a ping's timeout ends no connection.",
+    "deadline:which": "The deadline of a call wins over its class's, and that over the server's, on every wire.",
+    "deadline:reset": "A reset has the same deadlines as a step.",
+    "deadline:json": "On the JSON wire a call's deadline is the client's own; the late answer is passed over.",
+    "deadline:server": "openenv serve --step-timeout and OPENENV_STEP_TIMEOUT set the server's deadline.",
+    "deadline:told": "StepTimeout says whether and how the session goes on; a deadline without sense is refused.",
+    "cancel:reaches": "Cancelling a call cancels it where it runs, over a socket, in process and from SyncEnv.",
+    "errors:taxonomy": "Every error has code, fault and retryable, which arrive over both wires with its details.",
+    "errors:pickled": "Every error can be pickled and copied without losing anything.",
+    "errors:foreign": "Whatever is wrong with an address or a connection is an error of ours, never a library's.",
+    "errors:documented": "docs/errors.md says of every error what the code says and what it leaves of the session.",
+    "errors:next-step": "The text of an error says what to do next.",
+    "errors:of-tomorrow": "A code of a newer server keeps its name, its fault and whether a retry is safe.",
+}
 
-_COMPAT: dict[str, str] = {}
+_COMPAT: dict[str, str] = {
+    "compat:names": "With compat on, every module of OpenEnv's server side is imported by its name, old or new.",
+    "compat:absent": "A name of OpenEnv's that is not provided raises an ImportError that names the alternative.",
+    "compat:unknown": "A name that 0.10.0 does not have fails on import, as it does there.",
+    "compat:left-alone": "An installed openenv is left alone unless it is to be overridden.",
+    "compat:script": "python -m openenv_async.compat runs a script or a module with the names answered.",
+    "compat:parity": "An OpenEnv app answers every message and request as on OpenEnv 0.10.0: same keys, codes, values.",
+    "compat:session-lives": "A message that ends a session on OpenEnv 0.10.0 gets an error and the session lives.",
+    "compat:values": "Values that OpenEnv 0.10.0 cannot write, numpy's among them, are written.",
+    "compat:reset-arguments": "A reset argument that an OpenEnv environment does not take is left out, with a warning.",
+    "compat:shared": "A factory of OpenEnv's that returns one shared environment works, with one warning.",
+    "compat:lenient": "What fails on OpenEnv 0.10.0 and has one meaning works: state as a method, async step.",
+    "compat:native": "An OpenEnv app speaks the native wire too, on the same /ws.",
+    "compat:queue-free": "Plain HTTP requests to an OpenEnv app take no slot of its sessions.",
+    "compat:threads": "An OpenEnv environment's plain methods all run on its session's thread, or on the one for all.",
+    "compat:close": "close() of an OpenEnv environment runs once, on every way a session ends.",
+    "compat:lifespan": "An author's lifespan runs around the sessions of the app.",
+    "compat:idle": "session_timeout ends idle sessions, and none that a socket is attached to.",
+    "compat:guard": "Token and origins guard an author's own routes too; CORSMiddleware's origins are let in.",
+    "compat:setup": "What cannot be served is refused when the app is made, with a sentence.",
+    "compat:mounted": "OpenEnv apps work under prefixes of another app, without a lifespan.",
+    "compat:commands": "openenv serve and validate turn compat on for environments that import openenv.",
+    "compat:light": "Turning compat on loads neither server nor client.",
+}
 
 _COMPAT_CLIENT: dict[str, str] = {}
 

@@ -24,7 +24,8 @@ RANKS = [
     ("images",),
     ("server", "client", "providers", "hub"),
     ("validation",),
-    ("compat", "cli"),
+    ("compat",),
+    ("cli",),
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 
@@ -102,8 +103,19 @@ def test_every_export_is_there(name: str) -> None:
 
 PUBLIC = {
     "openenv_async": [
-        *("Action", "AsyncEnv", "Environment", "EnvironmentMetadata", "Limits", "Observation", "ProcessOptions"),
-        *("State", "StepResult", "create_app", "errors"),
+        *(
+            "Action",
+            "AsyncEnv",
+            "Environment",
+            "EnvironmentMetadata",
+            "Episode",
+            "Limits",
+            "Observation",
+            "ProcessOptions",
+            "State",
+            "StepResult",
+        ),
+        *("create_app", "errors"),
     ],
     "openenv_sync": ["SyncEnv"],
 }

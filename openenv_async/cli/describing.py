@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from openenv_async.cli.compat import VARIABLE, apply_compat
 from openenv_async.cli.errors import CommandFailed
 from openenv_async.cli.failures import load_failed
 from openenv_async.cli.folders import mount
@@ -27,6 +29,7 @@ _CLASSES = ("action", "observation", "state")
 
 def main(folder: str, file: str) -> None:
     """Answer every question about the environment in `folder`, each with a line of `file`."""
+    apply_compat(os.environ.get(VARIABLE, "auto"))
     target = locate(folder)
     assert isinstance(target, FolderTarget)  # a folder is nothing else
     asked = _Asked(target)

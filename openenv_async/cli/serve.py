@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from openenv_async.cli.compat import apply_compat, compat_option
 from openenv_async.cli.errors import BadInput, CommandFailed
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ class ServeRequest:
     allow_origin: tuple[str, ...]
     log_level: str
     debug: bool
+    step_timeout: float | None
     grace: float | None
+    compat: str
     supervised: str | None
     sessions_per_process: int | None
     spare_processes: int | None
@@ -53,6 +56,7 @@ class ServeRequest:
         given = {
             "--max-sessions": self.max_sessions,
             "--execution": self.execution,
+            "--step-timeout": self.step_timeout,
             "--token": self.token,
             "--allow-origin": self.allow_origin,
             "--sessions-per-process": self.sessions_per_process,
@@ -85,6 +89,14 @@ Examples:
     envvar="OPENENV_EXECUTION",
     show_envvar=True,
     help="Where a session's code runs: on the event loop, in a thread or a process of its own. [default: the app's]",
+)
+@click.option(
+    "--step-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    envvar="OPENENV_STEP_TIMEOUT",
+    show_envvar=True,
+    help="Time for a reset or step where neither the call nor the environment's class says. [default: the app's]",
 )
 @click.option(
     "--sessions-per-process",
@@ -123,6 +135,7 @@ Examples:
     metavar="SECONDS",
     help="Time for calls in flight when the server stops. [default: the app's own, 10]",
 )
+@compat_option
 @click.option("--supervised", hidden=True, help="Set by --reload for the process that it restarts.")
 def serve(**options: Any) -> None:
     """Serve an environment over the network, until Ctrl-C or SIGTERM.
@@ -154,6 +167,7 @@ def _check(request: ServeRequest) -> None:
 def _serve(request: ServeRequest) -> None:
     from openenv_async.cli.targets import locate
 
+    apply_compat(request.compat)
     target = locate(request.target)
     if request.supervised is not None:
         from openenv_async.cli.reload import Supervised
@@ -238,6 +252,7 @@ def _load(request: ServeRequest, target: Target) -> ASGIApp:
             token=request.token,
             allow_origins=request.allow_origin or None,
             debug=request.debug or None,
+            step_timeout_s=request.step_timeout,
             sessions_per_process=request.sessions_per_process,
             spare_processes=request.spare_processes,
         )

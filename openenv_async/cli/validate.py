@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from openenv_async.cli.compat import VARIABLE, compat_option
 from openenv_async.cli.errors import BadInput, CommandFailed
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Interrupted(CommandFailed):
     help="For the whole run. [default: 120; 900 for full]",
 )
 @click.option("--token", envvar="OPENENV_TOKEN", show_envvar=True, help="Of the server at URL.")
+@compat_option
 def validate(
     target: str,
     verbose: bool,
@@ -63,6 +66,7 @@ def validate(
     level: Level,
     timeout: float | None,
     token: str | None,
+    compat: str,
 ) -> None:
     r"""Check the environment in PATH, by default the current folder, or the server at URL.
 
@@ -83,6 +87,8 @@ def validate(
     from openenv_async.validation.checks import NotAnEnvironment
     from openenv_async.validation.run import Options
 
+    # Nothing of the environment runs here: the variable tells the processes in which it does.
+    os.environ[VARIABLE] = compat
     lines = None if as_json else ReportLines(target, level, verbose=verbose)
     options = Options(
         level=level,

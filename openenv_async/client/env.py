@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from openenv_async.client.channel import Channel
 from openenv_async.client.connecting import Connect
+from openenv_async.client.episodes import Episodes
 from openenv_async.client.generics import Codecs, codecs_for, type_arguments
 from openenv_async.client.options import WireChoice, find_target, make_options
 from openenv_async.client.parsing import Parsing
@@ -43,7 +44,9 @@ else:
     ActT, ObsT, StateT = TypeVar("ActT"), TypeVar("ObsT"), TypeVar("StateT")
 
 
-class AsyncEnv(Starting, Reconnects, Rules, Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]):
+class AsyncEnv(
+    Starting, Reconnects, Rules, Episodes[ActT, ObsT], Parsing[ActT, ObsT, StateT], Generic[ActT, ObsT, StateT]
+):
     """A session on an environment server.
 
     Untyped, it takes dict actions and gives dict observations. A typed client is
@@ -60,6 +63,7 @@ class AsyncEnv(Starting, Reconnects, Rules, Parsing[ActT, ObsT, StateT], Generic
         provider: starts the server when there is no `base_url`, and ends it with the client.
         token: sent as `Authorization: Bearer`.
         wire: `"auto"` takes the native wire where the server has it, else OpenEnv's JSON.
+        ping_interval_s: seconds between pings, which keep proxies from dropping a quiet connection.
 
     Raises:
         ValueError: neither `base_url` nor `provider`, or an option that makes no sense.
@@ -87,6 +91,7 @@ class AsyncEnv(Starting, Reconnects, Rules, Parsing[ActT, ObsT, StateT], Generic
         provider: Provider | None = None,
         token: str | None = None,
         wire: WireChoice = "auto",
+        ping_interval_s: float = 20.0,
     ) -> None:
         super().__init__()
         if base_url is None and provider is None:
@@ -99,6 +104,7 @@ class AsyncEnv(Starting, Reconnects, Rules, Parsing[ActT, ObsT, StateT], Generic
             headers=headers,
             token=token,
             wire=wire,
+            ping_interval_s=ping_interval_s,
         )
         self._target = None if base_url is None else find_target(base_url)
         self._base_url = base_url.rstrip("/") if isinstance(base_url, str) else None

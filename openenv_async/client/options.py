@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,6 +15,10 @@ from openenv_async.errors import UsageError
 WireChoice = Literal["auto", "native", "json"]
 
 MIB = 1024 * 1024
+
+# RFC 9110, section 5.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +33,8 @@ class Options:
     """Largest action sent and observation received."""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Sent when the connection is opened."""
+    ping_interval_s: float = 20.0
+    """Seconds between pings, which keep proxies from dropping a connection over which nothing is said."""
     wire: WireChoice = "auto"
     """`"native"` refuses servers that only speak OpenEnv's JSON; `"json"` asks for nothing else."""
 
@@ -40,16 +47,18 @@ def make_options(
     headers: Mapping[str, str] | None,
     token: str | None,
     wire: WireChoice,
+    ping_interval_s: float,
 ) -> Options:
     """Check the constructor's arguments and fold them into `Options`.
 
     Raises:
-        ValueError: a time or size that is not above zero, or no such wire.
+        ValueError: a time or size that is not above zero, no such wire, or a header that HTTP cannot carry.
     """
     for name, value in (
         ("connect_timeout_s", connect_timeout_s),
         ("message_timeout_s", message_timeout_s),
         ("max_message_size_mb", max_message_size_mb),
+        ("ping_interval_s", ping_interval_s),
     ):
         if value is not None and not value > 0:
             raise ValueError(f"{name} must be above 0, not {value!r}")
@@ -58,12 +67,17 @@ def make_options(
     sent = dict(headers or {})
     if token is not None:
         sent["Authorization"] = f"Bearer {token}"
+    for header, text in sent.items():
+        # The value is not shown: it may be a secret.
+        if not _HEADER_NAME.fullmatch(header) or not _HEADER_VALUE.fullmatch(text):
+            raise ValueError(f"the header {header!r} has characters that HTTP cannot carry, in its name or its value")
     return Options(
         connect_timeout_s=connect_timeout_s,
         message_timeout_s=message_timeout_s,
         max_message_bytes=int(max_message_size_mb * MIB),
         headers=tuple(sorted(sent.items())),
         wire=wire,
+        ping_interval_s=ping_interval_s,
     )
 
 
@@ -104,9 +118,14 @@ def _address(text: str) -> Target:
             raise UsageError(f"{text!r} needs an absolute path: unix:/path/to/socket")
         return Target("http://localhost/ws", unix_path=path)
     whole = text if "://" in text else f"http://{text}"
-    parts = urlsplit(whole)
+    how = "use http(s)://host:port, ws(s)://host:port, host:port or unix:/path"
+    try:
+        parts = urlsplit(whole)
+        usable = parts.port != 0 and (parts.hostname or "").encode("idna")
+    except ValueError as exc:
+        raise UsageError(f"{text!r} is no address: {exc}; {how}") from exc
     scheme = {"http": "http", "ws": "http", "https": "https", "wss": "https"}.get(parts.scheme)
-    if scheme is None or not parts.netloc:
-        raise UsageError(f"{text!r} is no address; use http(s)://host:port, ws(s)://host:port, host:port or unix:/path")
+    if scheme is None or not usable:
+        raise UsageError(f"{text!r} is no address; {how}")
     path = parts.path.rstrip("/").removesuffix("/ws")
     return Target(f"{scheme}://{parts.netloc}{path}/ws")

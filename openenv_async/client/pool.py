@@ -63,7 +63,14 @@ class Pool:
 
     async def _try_open(self, target: Target, options: Options, secret: str, until: float) -> Channel | None:
         """Open a session; None when it has to be tried again on another connection."""
-        key = (target.url, target.unix_path, id(target.app), options.headers, options.max_message_bytes)
+        key = (
+            target.url,
+            target.unix_path,
+            id(target.app),
+            options.headers,
+            options.max_message_bytes,
+            options.ping_interval_s,
+        )
         known = self.shared.setdefault(key, _Shared())
         if options.wire == "json" or known.speaks_json_only:
             if options.wire == "native":
@@ -171,6 +178,7 @@ async def _connect(target: Target, options: Options, subprotocols: tuple[str, ..
                 headers=headers,
                 subprotocols=subprotocols,
                 connect_timeout_s=options.connect_timeout_s,
+                ping_interval_s=options.ping_interval_s,
             )
         )
     except (LinkRefused, LinkClosed, TimeoutError) as exc:

@@ -66,6 +66,17 @@ class Rules:
             raise NotReset(f"{name}() came before the first reset(); await reset() to begin an episode")
         return channel
 
+    async def _leave_session(self) -> None:
+        """End the session, so that the next `reset` opens another; a cancelled call leaves it to end by itself."""
+        channel, self._channel = self._channel, None
+        if channel is None:
+            return
+        try:
+            await channel.aclose()
+        except asyncio.CancelledError:
+            channel.abandon()
+            raise
+
     def _note(self, exc: Exception) -> None:
         """Remember that the session is gone, so that nothing goes on without a reset."""
         if isinstance(exc, StepTimeout):

@@ -10,7 +10,16 @@ from openenv_async.errors import UsageError
 EnvT = TypeVar("EnvT")
 
 CLIENT_OPTIONS = frozenset(
-    {"connect_timeout_s", "message_timeout_s", "max_message_size_mb", "headers", "token", "wire", "provider"}
+    {
+        "connect_timeout_s",
+        "message_timeout_s",
+        "max_message_size_mb",
+        "headers",
+        "token",
+        "wire",
+        "provider",
+        "ping_interval_s",
+    }
 )
 """Keyword arguments that are the client's own; every other goes to the provider."""
 

@@ -11,9 +11,7 @@ EnvError
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from openenv_async.errors import EnvError, Fault
+from openenv_async.errors import EnvError
 
 
 class ImageError(EnvError):
@@ -25,19 +23,19 @@ class ImageError(EnvError):
 class EngineUnavailable(ImageError):
     """No container engine answered. The sentence says what to start."""
 
-    retryable: ClassVar[bool] = True
+    retryable = True
 
 
 class InvalidImageName(ImageError):
     """An image name or tag that no engine takes."""
 
-    fault: ClassVar[Fault] = "task"
+    fault = "task"
 
 
 class ContextError(ImageError):
     """The files to build from, or the Dockerfile, cannot be used as they are."""
 
-    fault: ClassVar[Fault] = "task"
+    fault = "task"
 
 
 class BuildFailed(ImageError):

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol, get_args
 from openenv_async.codec import ModelCodec, ObservationCodec
 from openenv_async.environment import Execution
 from openenv_async.errors import FactoryError
+from openenv_async.runtime.conventions import NATIVE, Conventions
+from openenv_async.runtime.threads import PinnedThread
 
 if TYPE_CHECKING:
     from openenv_async.runtime.executors.base import Executor
@@ -83,6 +85,11 @@ class Blueprint:
     launcher: Launcher | None = None
     """For `execution="process"`, which cannot be without."""
     identities: Identities = field(default_factory=Identities)
+    conventions: Conventions = NATIVE
+    threads: Callable[[str], PinnedThread] = PinnedThread
+    """Gives the thread of the session with this name."""
+    keeps_thread: bool = False
+    """The plain methods of an async environment all run on the thread that built it."""
 
     @property
     def env_cls(self) -> type | None:
@@ -100,7 +107,7 @@ class Blueprint:
     def is_async(self, env: object | None = None) -> bool | None:
         """Say whether `step` is `async def`; None when no class is known yet."""
         known = env if env is not None else self.env_cls
-        return None if known is None else inspect.iscoroutinefunction(getattr(known, "step", None))
+        return None if known is None else self.conventions.is_async(known)
 
 
 def chosen_execution(factory: Callable[[], Any], execution: str | None) -> Execution | None:

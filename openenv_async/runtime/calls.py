@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-CallKind = Literal["reset", "step", "state", "metadata"]
+CallKind = Literal["reset", "step", "state", "metadata", "mcp", "task"]
+"""`mcp` and `task` are OpenEnv's: only `compat`'s conventions take them."""
 
 
 class Wire(Enum):

@@ -8,7 +8,7 @@ runs: an executor calls `perform` on the event loop or `perform_blocking` in a t
 from __future__ import annotations
 
 import asyncio
-import functools
+import contextlib
 import inspect
 import logging
 import traceback
@@ -16,19 +16,16 @@ from collections.abc import Awaitable, Callable
 from types import CoroutineType
 from typing import Any, TypeVar
 
-from openenv_async.codec import ModelCodec, codec_for
-from openenv_async.errors import EnvError, EnvironmentFailed, FactoryError, InvalidPayload
+from openenv_async.errors import EnvError, EnvironmentFailed, FactoryError
 from openenv_async.protocol.failures import new_error_id, safe_text
 from openenv_async.runtime.blueprint import Blueprint
-from openenv_async.runtime.calls import Call, CallKind, Outcome, Wire
+from openenv_async.runtime.calls import Call, CallKind, Outcome
 from openenv_async.runtime.offload import Offload
-from openenv_async.runtime.signatures import fit_reset, method_accepts
+from openenv_async.runtime.signatures import class_deadline
 
 logger = logging.getLogger("openenv_async")
 
 T = TypeVar("T")
-_ARGUMENTS: ModelCodec[Any] = codec_for(None)
-_METADATA = _ARGUMENTS
 
 
 class Host:
@@ -36,13 +33,16 @@ class Host:
 
     def __init__(self, blueprint: Blueprint, session_id: str) -> None:
         self._blueprint = blueprint
+        self._conventions = blueprint.conventions
         self._session_id = session_id
+        self.step_timeout_s: float | None = None
+        """What the environment's class says a call may take, in seconds."""
         self._env: Any = None
         self._runner: asyncio.Runner | None = None
         self._coroutine: asyncio.Task[Any] | None = None
         self._interrupted = False
-        self._step_takes_timeout = False
         self._coroutines: dict[CallKind, bool] = {}
+        self._held: contextlib.AsyncExitStack | None = None
 
     @property
     def is_async(self) -> bool:
@@ -54,17 +54,12 @@ class Host:
         """The environment, or None before `create()` and after its close. To be looked at, not called."""
         return self._env
 
-    @property
-    def step_timeout_s(self) -> float | None:
-        """What the environment's class says a call may take, in seconds."""
-        value = getattr(self._env, "step_timeout_s", None)
-        return value if isinstance(value, (int, float)) else None
-
     def create(self) -> None:
         """Build the environment. Runs the author's code.
 
         Raises:
-            FactoryError: the factory raised, gave no environment, or one that another session has.
+            FactoryError: the factory raised, gave no environment, one that another session has, or one
+                whose deadline makes no sense.
         """
         name = self._blueprint.factory_name
         try:
@@ -79,7 +74,11 @@ class Host:
             )
         self._blueprint.identities.claim(env, name)
         self._env = env
-        self._step_takes_timeout = "timeout_s" in method_accepts(env.step).names
+        try:
+            self.step_timeout_s = class_deadline(env)
+        except FactoryError:
+            self.close_blocking()
+            raise
 
     async def perform(self, call: Call, offload: Offload | None) -> Outcome:
         """Do one call on the event loop; with `offload`, only `async def` methods run on it.
@@ -89,13 +88,15 @@ class Host:
         """
         function, warnings = self._prepare(call)
         try:
+            if self._held is None and call.kind in ("step", "mcp"):
+                await self._hold()
             if offload is None or self._is_coroutine(call.kind):
                 value = function()
             else:
                 value = await offload(function)
             if type(value) is CoroutineType or inspect.isawaitable(value):
                 value = await value
-            transform = self._transform(call)
+            transform = self._conventions.transform(self._env, call)
             if transform is not None:
                 value = transform(value) if offload is None else await offload(lambda: transform(value))
         except asyncio.CancelledError as exc:
@@ -104,16 +105,19 @@ class Host:
             raise self._failed(call, exc) from exc
         except BaseException as exc:  # SystemExit and KeyboardInterrupt of an environment must not end the server
             raise self._failed(call, exc) from exc
-        return self._finish(call, value, warnings)
+        return self._conventions.finish(self._blueprint, call, value, warnings)
+
+    async def _hold(self) -> None:
+        self._held = contextlib.AsyncExitStack()
+        opening = self._conventions.session(self._env)
+        if opening is not None:
+            await self._held.enter_async_context(opening)
 
     def _is_coroutine(self, kind: CallKind) -> bool:
         """Say whether the method behind a call is `async def`; found out once per environment."""
         known = self._coroutines.get(kind)
         if known is None:
-            name = "get_metadata" if kind == "metadata" else kind
-            # `state` is a property: looking it up on the instance would run it here.
-            known = kind != "state" and inspect.iscoroutinefunction(getattr(self._env, name, None))
-            self._coroutines[kind] = known
+            known = self._coroutines[kind] = self._conventions.is_coroutine(self._env, kind)
         return known
 
     def perform_blocking(self, call: Call) -> Outcome:
@@ -125,17 +129,22 @@ class Host:
         function, warnings = self._prepare(call)
         try:
             value = self._settle(function())
-            transform = self._transform(call)
+            transform = self._conventions.transform(self._env, call)
             if transform is not None:
                 value = transform(value)
         except BaseException as exc:  # as above
             if self._interrupted and isinstance(exc, asyncio.CancelledError):
                 raise EnvironmentFailed("the call was cancelled", exception_type="CancelledError") from None
             raise self._failed(call, exc) from exc
-        return self._finish(call, value, warnings)
+        return self._conventions.finish(self._blueprint, call, value, warnings)
 
     async def close(self, offload: Offload | None) -> None:
         """Run the environment's `close()` on the event loop, once; what it raises is logged."""
+        if self._held is not None:
+            try:
+                await self._held.aclose()
+            except BaseException as exc:  # as below
+                self._log_close(exc)
         close = self._take_close()
         if close is None:
             return
@@ -200,56 +209,15 @@ class Host:
             return False
         return True
 
-    def _transform(self, call: Call) -> Callable[[Any], Any] | None:
-        transform = getattr(self._env, "transform", None)
-        return transform if callable(transform) and call.kind in ("reset", "step") else None
-
     def _prepare(self, call: Call) -> tuple[Callable[[], Any], tuple[str, ...]]:
-        env = self._env
-        if env is None:
+        if self._env is None:
             raise EnvironmentFailed("the environment is closed", exception_type="RuntimeError")
-        if call.kind == "step":
-            codec = self._blueprint.action
-            action = codec.decode_msgpack(call.payload) if call.wire is Wire.NATIVE else codec.decode_json(call.payload)
-            if self._step_takes_timeout and call.timeout_s is not None:
-                return functools.partial(env.step, action, timeout_s=call.timeout_s), ()
-            return functools.partial(env.step, action), ()
-        if call.kind == "reset":
-            arguments, warnings = fit_reset(env.reset, self._reset_arguments(call))
-            return functools.partial(env.reset, **arguments), warnings
-        if call.kind == "metadata":
-            return env.get_metadata, ()
-        return lambda: _read_state(env), ()
-
-    def _reset_arguments(self, call: Call) -> dict[str, Any]:
-        decode = _ARGUMENTS.decode_msgpack if call.wire is Wire.NATIVE else _ARGUMENTS.decode_json
-        arguments = decode(call.payload)
-        if not isinstance(arguments, dict) or not all(isinstance(key, str) for key in arguments):
-            raise InvalidPayload("the arguments of reset must be a map with text keys")
-        return arguments
-
-    def _finish(self, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
-        if call.kind == "metadata":
-            return Outcome(_METADATA.encode_json(value))
-        if call.kind == "state":
-            state = self._blueprint.state
-            value = {} if value is None else value
-            return Outcome(state.encode_msgpack(value) if call.wire is Wire.NATIVE else state.encode_json(value))
-        if value is None:
-            raise EnvironmentFailed(
-                f"{call.kind}() returned None; it must return an observation", exception_type="TypeError"
-            )
-        codec = self._blueprint.observation
-        if call.wire is Wire.NATIVE:
-            return Outcome(codec.encode_native(value), warnings)
-        if call.wire is Wire.JSON:
-            return Outcome(codec.encode_ws_json(value), warnings)
-        return Outcome(codec.encode_http_json(value), warnings)
+        return self._conventions.prepare(self._blueprint, self._env, call)
 
     def _failed(self, call: Call, exc: BaseException) -> EnvError:
-        # Others of ours belong to another server that the environment plays on: SessionLost is not this session's.
-        if isinstance(exc, (InvalidPayload, EnvironmentFailed)):
-            return exc
+        known = self._conventions.failure(exc)
+        if known is not None:
+            return known
         error_id = new_error_id()
         logger.error(
             "%s() of session %s raised [error %s]",
@@ -280,11 +248,6 @@ def _is_cancelled() -> bool:
     """Say whether somebody cancels this task; else a CancelledError is only what an environment raised."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _read_state(env: Any) -> Any:
-    state = env.state
-    return state() if inspect.ismethod(state) else state
 
 
 def _traceback(exc: BaseException) -> str:

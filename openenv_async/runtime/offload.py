@@ -1,7 +1,8 @@
 """The plain `def` methods of an environment that otherwise runs on the event loop.
 
 Each call gets a thread that ends with it: an idle session keeps none, and however
-many calls hang, none takes the threads of another session.
+many calls hang, none takes the threads of another session. An environment that
+wants all of its plain methods on the thread that built it keeps that one.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ class Offload:
     Cancelling the await does not stop the function; `busy` says that it runs on.
     """
 
-    def __init__(self, session_id: str) -> None:
+    def __init__(self, session_id: str, thread: PinnedThread | None = None) -> None:
+        """Run every function on `thread`, which becomes ours to end, or each on one of its own."""
         self._session_id = session_id
+        self._thread = thread
         self._last: asyncio.Future[Any] | None = None
 
     @property
@@ -32,12 +35,19 @@ class Offload:
 
     async def __call__(self, function: Callable[[], T]) -> T:
         """Run a function in a thread; gives what it gives and raises what it raises."""
-        thread = PinnedThread(f"openenv-{self._session_id}")
+        thread = self._thread or PinnedThread(f"openenv-{self._session_id}")
         future = thread.run(function)
-        thread.stop()
+        if self._thread is None:
+            thread.stop()
         self._last = future
         await self.landed()
         return future.result()
+
+    def end(self) -> None:
+        """Let the thread go, if there is one to keep: nothing more will be run."""
+        if self._thread is not None:
+            self._thread.stop()
+            self._thread = None
 
     async def landed(self) -> None:
         """Wait until the function at work, if any, has ended in any way."""

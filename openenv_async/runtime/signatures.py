@@ -1,4 +1,4 @@
-"""Which arguments an author's `reset` and `step` take, and how the caller's are fitted to them."""
+"""What an author's class says of its calls: the arguments of `reset` and `step`, and how long they may take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from openenv_async.errors import InvalidPayload
+from openenv_async.errors import FactoryError, InvalidPayload
 
 
 class Accepts(NamedTuple):
@@ -32,6 +32,22 @@ def accepts(function: Callable[..., Any]) -> Accepts:
 def method_accepts(method: Callable[..., Any]) -> Accepts:
     """Inspect a bound method or any callable."""
     return accepts(getattr(method, "__func__", method))
+
+
+def class_deadline(env: object) -> float | None:
+    """Give the seconds that an environment's class allows a reset or step; None: it does not say.
+
+    Raises:
+        FactoryError: `step_timeout_s` is no number above 0.
+    """
+    value = getattr(env, "step_timeout_s", None)
+    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0):
+        return value
+    shown = repr(value) if type(value) in (bool, int, float, str) else type(value).__name__
+    # NaN too: among the timers of the loop it would stop the whole server.
+    raise FactoryError(
+        f"{type(env).__name__}.step_timeout_s must be a number of seconds above 0, or None, not {shown:.40}"
+    )
 
 
 def fit_reset(method: Callable[..., Any], arguments: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -2,22 +2,23 @@
 
 Messages are taken as they arrive, whatever the environment is doing, so that a client
 that leaves is noticed; replies leave in the turn in which they are ready or, where the
-socket is full, from the session's own task. `protocol.openenv` knows the messages.
+socket is full, from the session's own task. `server.dialect` words the messages.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
+from typing import Any
 
 from openenv_async.errors import ServerClosing, SessionBroken
 from openenv_async.protocol.batches import too_large
-from openenv_async.protocol.failures import describe
-from openenv_async.protocol.openenv import Kind, failure, no_mcp, read_request, reply
-from openenv_async.runtime.calls import Call, Outcome, Wire
+from openenv_async.protocol.openenv import Kind
+from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.session import Session
 from openenv_async.server.core import Server
+from openenv_async.server.dialect import DIALECT, Dialect
 from openenv_async.transport.framed import FramedLink
 from openenv_async.transport.link import Link, LinkClosed, Message
 
@@ -28,10 +29,11 @@ MAX_QUEUED = 16
 class JsonConnection:
     """One WebSocket and its one session. `await run()` until it ends."""
 
-    def __init__(self, server: Server, link: Link) -> None:
-        self._server, self._link = server, link
+    def __init__(self, server: Server, link: Link, dialect: Dialect = DIALECT) -> None:
+        self._server, self._link, self._dialect = server, link, dialect
         self._push = link if isinstance(link, FramedLink) else None
         self._saying: set[asyncio.Task[None]] = set()
+        self._pausing = False
         self._session: Session | None = None
         self._served = False
         self._refusal: BaseException | None = None
@@ -57,7 +59,7 @@ class JsonConnection:
             await asyncio.wait([reader])
             await self._over.wait()
             if self._refusal is not None:
-                await self._say(failure(describe(self._refusal)))
+                await self._say(self._dialect.failure(self._refusal))
             # Clients take the close for the release of the slot: it comes when the slot is free.
             await self._link.aclose()
 
@@ -70,7 +72,7 @@ class JsonConnection:
 
     def _open(self) -> None:
         self._over.clear()
-        self._session = self._server.registry.open(self)
+        self._session = self._server.registry.open(self, idle_timeout_s=self._dialect.idle_timeout_s)
 
     async def _read(self) -> None:
         if self._push is not None:
@@ -80,7 +82,7 @@ class JsonConnection:
         with contextlib.suppress(LinkClosed):
             while not self._stop.done():
                 self._received(await self._link.receive())
-                while len(self._kinds) >= MAX_QUEUED:
+                while len(self._kinds) >= MAX_QUEUED or self._pausing:
                     self._room.clear()
                     await self._room.wait()
 
@@ -93,24 +95,19 @@ class JsonConnection:
         kind: Kind = "step"
         answer: Call | Outcome | BaseException
         try:
-            request = read_request(self._fitting(message))
+            request = self._dialect.read(self._fitting(message))
             kind = request.kind
-            if kind == "step" or kind == "reset":
-                answer = Call(kind, request.data, Wire.JSON)
-            elif kind == "state":
-                answer = Call("state", b"", Wire.JSON, self._server.limits.state_timeout_s)
-            else:
-                answer = Outcome(no_mcp(request.data))
+            if kind == "close":
+                self._end()
+                return
+            answer = self._dialect.call(request, self._server.limits)
         except Exception as exc:  # every failure has a frame; a bug of ours is logged on its way
             answer = exc
         if self._stop.done():
             return
-        if kind == "close":
-            self._end()
-            return
         if self._session is None:
             if kind != "reset" or not isinstance(answer, Call):
-                self._tell(failure(describe(self._without_session(answer))))
+                self._tell(self._dialect.failure(self._without_session(answer)))
                 return
             # The environment was given up; on this wire too only a reset may begin again.
             self._open()
@@ -141,9 +138,7 @@ class JsonConnection:
 
     def _tell(self, text: str) -> None:
         """Say something that nobody waits for."""
-        telling = asyncio.ensure_future(self._say(text))
-        self._saying.add(telling)
-        telling.add_done_callback(self._saying.discard)
+        self._keep(asyncio.ensure_future(self._say(text)))
 
     async def _say(self, text: str) -> None:
         with contextlib.suppress(LinkClosed):
@@ -157,8 +152,27 @@ class JsonConnection:
 
     def _freed(self) -> None:
         self._room.set()
-        if self._push is not None:
+        if self._push is not None and not self._pausing:
             self._push.hold(False)
+
+    def _pause_for(self, work: Coroutine[Any, Any, None]) -> None:
+        """Take no message until `work` is done, so that what it answers is answered in its turn."""
+        self._pausing = True
+        if self._push is not None:
+            self._push.hold(True)
+
+        async def paused() -> None:
+            try:
+                await work
+            finally:
+                self._pausing = False
+                self._freed()
+
+        self._keep(asyncio.ensure_future(paused()))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._saying.add(task)
+        task.add_done_callback(self._saying.discard)
 
     def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> Awaitable[None] | None:
         """See `Sink.deliver`. The session goes on when its reply has left."""
@@ -166,11 +180,9 @@ class JsonConnection:
         if len(self._kinds) == MAX_QUEUED - 1:
             self._freed()
         if isinstance(outcome, BaseException):
-            text = failure(describe(outcome))
-        elif kind == "step" or kind == "reset":
-            text = reply("observation", outcome.data, outcome.warnings)
+            text = self._dialect.failure(outcome)
         else:
-            text = reply("mcp" if kind == "mcp" else "state", outcome.data)
+            text = self._dialect.answer(kind, outcome)
         if self._push is not None and self._push.can_send:
             self._push.send_nowait(text)
             return None
@@ -193,4 +205,4 @@ class JsonConnection:
 
     def _refuse_all(self, waiting: dict[int, Kind], error: BaseException) -> None:
         for _ in waiting:
-            self._tell(failure(describe(error)))
+            self._tell(self._dialect.failure(error))

@@ -7,6 +7,7 @@ so the command leaves its options here first, and `create_app` asks.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ class Overrides:
     token: str | None = None
     allow_origins: tuple[str, ...] | None = None
     debug: bool | None = None
+    step_timeout_s: float | None = None
     sessions_per_process: int | None = None
     spare_processes: int | None = None
 
@@ -64,7 +66,8 @@ def settle(
     """Combine the options, the arguments and the environment variables, in that order of weight.
 
     Raises:
-        ValueError: the environment class allows one session only and more were asked for.
+        ValueError: the environment class allows one session only and more were asked for, or a variable of the
+            environment has a value that makes no sense.
     """
     wanted = _overrides.max_sessions or max_concurrent_envs
     limits = limits or Limits()
@@ -76,6 +79,9 @@ def settle(
         )
     if wanted is not None or alone:
         limits = dataclasses.replace(limits, max_sessions=wanted or 1)
+    step_timeout_s = _overrides.step_timeout_s or limits.step_timeout_s or _seconds("OPENENV_STEP_TIMEOUT")
+    if step_timeout_s is not None:
+        limits = dataclasses.replace(limits, step_timeout_s=step_timeout_s)
     origins = allow_origins if _overrides.allow_origins is None else _overrides.allow_origins
     return Settings(
         limits=limits,
@@ -85,6 +91,19 @@ def settle(
         debug=debug if _overrides.debug is None else _overrides.debug,
         processes=_process_options(processes),
     )
+
+
+def _seconds(variable: str) -> float | None:
+    text = os.environ.get(variable)
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not value > 0:
+        raise ValueError(f"the variable {variable} must be a number of seconds above 0, not {text!r}")
+    return value
 
 
 def _process_options(chosen: ProcessOptions | None) -> ProcessOptions:

@@ -19,7 +19,9 @@ class Address:
     subprotocols: tuple[str, ...] = ()
     connect_timeout_s: float = 10.0
     ping_interval_s: float | None = 20.0
-    ping_timeout_s: float | None = 20.0
+    """Seconds between pings; None: none. Common proxies drop connections that are silent for 30 or 60 seconds."""
+    ping_timeout_s: float = 20.0
+    """Seconds after a ping in which something must be heard, else the link ends; `math.inf`: it never does."""
 
 
 def is_loopback(host: str) -> bool:

@@ -88,6 +88,5 @@ async def open_direct_link(address: Address, host: str, port: int, target: str) 
             raise LinkRefused(str(exc) or type(exc).__name__) from exc
         raise
     if address.ping_interval_s is not None:
-        # Two looks in an interval, and an interval for the answer to a ping: noticed within two.
-        link.keep_alive(address.ping_interval_s / 2, silence_s=1.5 * address.ping_interval_s)
+        link.keep_alive(address.ping_interval_s, address.ping_timeout_s)
     return link

@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
+from openenv_async.transport.alive import KeepAlive
 from openenv_async.transport.link import LinkClosed, Message
 
 UNREAD_BYTES = 4 * 1024 * 1024
@@ -62,9 +63,8 @@ class FramedLink(asyncio.Protocol):
         self._take: Callable[[Message], None] | None = None
         self._ended: Callable[[LinkClosed], None] | None = None
         self._held = False
-        self._heard = True
         self._reading = True
-        self._pinger: asyncio.TimerHandle | None = None
+        self._alive = KeepAlive(lambda: self._write(Ping()), self._silent)
 
     async def send(self, message: Message) -> None:
         """See `Link.send`. Waits while the socket has more than it can take."""
@@ -159,25 +159,16 @@ class FramedLink(asyncio.Protocol):
             self._transport.abort()
 
     def keep_alive(self, interval_s: float, silence_s: float) -> None:
-        """Ping when nothing was heard for `interval_s` seconds; end the link after `silence_s` seconds of silence.
+        """Ping every `interval_s` seconds; end the link when nothing was heard for `silence_s` seconds after one.
 
         A peer that computes in its event loop, as a trainer may for minutes, answers no ping meanwhile.
         """
-        self._heard = True
-        self._pinger = self._loop.call_later(interval_s, self._check, interval_s, silence_s, 0)
+        self._alive.start(interval_s, silence_s)
 
-    def _check(self, interval_s: float, silence_s: float, silent: int) -> None:
-        """Look whether anything was heard; `silent` counts looks: a loop that was held up has not looked."""
-        if self._closed is not None:
-            return
-        silent, self._heard = 0 if self._heard else silent + 1, False
-        if silent and silent * interval_s >= silence_s:
-            self._end(LinkClosed(f"nothing was heard from the {self._peer} for {silence_s:g} s, pings unanswered"))
-            self._drop()
-            return
-        if silent:
-            self._write(Ping())
-        self._pinger = self._loop.call_later(interval_s, self._check, interval_s, silence_s, silent)
+    def _silent(self, seconds: float) -> None:
+        text = f"nothing was heard from the {self._peer} for {seconds:g} s, pings unanswered"
+        self._end(LinkClosed(text))
+        self._drop()
 
     def _write(self, event: Event) -> None:
         try:
@@ -191,8 +182,7 @@ class FramedLink(asyncio.Protocol):
     def _end(self, reason: LinkClosed) -> None:
         if self._closed is None:
             self._closed = reason
-        if self._pinger is not None:
-            self._pinger.cancel()
+        self._alive.stop()
         for waiter in (self._receiver, self._writable):
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
@@ -225,7 +215,7 @@ class FramedLink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Give the bytes to wsproto and act on what they mean."""
-        self._heard = True
+        self._alive.heard = True
         try:
             self._ws.receive_data(data)
             for event in self._ws.events():

@@ -5,12 +5,14 @@ raises ExceptionGroups and must be entered and left in one task; its
 `max_message_size_bytes` is the size of one read, not a limit; a default
 `httpx.AsyncClient` has timeouts and a pool that fit requests, not connections; a
 send that is cancelled leaves half a message on the wire; a receive may wait for ever
-when its connection is left. One that stays: a pong that was not asked for ends it.
+when its connection is left; its pings give up on a server whose answer is there and
+was not read yet. One that stays: a pong that was not asked for ends it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 
 import anyio
@@ -20,6 +22,7 @@ import wsproto.events
 from wsproto.utilities import LocalProtocolError
 
 from openenv_async.transport.address import Address, is_loopback
+from openenv_async.transport.alive import GRACE_S
 from openenv_async.transport.link import LinkClosed, LinkRefused, Message
 
 READ_BYTES = 256 * 1024
@@ -40,6 +43,7 @@ class WebSocketLink:
         self._holder: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[None] | None = None
         self._receiver: asyncio.Task[object] | None = None
+        self._heard = False
 
     async def send(self, message: Message) -> None:
         """See `Link.send`. A cancelled call goes on sending: nothing could follow half a message."""
@@ -80,6 +84,7 @@ class WebSocketLink:
             raise self._lost(exc) from exc
         finally:
             self._receiver = None
+        self._heard = True
         if isinstance(event, wsproto.events.BytesMessage):
             # A message that arrived in one piece is still wsproto's bytearray.
             return bytes(event.data)
@@ -98,6 +103,24 @@ class WebSocketLink:
                     # It says goodbye to a server that does not read.
                     holder.cancel()
                     await asyncio.wait([holder], timeout=CLOSE_WAIT_S)
+
+    async def keep_alive(self, interval_s: float, timeout_s: float) -> None:
+        """Ping every `interval_s` seconds; end the link when nothing is heard for `timeout_s` seconds after one."""
+        with contextlib.suppress(httpx_ws.HTTPXWSException, anyio.ClosedResourceError, LocalProtocolError):
+            while True:
+                await asyncio.sleep(interval_s)
+                self._heard = False
+                pong = await self._session.ping()
+                # A moment more, as in `alive`: the answer may be here, and this process too busy to read it.
+                for patience_s in (timeout_s, min(GRACE_S, timeout_s / 4)):
+                    if not self._heard:
+                        with contextlib.suppress(TimeoutError):
+                            await asyncio.wait_for(pong.wait(), patience_s)
+                if not pong.is_set() and not self._heard:
+                    text = f"nothing was heard from the server for {timeout_s:g} s, pings unanswered"
+                    self._closed = self._closed or LinkClosed(text)
+                    self._done.set()
+                    return
 
     def _lost(self, exc: BaseException) -> LinkClosed:
         self._closed = self._closed or LinkClosed(f"the connection broke: {exc or type(exc).__name__}")
@@ -158,15 +181,22 @@ async def _hold(address: Address, opened: asyncio.Future[WebSocketLink]) -> None
                 headers=_latin(address.headers),
                 subprotocols=list(address.subprotocols) or None,
                 max_message_size_bytes=READ_BYTES,
-                keepalive_ping_interval_seconds=address.ping_interval_s,
-                keepalive_ping_timeout_seconds=address.ping_timeout_s,
+                keepalive_ping_interval_seconds=None,
             ) as session,
         ):
             if session.subprotocol not in (None, *address.subprotocols):
                 raise LinkRefused(f"the server chose {session.subprotocol!r}, a subprotocol that was not offered")
+            link = WebSocketLink(session, done)
+            pinger: asyncio.Task[None] | None = None
+            if address.ping_interval_s is not None:
+                pinger = asyncio.ensure_future(link.keep_alive(address.ping_interval_s, address.ping_timeout_s))
             if not opened.done():
-                opened.set_result(WebSocketLink(session, done))
-            await done.wait()
+                opened.set_result(link)
+            try:
+                await done.wait()
+            finally:
+                if pinger is not None:
+                    pinger.cancel()
     except Exception as exc:
         if not opened.done():
             opened.set_exception(_refusal(exc))

@@ -14,11 +14,12 @@ from typing import Any
 
 import httpx
 import pytest
+from requirements import requirement
 from serving import BOUND_S, STYLES, serving, write_env
 
 import openenv_async
 from openenv_async import AsyncEnv
-from openenv_async.errors import EnvError, Unauthorized
+from openenv_async.errors import EnvError, StepTimeout, Unauthorized
 
 
 async def play(url: str, *messages: str, **options: Any) -> list[str]:
@@ -221,3 +222,16 @@ def test_a_unix_socket(tmp_path: Path) -> None:
         server.process.send_signal(signal.SIGTERM)
         assert server.end()[0] == 0
     assert not path.exists()
+
+
+@requirement("deadline:server")
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_the_servers_deadline_is_an_option_or_a_variable(how: str, tmp_path: Path) -> None:
+    write_env(tmp_path / "my_env")
+    arguments = ["--step-timeout", "0.3"] if how == "option" else []
+    variables = {"OPENENV_STEP_TIMEOUT": "0.3"} if how == "variable" else {}
+    with serving("my_env", "--port=0", *arguments, cwd=tmp_path, variables=variables) as server:
+        url = server.url()
+        with pytest.raises(StepTimeout, match=r"did not finish within 0\.3 s"):
+            asyncio.run(play(url, "hang 1"))
+        assert asyncio.run(play(url, "hi")) == ["VERSION 1", "hi"]

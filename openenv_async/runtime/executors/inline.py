@@ -164,9 +164,16 @@ class InlineExecutor:
             _LATE.add(late)
             late.add_done_callback(_LATE.discard)
         else:
+            await self._close()
+
+    async def _close(self) -> None:
+        try:
             await self._host.close(self._offload)
+        finally:
+            if self._offload is not None:
+                self._offload.end()
 
     async def _close_late(self) -> None:
         assert self._offload is not None  # aclose() took care
         await self._offload.landed()
-        await self._host.close(self._offload)
+        await self._close()

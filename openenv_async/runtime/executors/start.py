@@ -30,7 +30,7 @@ async def start_executor(blueprint: Blueprint, session_id: str, timeout_s: float
     if blueprint.execution == "inline":
         host.create()
         return InlineExecutor(host, None, session_id)
-    thread = PinnedThread(f"openenv-{session_id}")
+    thread = blueprint.threads(f"openenv-{session_id}")
     created = thread.run(host.create)
     done, _ = await _wait(created, timeout_s, host, thread)
     if not done:
@@ -45,6 +45,8 @@ async def start_executor(blueprint: Blueprint, session_id: str, timeout_s: float
         thread.stop()
         raise
     if blueprint.execution is None and host.is_async:
+        if blueprint.keeps_thread:
+            return InlineExecutor(host, Offload(session_id, thread), session_id)
         thread.stop()
         return InlineExecutor(host, Offload(session_id), session_id)
     return ThreadExecutor(host, thread, session_id)

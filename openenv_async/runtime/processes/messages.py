@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable
 from enum import IntEnum
 from math import isnan, nan
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 
@@ -36,9 +36,11 @@ class Op(IntEnum):
     STEP = 5
     STATE = 6
     METADATA = 7
+    MCP = 8
+    TASK = 9
 
 
-_OPS: dict[CallKind, int] = {"reset": 4, "step": 5, "state": 6, "metadata": 7}
+_OPS: dict[CallKind, int] = {kind: int(Op[kind.upper()]) for kind in get_args(CallKind)}
 _KINDS: dict[int, CallKind] = {number: kind for kind, number in _OPS.items()}
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from openenv_async.codec import codec_for, observation_codec_for
 from openenv_async.errors import FactoryError
-from openenv_async.runtime.blueprint import Blueprint, Identities
+from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.processes.options import ProcessOptions
 from openenv_async.runtime.processes.packets import packets_of
 
@@ -43,7 +43,7 @@ class Recipe:
     def load(self) -> Blueprint:
         """Give the blueprint as it is used inside a process. Imports the author's code where that is to be done."""
         blueprint = self.blueprint or _load(self.pickled)
-        return dataclasses.replace(blueprint, execution=None, identities=Identities(), launcher=None)
+        return dataclasses.replace(blueprint, execution=None, launcher=None)
 
     def send(self, control: socket.socket, kind: int | None) -> None:
         """Hand it to an interpreter of its own, over a blocking socket."""
@@ -101,6 +101,10 @@ def _matters(thread: threading.Thread) -> bool:
     return thread is not threading.main_thread() and not thread.name.startswith(_HARMLESS)
 
 
+_PLAIN = ("name", "debug", "conventions", "threads", "keeps_thread")
+"""Fields of a blueprint that are handed over as they are."""
+
+
 @dataclass(frozen=True)
 class _Import:
     """What an interpreter of its own needs to find the author's code."""
@@ -113,8 +117,10 @@ class _Import:
 
 
 def _pickled(blueprint: Blueprint) -> bytes:
+    if type(blueprint) is not Blueprint:
+        raise pickle.PicklingError(f"{type(blueprint).__name__} has codecs of its own")
     what = (blueprint.factory, blueprint.action.cls, blueprint.observation.model.cls, blueprint.state.cls)
-    classes = pickle.dumps((*what, blueprint.name, blueprint.debug))
+    classes = pickle.dumps((*what, {name: getattr(blueprint, name) for name in _PLAIN}))
     names = {getattr(item, "__module__", "") for item in (*what, blueprint.env_cls)}
     files = {}
     for name in names:
@@ -142,15 +148,14 @@ def _load(pickled: bytes) -> Blueprint:
         _ensure(name, file)
     if recipe.main:
         spawn.prepare(recipe.main)
-    factory, action, observation, state, name, debug = pickle.loads(recipe.classes)
+    factory, action, observation, state, plain = pickle.loads(recipe.classes)
     return Blueprint(
         factory=factory,
-        name=name,
         action=codec_for(action),
         observation=observation_codec_for(observation),
         state=codec_for(state),
         execution=None,
-        debug=debug,
+        **plain,
     )
 
 

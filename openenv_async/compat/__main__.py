@@ -1,0 +1,40 @@
+"""`python -m openenv_async.compat script.py [args]`: a program that imports `openenv`, run on this runtime.
+
+Takes what `python` takes: a file, or `-m` and a module. `--force` before it
+overrides an installed `openenv`.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+from openenv_async.compat.finder import install
+
+USAGE = "usage: python -m openenv_async.compat [--force] (SCRIPT.py | -m MODULE) [ARGUMENT ...]"
+
+
+def main(arguments: list[str]) -> int | str:
+    """Run the program as `__main__`, with its own arguments in `sys.argv`. Gives an exit code only if there is none."""
+    force = arguments[:1] == ["--force"]
+    arguments = arguments[1:] if force else arguments
+    module = arguments[:1] == ["-m"]
+    rest = arguments[1:] if module else arguments
+    if not rest or rest[0].startswith("-"):
+        return USAGE
+    if not module and not Path(rest[0]).exists():
+        return f"there is no file {rest[0]}"
+    install(force=force)
+    sys.argv[:] = rest
+    if module:
+        sys.path[0] = str(Path.cwd())
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.path[0] = str(Path(rest[0]).resolve().parent)
+        runpy.run_path(rest[0], run_name="__main__")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,30 @@
+"""A front's names, loaded when they are used: what `__getattr__` of the fronts does."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+
+def load(front: ModuleType, name: str, homes: Mapping[str, str], absent: Mapping[str, str]) -> Any:
+    """Give a name of a front, and keep it there.
+
+    Args:
+        front: the module that was asked.
+        name: what was asked for.
+        homes: for each name, the module of ours that has it.
+        absent: names that 0.10.0 has and we lack, with what to do instead.
+
+    Raises:
+        ImportError: it is one of `absent`. No AttributeError, whose text `from x import y` throws away.
+        AttributeError: there is no such name, here or on 0.10.0.
+    """
+    if name in absent:
+        raise ImportError(f"{name} of OpenEnv is not part of openenv-async: {absent[name]}", name=front.__name__)
+    if name not in homes:
+        raise AttributeError(f"module {front.__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(homes[name]), name)
+    setattr(front, name, value)
+    return value

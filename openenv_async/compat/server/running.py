@@ -1,0 +1,123 @@
+"""What runs behind an OpenEnv app's routes: the runtime's `Server`, and environments for single requests.
+
+Sessions over `/ws` and `/mcp` share one table and one cap. A plain HTTP request
+plays in an environment of its own that lives as long as the request, as on
+OpenEnv: it takes none of the sessions' slots.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from openenv_async.compat.server.blueprints import OneThread, OpenEnvBlueprint
+from openenv_async.compat.server.dialect import OpenEnvDialect
+from openenv_async.compat.server.sessions import Sessions
+from openenv_async.compat.server.sockets import OwnConnection, serve_attached, serve_rpc
+from openenv_async.errors import EnvError
+from openenv_async.protocol.frames import SUBPROTOCOL
+from openenv_async.runtime.calls import Call, Outcome
+from openenv_async.runtime.direct import open_direct
+from openenv_async.runtime.registry import Registry
+from openenv_async.server.core import Server
+from openenv_async.server.native import NativeConnection
+from openenv_async.server.settings import Settings
+from openenv_async.transport.asgi import accept_link
+from openenv_async.transport.link import Link, LinkClosed
+
+MOST_REQUESTS = 1024
+"""Plain HTTP requests that have an environment at the same time; one more is refused."""
+
+logger = logging.getLogger("openenv_async.compat")
+
+
+class Running:
+    """The server behind one `HTTPEnvServer`, whatever apps its routes are in."""
+
+    def __init__(self, blueprint: OpenEnvBlueprint, settings: Settings, idle_timeout_s: float | None) -> None:
+        self.blueprint = blueprint
+        self.server = Server(blueprint, settings)
+        self.dialect = OpenEnvDialect(idle_timeout_s)
+        self.sessions = Sessions(self.server.registry, idle_timeout_s)
+        self.requests = Registry(blueprint, settings.limits, MOST_REQUESTS)
+
+    async def once(self, call: Call) -> Outcome:
+        """Do one call with an environment of its own, which is closed when this returns.
+
+        Raises:
+            Exception: what the environment or its factory raised, or an `EnvError` of the runtime's own.
+        """
+        try:
+            session = await open_direct(self.requests)
+            try:
+                return await session.call(call)
+            finally:
+                await session.aclose()
+        except EnvError as error:
+            raise cause_of(error) from None
+
+    async def serve_socket(self, websocket: Any) -> None:
+        """Serve one connection to `/ws` to its end, on either wire."""
+        native = SUBPROTOCOL in websocket.scope.get("subprotocols", ())
+        try:
+            link = await accept_link(websocket.receive, websocket.send, SUBPROTOCOL if native else None)
+        except LinkClosed:
+            return
+        if native:
+            await NativeConnection(self.server, link).run()
+        else:
+            await self._serve_json(link, websocket.query_params.get("session_id"))
+
+    async def _serve_json(self, link: Link, attached_to: str | None) -> None:
+        if attached_to:
+            await serve_attached(link, attached_to, self.server, self.dialect, self.sessions)
+        else:
+            await OwnConnection(self.server, link, self.dialect, self.sessions).run()
+
+    async def serve_rpc_socket(self, websocket: Any) -> None:
+        """Serve one connection to `/mcp` to its end."""
+        try:
+            link = await accept_link(websocket.receive, websocket.send, None)
+        except LinkClosed:
+            return
+        await serve_rpc(link, self.sessions)
+
+    def start(self) -> None:
+        """Take work (again)."""
+        self.server.start()
+        self.requests.closing = False
+
+    async def drain(self) -> None:
+        """Let calls finish, close every environment and every socket."""
+        await asyncio.gather(self.server.drain(), self.requests.drain(self.server.limits.grace_s))
+        if isinstance(self.blueprint.threads, OneThread):
+            self.blueprint.threads.end()
+
+    def lifespan_around(self, inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Give a lifespan that runs another one inside this server's."""
+
+        @contextlib.asynccontextmanager
+        async def lifespan(app: Any) -> AsyncIterator[Any]:
+            self.start()
+            try:
+                async with inner(app) as state:
+                    yield state
+            finally:
+                await self.drain()
+
+        return lifespan
+
+
+def cause_of(error: EnvError) -> Exception:
+    """Give what the environment raised, for the app's own handlers of exceptions; else the error itself."""
+    cause = error.__cause__
+    return cause if isinstance(cause, Exception) else error
+
+
+def without_bound(settings: Settings) -> Settings:
+    """Give an environment's constructor any time it takes, as OpenEnv does."""
+    return dataclasses.replace(settings, limits=dataclasses.replace(settings.limits, create_timeout_s=None))

@@ -1,0 +1,149 @@
+"""How a call becomes a method of the environment, and what the method gave becomes bytes.
+
+`NATIVE` is this package's way. `compat` brings another one, for environments
+written for OpenEnv; a `Blueprint` names the one that its environments follow.
+Conventions hold no environment and no state: `host` does, and calls them where
+the environment lives, also in another process.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from openenv_async.codec import ModelCodec, codec_for
+from openenv_async.errors import EnvError, EnvironmentFailed, InvalidPayload, UsageError
+from openenv_async.runtime.calls import Call, CallKind, Outcome, Wire
+from openenv_async.runtime.signatures import fit_reset, method_accepts
+
+if TYPE_CHECKING:
+    from openenv_async.runtime.blueprint import Blueprint
+
+_ARGUMENTS: ModelCodec[Any] = codec_for(None)
+_METADATA = _ARGUMENTS
+
+Prepared = tuple[Callable[[], Any], tuple[str, ...]]
+"""What to call, and warnings for the caller."""
+
+
+class Conventions(Protocol):
+    """What `Host` asks about an environment that somebody wrote one way or another."""
+
+    def is_async(self, env: Any) -> bool:
+        """Say whether environments of this class, or this one, step in coroutines."""
+
+    def is_coroutine(self, env: Any, kind: CallKind) -> bool:
+        """Say whether the method behind a call is `async def`. Must not run it."""
+
+    def prepare(self, blueprint: Blueprint, env: Any, call: Call) -> Prepared:
+        """Read the call's bytes and give what to call.
+
+        Raises:
+            EnvError: the bytes do not fit.
+        """
+
+    def session(self, env: Any) -> AbstractAsyncContextManager[Any] | None:
+        """Give what is entered before an environment on the event loop first steps, and left before it is closed."""
+
+    def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
+        """Give what changes the value before it is written."""
+
+    def finish(self, blueprint: Blueprint, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
+        """Write what the method gave.
+
+        Raises:
+            EnvError: it cannot be written.
+        """
+
+    def failure(self, exc: BaseException) -> EnvError | None:
+        """Give the error of ours that the environment's exception is, if it is a known one."""
+
+
+class NativeConventions:
+    """The way of `openenv_async.Environment`; see `Conventions`."""
+
+    def is_async(self, env: Any) -> bool:
+        """See `Conventions.is_async`."""
+        return inspect.iscoroutinefunction(getattr(env, "step", None))
+
+    def is_coroutine(self, env: Any, kind: CallKind) -> bool:
+        """See `Conventions.is_coroutine`."""
+        name = "get_metadata" if kind == "metadata" else kind
+        # `state` is a property: looking it up on the instance would run it here.
+        return kind != "state" and inspect.iscoroutinefunction(getattr(env, name, None))
+
+    def prepare(self, blueprint: Blueprint, env: Any, call: Call) -> Prepared:
+        """See `Conventions.prepare`."""
+        if call.kind == "step":
+            codec = blueprint.action
+            action = codec.decode_msgpack(call.payload) if call.wire is Wire.NATIVE else codec.decode_json(call.payload)
+            # Inspected once per function: `signatures` remembers.
+            if call.timeout_s is not None and "timeout_s" in method_accepts(env.step).names:
+                return functools.partial(env.step, action, timeout_s=call.timeout_s), ()
+            return functools.partial(env.step, action), ()
+        if call.kind == "reset":
+            arguments, warnings = fit_reset(env.reset, reset_arguments(call))
+            return functools.partial(env.reset, **arguments), warnings
+        if call.kind == "metadata":
+            return env.get_metadata, ()
+        if call.kind == "state":
+            return lambda: read_state(env), ()
+        raise UsageError(f"an environment of this package has no {call.kind} calls")
+
+    def session(self, env: Any) -> AbstractAsyncContextManager[Any] | None:
+        """See `Conventions.session`."""
+        return None
+
+    def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
+        """See `Conventions.transform`."""
+        transform = getattr(env, "transform", None)
+        return transform if callable(transform) and call.kind in ("reset", "step") else None
+
+    def finish(self, blueprint: Blueprint, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
+        """See `Conventions.finish`."""
+        if call.kind == "metadata":
+            return Outcome(_METADATA.encode_json(value))
+        if call.kind == "state":
+            state = blueprint.state
+            value = {} if value is None else value
+            return Outcome(state.encode_msgpack(value) if call.wire is Wire.NATIVE else state.encode_json(value))
+        if value is None:
+            raise EnvironmentFailed(
+                f"{call.kind}() returned None; it must return an observation", exception_type="TypeError"
+            )
+        codec = blueprint.observation
+        if call.wire is Wire.NATIVE:
+            return Outcome(codec.encode_native(value), warnings)
+        if call.wire is Wire.JSON:
+            return Outcome(codec.encode_ws_json(value), warnings)
+        return Outcome(codec.encode_http_json(value), warnings)
+
+    def failure(self, exc: BaseException) -> EnvError | None:
+        """See `Conventions.failure`."""
+        # Others of ours belong to another server that the environment plays on: SessionLost is not this session's.
+        return exc if isinstance(exc, (InvalidPayload, EnvironmentFailed)) else None
+
+
+NATIVE = NativeConventions()
+
+
+def reset_arguments(call: Call) -> dict[str, Any]:
+    """Read the arguments of a reset.
+
+    Raises:
+        InvalidPayload: they are no map of names.
+    """
+    decode = _ARGUMENTS.decode_msgpack if call.wire is Wire.NATIVE else _ARGUMENTS.decode_json
+    arguments = decode(call.payload)
+    if not isinstance(arguments, dict) or not all(isinstance(key, str) for key in arguments):
+        raise InvalidPayload("the arguments of reset must be a map with text keys")
+    return arguments
+
+
+def read_state(env: Any) -> Any:
+    """Give an environment's state, which some write as a method. Runs the author's code."""
+    state = env.state
+    return state() if inspect.ismethod(state) else state
