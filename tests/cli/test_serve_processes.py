@@ -112,6 +112,30 @@ async def test_reload_brings_processes_with_the_changed_code(tmp_path: Path) -> 
         assert code == 0, text
 
 
+THREADED = "import threading, time; threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+
+
+@requirement("process:serve", "process:threads")
+@ONCE
+async def test_a_folder_whose_library_starts_threads_is_imported_by_each_process(tmp_path: Path) -> None:
+    write_env(tmp_path / "my_env")
+    edit(tmp_path / "my_env" / "server" / "environment.py", "import os, sys, time\n", f"import os, sys\n{THREADED}")
+    with serving("my_env", "--port=0", "--execution=process", cwd=tmp_path) as server:
+        client = await connected(server.url())
+        assert (await bounded(client.reset())).observation["echoed"] == "VERSION 1"
+        assert len(family(server)) == 4
+        # An interpreter of its own forks them, not the server with its threads.
+        forking = [
+            p for p in psutil.Process(server.process.pid).children() if "processes.zygote" in " ".join(p.cmdline())
+        ]
+        assert len(forking) == 1
+        await client.close()
+        server.process.terminate()
+        code, text = await asyncio.to_thread(server.end)
+        assert code == 0, text
+        assert text.count("closed") == 1
+
+
 @requirement("process:serve")
 def test_options_for_processes_without_processes_are_told(tmp_path: Path) -> None:
     write_env(tmp_path / "my_env")

@@ -25,7 +25,15 @@ from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.processes.options import ProcessOptions
 from openenv_async.runtime.processes.packets import packets_of
 
-_HARMLESS = ("asyncio_", "openenv", "AnyIO worker thread", "bounded end", "pytest_timeout", "pydevd")
+_HARMLESS = (
+    "asyncio_",
+    "openenv",
+    "AnyIO worker thread",
+    "bounded end",
+    "supervisor watch",
+    "pytest_timeout",
+    "pydevd",
+)
 """How threads are called whose absence after a fork nobody notices: idle workers, and our own."""
 
 
@@ -141,9 +149,10 @@ def _pickled(blueprint: Blueprint) -> bytes:
 def _load(pickled: bytes) -> Blueprint:
     recipe: _Import = pickle.loads(pickled)
     sys.path[:] = recipe.path
+    sys.meta_path[:0] = recipe.finders
     for finder in recipe.finders:
-        sys.meta_path.insert(0, finder)
-        finder.load_package()
+        # A folder's package may have to be imported without its own `__init__.py`; the finder knows.
+        getattr(finder, "load_package", lambda: None)()
     for name, file in recipe.files.items():
         _ensure(name, file)
     if recipe.main:
