@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 CODE := openenv_async openenv_sync tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: run test test-hub test-docker test-all check lint types fmt bench build clean help
+.PHONY: run test test-hub test-docker test-interop test-all check lint types fmt bench build clean help
 
 run: $(INSTALLED)  ## Write an environment into ./run, serve it, play an episode, stop the server
 	@$(BIN)/python examples/first_run.py
@@ -24,6 +24,10 @@ test-hub: $(INSTALLED)  ## The part of the tests that talks to a Hub, which is t
 # On Debian, as root, engine.sh installs what it takes and starts dockerd if none runs; it ends what it started.
 test-docker: $(INSTALLED)  ## The tests that need a container engine, with one
 	OPENENV_TEST_ALL=1 tests/docker/engine.sh $(BIN)/python -m pytest tests/docker $(wildcard tests/providers) $(ARGS)
+
+# Makes a virtual environment with openenv 0.10.0, as `make bench` does, unless OPENENV_PEER names an interpreter that has it.
+test-interop: $(INSTALLED)  ## This project and openenv 0.10.0, each with the other's servers and clients
+	OPENENV_TEST_ALL=1 $(BIN)/python -m pytest tests/interop $(ARGS)
 
 test-all: check  ## The checks, then every test: none may be skipped
 	OPENENV_TEST_ALL=1 tests/docker/engine.sh $(BIN)/python -m pytest $(ARGS)
@@ -52,7 +56,7 @@ clean:  ## Remove what was built, generated and cached; .venv stays
 	find $(CODE) scaffold -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 # The stamp is written last, so that an interrupted installation is done again.
 $(INSTALLED): pyproject.toml README.md

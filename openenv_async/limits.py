@@ -28,9 +28,20 @@ class Limits:
     max_sessions_per_connection: int = 4096
     """Sessions one native connection may hold; one more is refused with `CAPACITY_REACHED`."""
 
+    max_connections: int = 8192
+    """Open connections of any kind; one more is answered HTTP 503. The JSON wire takes one for each session."""
+
+    max_new_sessions_per_s: float = 500.0
+    """Sessions a native connection may go on opening per second. A burst of `max_sessions_per_connection`
+    is free; what comes faster is refused with `CAPACITY_REACHED`."""
+
     max_message_bytes: int = 100 * MIB
     """Largest action, observation or state. Beyond it the call fails with `PAYLOAD_TOO_LARGE`
     and the session lives. The figure is OpenEnv's client default, `max_message_size_mb=100`."""
+
+    max_connection_bytes: int = 512 * MIB
+    """Requests that one connection may have unanswered, large ones that have arrived in part included. Beyond it
+    a native request is refused with `PAYLOAD_TOO_LARGE`; a JSON connection is not read any further."""
 
     chunk_bytes: int = 256 * KIB
     """A native message larger than this travels in pieces, so that other sessions' frames go between."""
@@ -40,7 +51,13 @@ class Limits:
 
     queue_timeout_s: float = 30.0
     """Seconds a native client waits for a free slot before `CAPACITY_REACHED`; 0 refuses at once.
-    The JSON wire and HTTP always refuse at once, as OpenEnv does."""
+    A client may ask for less. HTTP always refuses at once, as OpenEnv does."""
+
+    json_queue_timeout_s: float = 0.0
+    """The same for the JSON wire: by default it refuses at once, as OpenEnv does."""
+
+    max_waiting: int = 4096
+    """Sessions that may wait for a slot. Beyond it the connection that wants the most loses its latest wish."""
 
     create_timeout_s: float | None = 120.0
     """Seconds an environment's factory may take before `FACTORY_ERROR`."""
@@ -51,17 +68,27 @@ class Limits:
     state_timeout_s: float = 30.0
     """Seconds `state` and `get_metadata` may take."""
 
+    handshake_timeout_s: float = 10.0
+    """Seconds a new connection has to complete TLS and the head of its first request; then it is cut off."""
+
+    body_timeout_s: float = 120.0
+    """Seconds the body of a HTTP request may take to arrive, before HTTP 408."""
+
     http_idle_timeout_s: float = 300.0
     """Seconds without a request before a session opened over HTTP is closed."""
 
     resume_window_s: float = 60.0
-    """Seconds a native session outlives its lost connection, waiting for the client to come back."""
+    """Seconds a native session outlives its lost connection, waiting for the client to come back; a call in flight is
+    waited for beyond them. 0: sessions end with their connection."""
 
     close_timeout_s: float = 10.0
     """Seconds an environment's `close()` may take before the runtime stops waiting for it."""
 
     grace_s: float = 10.0
-    """Seconds that calls in flight are given when the server stops."""
+    """Seconds that calls in flight are given when the server stops, and on SIGTERM episodes too."""
+
+    drain_idle_s: float = 1.0
+    """Seconds without a request after which an episode is taken for over while a server drains."""
 
     def __post_init__(self) -> None:
         """Refuse bounds that no server could work with."""

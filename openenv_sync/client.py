@@ -11,6 +11,7 @@ import asyncio
 import time
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
+from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
@@ -61,6 +62,8 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         headers: sent when the connection is opened.
         provider: starts the server when there is no `base_url`, and ends it with the client.
         token: sent as `Authorization: Bearer`.
+        ca_file: PEM file of the authorities that an `https` server is checked against, in place of the usual ones.
+        queue_timeout_s: seconds to wait for a slot on a full server; None: as long as the server allows.
         wire: `"auto"` takes the native wire where the server has it, else OpenEnv's JSON.
         ping_interval_s: seconds between pings, which keep proxies from dropping a quiet connection.
 
@@ -103,6 +106,8 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         provider: Provider | None = None,
         token: str | None = None,
         wire: WireChoice = "auto",
+        queue_timeout_s: float | None = None,
+        ca_file: str | PathLike[str] | None = None,
         ping_interval_s: float = 20.0,
     ) -> None:
         self._inner: AsyncEnv[ActT, ObsT, StateT] = self._inner_class(
@@ -114,6 +119,8 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
             provider=provider,
             token=token,
             wire=wire,
+            queue_timeout_s=queue_timeout_s,
+            ca_file=ca_file,
             ping_interval_s=ping_interval_s,
         )
         self._exit_grace_s = EXIT_GRACE_S if provider is None else OWNER_EXIT_GRACE_S

@@ -33,6 +33,11 @@ def portal() -> Portal:
         return _portal
 
 
+def current() -> Portal | None:
+    """Give the portal of this process if there is one; starts nothing."""
+    return _portal
+
+
 def is_current(candidate: Portal) -> bool:
     """Say whether the portal runs in this process; an inherited one does not."""
     return candidate is _portal

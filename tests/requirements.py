@@ -114,6 +114,9 @@ _RESUME = {
     "resume:goodbye": "A client that leaves in good order, or whose event loop ends, leaves no session waiting for it.",
     "resume:callback": "on_reconnect is called after each resumption, and what it raises hurts nothing.",
     "resume:old-peers": "Clients and servers that cannot resume are served as before, and say so in SessionLost.",
+    "drain:episodes": "A server that is told to go by SIGTERM lets episodes be played to their end within grace_s.",
+    "drain:no-call-fails": "A rolling restart fails no call of clients that play short episodes.",
+    "drain:idle": "While a server drains, sessions without an episode end at once and idle ones after drain_idle_s.",
     "liveness:pings": "Pings pass both ways while an environment steps, so that no proxy takes the socket for idle.",
     "liveness:silent-peer": "A peer that has fallen silent is noticed by its pings.",
 }
@@ -136,11 +139,48 @@ _PROCESS = {
     "process:serve": "openenv serve --execution process works, with --reload and under uvicorn too.",
 }
 
-_ROOM: dict[str, str] = {}
+_ROOM: dict[str, str] = {
+    "room:in-order": "On a full server clients are served in the order in which they came, and none starves.",
+    "room:fair": "Freed slots go round the connections: a thousand wishes of one do not delay another's single one.",
+    "room:leaves": "A client that cancels, closes or vanishes while it waits leaves the queue.",
+    "room:timeout": "After queue_timeout_s, the client's own or the server's, a waiting client gets CAPACITY_REACHED.",
+    "room:refusal": "CAPACITY_REACHED says how many sessions are active, allowed and waiting, and when to try again.",
+    "room:zero": "A wait of 0 refuses at once; it is the default of the JSON wire and HTTP.",
+    "room:bounded": "The queue has a bound; beyond it the connection that wants the most loses its latest wish.",
+    "room:no-slot-lost": "A slot that comes in the turn of its waiter's timeout or cancellation is not lost.",
+    "flood:never-reads": "A client that never reads its replies stalls its own sessions; memory and others stay well.",
+    "flood:requests": "10,000 requests sent without waiting, on one session or many: memory and others stay well.",
+    "flood:chunks": "Chunks of requests that are never finished are bounded for the connection, the limit named.",
+    "flood:sessions": "A client that opens 100,000 sessions gets refusals; memory and others stay well.",
+    "flood:bad-frames": "A flood of bad frames, its errors unread, leaves memory and others well.",
+    "flood:handshakes": "A connection that dribbles its first request is cut off after handshake_timeout_s.",
+    "flood:connections": "Beyond max_connections a connection is answered HTTP 503 and others play on.",
+    "flood:bodies": "A HTTP body over the limit is 413 before all of it is read; one that dribbles is 408.",
+    "flood:session-rate": "A connection that keeps opening sessions too fast is refused with when to try again.",
+    "flood:log": "Lines that a client can cause over and over are left out of the log beyond a rate, and counted.",
+    "room:capacity": "GET /capacity says how full the server is.",
+}
 
-_SECURITY: dict[str, str] = {}
+_SECURITY: dict[str, str] = {
+    "tls:served": "Both wires and HTTP are served over TLS.",
+    "tls:verified": "A client believes no certificate of an unknown authority or another name, and says why.",
+    "tls:command": "openenv serve --certfile --keyfile serves https; files it cannot use are one line and exit code 1.",
+    "security:every-route": "With a token every route and path but /health refuses who has none or a wrong one.",
+    "security:no-traceback": "Peers see no traceback and no path of the server unless it runs with --debug.",
+    "security:log": "Tokens, Authorization headers and secret query parameters or variables never reach the log.",
+}
 
-_CHECK: dict[str, str] = {}
+_CHECK = {
+    "json:early-step": "A step before any reset on a JSON connection is answered with a warning that says so.",
+    "check:ours-holds": "Against this runtime's own server nothing of `openenv check --chaos` breaks.",
+    "check:finds": "A server that breaks a promise is found out by the check of that promise.",
+    "check:exit-codes": "`openenv check` exits 0 when all held, 1 when something broke, 2 when no server answers.",
+    "check:json": "`openenv check --json` prints one documented JSON object and nothing else.",
+    "check:nothing-left": "Without --chaos a check leaves no session behind on the server.",
+    "check:bounded": "A check ends within its timeout, whatever the server does; what it found is told.",
+    "check:interrupted": "Ctrl-C ends a check cleanly and shows what it found so far.",
+    "check:documented": "docs/check.md explains every check by its id.",
+}
 
 _EPISODES = {
     "episode:played": "run_episode plays from reset() to done or max_steps; its result has all that was seen and done.",
@@ -183,16 +223,33 @@ _COMPAT: dict[str, str] = {
     "compat:queue-free": "Plain HTTP requests to an OpenEnv app take no slot of its sessions.",
     "compat:threads": "An OpenEnv environment's plain methods all run on its session's thread, or on the one for all.",
     "compat:close": "close() of an OpenEnv environment runs once, on every way a session ends.",
-    "compat:lifespan": "An author's lifespan runs around the sessions of the app.",
+    "compat:lifespan": "An author's lifespan runs around the sessions of the app, and middleware sees their messages.",
     "compat:idle": "session_timeout ends idle sessions, and none that a socket is attached to.",
     "compat:guard": "Token and origins guard an author's own routes too; CORSMiddleware's origins are let in.",
     "compat:setup": "What cannot be served is refused when the app is made, with a sentence.",
     "compat:mounted": "OpenEnv apps work under prefixes of another app, without a lifespan.",
     "compat:commands": "openenv serve and validate turn compat on for environments that import openenv.",
+    "compat:loops": "Sessions made over HTTP survive the event loop of their request, as test clients need.",
+    "compat:tools": "FastMCP tools are actions; tools of one mode, reserved names and code that calls tools work.",
     "compat:light": "Turning compat on loads neither server nor client.",
 }
 
-_COMPAT_CLIENT: dict[str, str] = {}
+_COMPAT_CLIENT = {
+    "compat-client:both-ways": "OpenEnv's client gives results in sync code and awaitables in async code.",
+    "compat-client:unawaited": "A call of OpenEnv's client that nobody awaits or reads inside a loop warns.",
+    "compat-client:errors": "Its errors: RuntimeError with the server's text and code, TimeoutError, ConnectionError.",
+    "compat-client:fails-loudly": "Its lost session raises ConnectionError; only reset() or connect() open another.",
+    "compat-client:cancelled": "After a cancelled call it says that the session is lost, and reset() works at once.",
+    "compat-client:slot": "When its close() returns, the server's slot is free.",
+    "compat-client:unclosed": "Unclosed, it warns with ResourceWarning and frees its slot.",
+    "compat-client:constructor": "Its constructor has 0.10.0's names and defaults, and the older names work.",
+    "compat-client:headers": "Its headers go on every connection and request.",
+    "compat-client:own-server": "from_docker_image and the like can be awaited, made sync, or used right away.",
+    "compat-client:providers": "OpenEnv's Docker and uv providers work; absent ones say so on import.",
+    "compat-client:tools": "MCPToolClient lists and calls tools in the session it plays; unreachable, it lists none.",
+    "compat-client:rubrics": "Rubrics score as OpenEnv 0.10.0's do, hooks and coroutines included.",
+    "compat-client:interop": "Each of OpenEnv's client and ours plays on each of OpenEnv's server and ours.",
+}
 
 REQUIREMENTS: dict[str, str] = (
     _PROMISES

@@ -207,6 +207,8 @@ def _command(request: ServeRequest, supervised: Supervised) -> list[str]:
         "--sessions-per-process": request.sessions_per_process,
         "--spare-processes": request.spare_processes,
         "--log-level": request.log_level,
+        "--certfile": request.certfile,
+        "--keyfile": request.keyfile,
         "--grace": GRACE_S if request.grace is None else request.grace,
         "--supervised": supervised,
     }

@@ -21,6 +21,8 @@ from openenv_async.cli.compat import apply_compat, compat_option
 from openenv_async.cli.errors import BadInput, CommandFailed
 
 if TYPE_CHECKING:
+    import ssl
+
     from starlette.types import ASGIApp
 
     from openenv_async.cli.reload import Supervised
@@ -41,6 +43,8 @@ class ServeRequest:
     unix: Path | None
     token: str | None = field(repr=False)
     allow_origin: tuple[str, ...]
+    certfile: Path | None
+    keyfile: Path | None
     log_level: str
     debug: bool
     step_timeout: float | None
@@ -122,6 +126,14 @@ Examples:
     "--allow-origin", multiple=True, metavar="ORIGIN", help="A web origin whose pages may connect. Repeatable."
 )
 @click.option(
+    "--certfile",
+    type=click.Path(path_type=Path),
+    help="Serve TLS (https, wss) with this certificate chain: PEM, the key in it or in --keyfile.",
+)
+@click.option(
+    "--keyfile", type=click.Path(path_type=Path), help="The certificate's private key: PEM, without a password."
+)
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
@@ -133,7 +145,7 @@ Examples:
     "--grace",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Time for calls in flight when the server stops. [default: the app's own, 10]",
+    help="Time for calls in flight when the server stops, on SIGTERM for episodes too. [default: the app's own, 10]",
 )
 @compat_option
 @click.option("--supervised", hidden=True, help="Set by --reload for the process that it restarts.")
@@ -160,6 +172,10 @@ def _check(request: ServeRequest) -> None:
         raise BadInput("--unix goes without --host and --port: it is an address of its own")
     if request.token is not None and not request.token.strip():
         raise BadInput("--token is empty: give the secret that clients must present, or leave the option out")
+    if request.keyfile is not None and request.certfile is None:
+        raise BadInput("--keyfile needs --certfile: the certificate that the key belongs to")
+    if request.unix is not None and request.certfile is not None:
+        raise BadInput("--certfile is for --host and --port: what goes through a unix socket stays on this machine")
     if request.reload and os.name != "posix":
         raise BadInput("--reload needs a POSIX system: run without it and restart by hand")
 
@@ -167,6 +183,7 @@ def _check(request: ServeRequest) -> None:
 def _serve(request: ServeRequest) -> None:
     from openenv_async.cli.targets import locate
 
+    tls = _certificate(request)
     apply_compat(request.compat)
     target = locate(request.target)
     if request.supervised is not None:
@@ -174,7 +191,7 @@ def _serve(request: ServeRequest) -> None:
 
         child = Supervised.parse(request.supervised)
         with child.take_over(request) as listeners:
-            _run(request, target, listeners, child)
+            _run(request, target, listeners, child, tls)
         return
     with _bind(request, target) as listeners:
         if request.reload:
@@ -182,7 +199,7 @@ def _serve(request: ServeRequest) -> None:
 
             supervise(request, target, listeners)
         else:
-            _run(request, target, listeners, None)
+            _run(request, target, listeners, None, tls)
 
 
 def _bind(request: ServeRequest, target: Target) -> Listeners:
@@ -197,7 +214,24 @@ def _bind(request: ServeRequest, target: Target) -> Listeners:
         raise CommandFailed(str(error)) from error
 
 
-def _run(request: ServeRequest, target: Target, listeners: Listeners, child: Supervised | None) -> None:
+def _certificate(request: ServeRequest) -> ssl.SSLContext | None:
+    if request.certfile is None:
+        return None
+    from openenv_async.server.tls import CertificateUnusable, server_context
+
+    try:
+        return server_context(request.certfile, request.keyfile)
+    except CertificateUnusable as error:
+        raise CommandFailed(str(error)) from error
+
+
+def _run(
+    request: ServeRequest,
+    target: Target,
+    listeners: Listeners,
+    child: Supervised | None,
+    tls: ssl.SSLContext | None,
+) -> None:
     from openenv_async.cli.announce import announce, token_warning
     from openenv_async.cli.ending import BoundedEnd
     from openenv_async.limits import Limits
@@ -232,7 +266,9 @@ def _run(request: ServeRequest, target: Target, listeners: Listeners, child: Sup
 
     # Ctrl-C reaches every process of the terminal; a supervisor decides what it means.
     signals = [signal.SIGINT, signal.SIGTERM] if child is None else [signal.SIGTERM]
-    options = ServeOptions(grace_s=request.grace, handover=child is not None, access_log=request.log_level == "debug")
+    options = ServeOptions(
+        grace_s=request.grace, handover=child is not None, access_log=request.log_level == "debug", tls=tls
+    )
     with BoundedEnd(bound_s, notice if child is None else None) as end:
         try:
             serve_app(app, listeners=listeners, options=options, ready=ready, signals=signals, on_signal=end.begin)
@@ -268,4 +304,7 @@ def _load(request: ServeRequest, target: Target) -> ASGIApp:
 
 
 def _log_to_stderr(level: str) -> None:
+    from openenv_async.server.logs import protect
+
     logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    protect(handlers=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Mapping
+from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
@@ -26,6 +27,7 @@ from openenv_async.client.rules import Rules
 from openenv_async.client.starting import Starting
 from openenv_async.errors import (
     ClientClosed,
+    ServerClosing,
     SessionBroken,
     SessionBusy,
     SessionLost,
@@ -62,6 +64,8 @@ class AsyncEnv(
         headers: sent when the connection is opened.
         provider: starts the server when there is no `base_url`, and ends it with the client.
         token: sent as `Authorization: Bearer`.
+        ca_file: PEM file of the authorities that an `https` server is checked against, in place of the usual ones.
+        queue_timeout_s: seconds to wait for a slot on a full server; None: as long as the server allows.
         wire: `"auto"` takes the native wire where the server has it, else OpenEnv's JSON.
         ping_interval_s: seconds between pings, which keep proxies from dropping a quiet connection.
 
@@ -91,6 +95,8 @@ class AsyncEnv(
         provider: Provider | None = None,
         token: str | None = None,
         wire: WireChoice = "auto",
+        queue_timeout_s: float | None = None,
+        ca_file: str | PathLike[str] | None = None,
         ping_interval_s: float = 20.0,
     ) -> None:
         super().__init__()
@@ -104,6 +110,8 @@ class AsyncEnv(
             headers=headers,
             token=token,
             wire=wire,
+            queue_timeout_s=queue_timeout_s,
+            ca_file=ca_file,
             ping_interval_s=ping_interval_s,
         )
         self._target = None if base_url is None else find_target(base_url)
@@ -119,11 +127,6 @@ class AsyncEnv(
     def session_id(self) -> str | None:
         """The server's name for the session, the same over a reconnect; None before `connect` and on the JSON wire."""
         return None if self._channel is None else self._channel.session_id
-
-    @property
-    def connected(self) -> bool:
-        """A session is open and, as far as this side knows, alive."""
-        return self._channel is not None and self._channel.lost is None and self._lost is None
 
     async def open(self) -> None:
         """Connect and open a session; nothing happens when there is one. `connect` and `async with` do this.
@@ -170,7 +173,7 @@ class AsyncEnv(
     ) -> StepResult[ObsT]:
         """Begin an episode.
 
-        The only call that may open a new session in place of one that was lost.
+        The only call that may open a new session in place of one that was lost, or whose server is being replaced.
 
         Args:
             seed: makes the episode reproducible, if the environment takes seeds; it warns if not.
@@ -187,11 +190,13 @@ class AsyncEnv(
         arguments = {"seed": seed, "episode_id": episode_id} | kwargs
         given = {key: value for key, value in arguments.items() if value is not None or key in kwargs}
         channel = self._may_call("reset", timeout_s)
+        if channel is not None and channel.retiring:
+            channel = None  # its server is being replaced, and plays the old episode only
         self._busy = True
         try:
             try:
                 result = await self._reset_on(channel or await self._open(), given, timeout_s)
-            except (SessionLost, SessionBroken) as exc:
+            except (SessionLost, SessionBroken, ServerClosing) as exc:
                 if channel is None:
                     raise
                 self._note(exc)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,10 @@ class Options:
     """Largest action sent and observation received."""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Sent when the connection is opened."""
+    queue_timeout_s: float | None = None
+    """Seconds to wait for a slot on a full server; None: as long as the server lets its clients wait."""
+    ca_file: str | None = None
+    """PEM file of the authorities that `https` servers are checked against; None: the usual ones."""
     ping_interval_s: float = 20.0
     """Seconds between pings, which keep proxies from dropping a connection over which nothing is said."""
     wire: WireChoice = "auto"
@@ -48,6 +53,8 @@ def make_options(
     token: str | None,
     wire: WireChoice,
     ping_interval_s: float,
+    queue_timeout_s: float | None = None,
+    ca_file: str | os.PathLike[str] | None = None,
 ) -> Options:
     """Check the constructor's arguments and fold them into `Options`.
 
@@ -62,6 +69,10 @@ def make_options(
     ):
         if value is not None and not value > 0:
             raise ValueError(f"{name} must be above 0, not {value!r}")
+    if queue_timeout_s is not None and not queue_timeout_s >= 0:
+        raise ValueError(f"queue_timeout_s must be 0 or more, not {queue_timeout_s!r}")
+    if ca_file is not None and not os.path.isfile(ca_file):
+        raise ValueError(f"ca_file: there is no file {os.fspath(ca_file)!r}")
     if wire not in ("auto", "native", "json"):
         raise ValueError(f"wire must be 'auto', 'native' or 'json', not {wire!r}")
     sent = dict(headers or {})
@@ -76,6 +87,8 @@ def make_options(
         message_timeout_s=message_timeout_s,
         max_message_bytes=int(max_message_size_mb * MIB),
         headers=tuple(sorted(sent.items())),
+        queue_timeout_s=queue_timeout_s,
+        ca_file=None if ca_file is None else os.path.abspath(ca_file),
         wire=wire,
         ping_interval_s=ping_interval_s,
     )

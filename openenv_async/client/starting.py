@@ -18,6 +18,8 @@ CLIENT_OPTIONS = frozenset(
         "token",
         "wire",
         "provider",
+        "queue_timeout_s",
+        "ca_file",
         "ping_interval_s",
     }
 )

@@ -13,9 +13,11 @@ from typing import Generic, TypeVar, cast
 
 import msgspec
 
-from openenv_async.errors import InvalidMessage, InvalidPayload, PayloadTooLarge, UnknownType
+from openenv_async.errors import EnvError, InvalidMessage, InvalidPayload, PayloadTooLarge, UnknownType
 from openenv_async.protocol.frames import AnyFrame, Chunk, ClientFrame, ServerFrame, encode, encode_batch
 from openenv_async.protocol.splitting import split_array
+from openenv_async.protocol.unfinished import Unfinished
+from openenv_async.protocol.unfinished import too_large as too_large
 
 FrameT = TypeVar("FrameT", bound=AnyFrame)
 
@@ -28,8 +30,11 @@ _INT = msgspec.msgpack.Decoder(int)
 BATCH_FRAMES = 1024
 """Frames in one message at most, so that a reader can answer the first before the last has arrived."""
 
-ENVELOPE_BYTES = 4096
-"""What a frame may have around its payload; the limit is the payload's, and what is chunked is the frame."""
+MOST_FRAMES = 4096
+"""Frames that are read from one message: reading broken ones takes some 10 µs each, and others wait meanwhile."""
+
+_LONG_ARRAYS = (b"\xdc", b"\xdd")
+"""First bytes of msgpack arrays of 16 and more; a count of 2 or 4 bytes follows."""
 
 
 class BadFrame(Exception):
@@ -71,6 +76,11 @@ class Outbox:
 
     def __bool__(self) -> bool:
         return bool(self._frames or self._large)
+
+    @property
+    def queued_frames(self) -> int:
+        """Frames put in and not yet taken; one without a payload has no `queued_bytes`."""
+        return len(self._frames) + len(self._large) + sum(map(len, self._behind.values()))
 
     def put(self, frame: AnyFrame, payload_bytes: int = 0) -> None:
         """Add a frame; `payload_bytes` is the size of its `data`, which decides whether it is chunked."""
@@ -145,19 +155,24 @@ class Inbox(Generic[FrameT]):
     Args:
         decoder: `CLIENT_SIDE` or `SERVER_SIDE`.
         max_bytes: the largest payload of a frame that will be put together from chunks.
+        max_unfinished: the most that all frames may hold of which only some chunks have arrived; None: no bound.
     """
 
-    def __init__(self, decoder: msgspec.msgpack.Decoder[list[FrameT]], max_bytes: int) -> None:
+    def __init__(
+        self, decoder: msgspec.msgpack.Decoder[list[FrameT]], max_bytes: int, max_unfinished: int | None = None
+    ) -> None:
         self._decoder = decoder
-        self._max_bytes = max_bytes
-        """Of a payload."""
-        self._partial: dict[tuple[int, int], list[bytes] | None] = {}
-        self._sizes: dict[tuple[int, int], int] = {}
+        self._unfinished = Unfinished(max_bytes, max_unfinished)
 
     def receive(self, message: bytes | str) -> list[FrameT | BadFrame]:
         """Read one message. A bad frame does not hide the good ones beside it."""
         if isinstance(message, str):
             return [BadFrame(0, 0, InvalidMessage("this wire takes binary messages only, and got a text message"))]
+        if message[:1] in _LONG_ARRAYS and _count(message) > MOST_FRAMES:
+            # Before a decoder makes objects of them all.
+            text = f"the message is a msgpack array of frames with {_count(message):,} of them; "
+            text += f"{MOST_FRAMES:,} are allowed in one"
+            return [BadFrame(0, 0, InvalidMessage(text))]
         try:
             frames: list[FrameT] = self._decoder.decode(message)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -166,11 +181,14 @@ class Inbox(Generic[FrameT]):
             return [whole for frame in frames for whole in self._assemble(frame)]
         return cast("list[FrameT | BadFrame]", frames)
 
+    @property
+    def held_bytes(self) -> int:
+        """What the large frames hold that have arrived in part."""
+        return self._unfinished.held_bytes
+
     def forget(self, sid: int) -> None:
         """Drop what has arrived of a session's unfinished large frames."""
-        for key in [key for key in self._partial if key[0] == sid]:
-            del self._partial[key]
-            self._sizes.pop(key, None)
+        self._unfinished.forget(sid)
 
     def _one_by_one(self, message: bytes) -> list[FrameT | BadFrame]:
         try:
@@ -193,48 +211,20 @@ class Inbox(Generic[FrameT]):
     def _assemble(self, frame: FrameT) -> list[FrameT | BadFrame]:
         if not isinstance(frame, Chunk):
             return [frame]
-        key = (frame.sid, frame.rid)
-        if frame.seq == 0:
-            self._partial[key], self._sizes[key] = [], 0
-        parts = self._partial.get(key, [])
-        if parts is None:
-            return self._skip(key, frame)
-        size = self._sizes.get(key, 0) + len(frame.data)
-        if size > self._max_bytes + ENVELOPE_BYTES or frame.seq != len(parts):
-            self._partial[key] = None
-            if frame.seq != len(parts):
-                error: InvalidMessage | PayloadTooLarge = InvalidMessage(
-                    f"chunk {frame.seq} arrived where chunk {len(parts)} was due"
-                )
-            else:
-                error = too_large(size, self._max_bytes, "or more ")
-            self._skip(key, frame)
-            return [BadFrame(frame.sid, frame.rid, error)]
-        parts.append(frame.data)
-        self._sizes[key] = size
-        if not frame.last:
+        joined = self._unfinished.take(frame)
+        if joined is None:
             return []
-        del self._partial[key], self._sizes[key]
-        whole = self._decode(b"".join(parts))
+        if isinstance(joined, EnvError):
+            return [BadFrame(frame.sid, frame.rid, joined)]
+        whole = self._decode(joined)
         if isinstance(whole, Chunk):
             # Else a small message could hold chunks in chunks, thousands deep.
             return [BadFrame(frame.sid, frame.rid, InvalidMessage("the chunks make a chunk, and no other frame"))]
         return [whole]
 
-    def _skip(self, key: tuple[int, int], frame: Chunk) -> list[FrameT | BadFrame]:
-        if frame.last:
-            self._partial.pop(key, None)
-            self._sizes.pop(key, None)
-        return []
 
-
-def too_large(size: int, limit: int, more: str = "") -> PayloadTooLarge:
-    """Make the error for a payload of `size` bytes where `limit` are allowed."""
-    return PayloadTooLarge(
-        f"the payload has {size:,} {more}bytes; the limit is {limit:,} bytes (max_message_bytes)",
-        size=size,
-        limit=limit,
-    )
+def _count(message: bytes) -> int:
+    return int.from_bytes(message[1 : 3 if message[0] == 0xDC else 5])
 
 
 def _elements(array: bytes) -> list[bytes]:

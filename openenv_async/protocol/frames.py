@@ -29,10 +29,12 @@ class Open(Frame, tag=1):
 
     A `key`, a secret of the client's making, asks for a session that outlives its connection. The same key again, of
     a session that nothing has been asked of yet, gives that session: so an `Opened` that was lost leaves none behind.
+    `wait_s`: seconds to wait for a slot, at most what the server allows; None: as long as it allows.
     """
 
     sid: int
     key: str = ""
+    wait_s: float | None = None
 
 
 class Reset(Frame, tag=2):

@@ -144,8 +144,7 @@ class LocalProcessProvider(BaseProvider):
         self._log.clear()
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "openenv_async.providers.leash"),
-            *self._command(folder),
-            *("serve", str(folder), "--host", "127.0.0.1", "--port", str(port), *self._options),
+            *self._arguments(folder, port),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -153,10 +152,15 @@ class LocalProcessProvider(BaseProvider):
         )
         self._reader = asyncio.create_task(self._read(self._process), name="openenv server's output")
 
+    def _arguments(self, folder: Path, port: int) -> list[str]:
+        """Give the command line of the server. May be overridden."""
+        where = ("serve", str(folder), "--host", "127.0.0.1", "--port", str(port))
+        return [*self._command(folder), *where, *self._options]
+
     def _command(self, folder: Path) -> list[str]:
         if self._runner == "python":
             return [sys.executable, "-m", "openenv_async.cli"]
-        uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+        uv = find_uv()
         if uv is None:
             raise ServerNotStarted('runner="uv" takes uv, which is not installed: pip install uv')
         return [uv, "run", "--quiet", "--project", str(folder), "python", "-m", "openenv_async.cli"]
@@ -177,6 +181,11 @@ class LocalProcessProvider(BaseProvider):
 
     def _logs(self) -> str:
         return "\n".join(self._log)
+
+
+def find_uv() -> str | None:
+    """Where uv is: beside this interpreter, or on the PATH."""
+    return shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 
 
 def _existing(source: str) -> Path:

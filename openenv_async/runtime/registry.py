@@ -1,7 +1,7 @@
 """One table of sessions and one cap for all of it, whatever wire they came by.
 
-Owns the slots, the queue for them, and each session's task from slot to closed
-environment. Decisions are made without awaiting; the session's task does the waiting.
+Owns each session's task from slot to closed environment. `waiting` owns the slots
+and who gets the next one.
 """
 
 from __future__ import annotations
@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter
 
 import anyio
 
-from openenv_async.errors import CapacityError, ServerClosing
+from openenv_async.errors import ServerClosing
 from openenv_async.limits import Limits
 from openenv_async.protocol.states import Move, State
 from openenv_async.runtime.blueprint import Blueprint
@@ -24,6 +22,7 @@ from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.start import start_executor
 from openenv_async.runtime.session import Session
 from openenv_async.runtime.sink import Sink
+from openenv_async.runtime.waiting import WaitingRoom
 
 logger = logging.getLogger("openenv_async")
 
@@ -40,30 +39,36 @@ class Registry:
         self.detached = Detached(self.sessions, limits.resume_window_s)
         """Those whose connection is lost."""
         self.closing = False
-        self._held = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self.room = WaitingRoom(max_sessions, limits.max_waiting)
 
     @property
     def active(self) -> int:
         """Slots in use: environments that are being built, alive, or being closed."""
-        return self._held
+        return self.room.held
 
     @property
     def waiting(self) -> int:
         """Sessions that wait for a slot."""
-        return len(self._waiting)
+        return self.room.waiting
 
-    def open(self, sink: Sink, *, wait_s: float = 0.0, idle_timeout_s: float | None = None) -> Session:
+    def by_state(self) -> dict[str, int]:
+        """Count the sessions by state; `opening` includes those that wait for a slot."""
+        return dict(Counter(session.state.now.name.lower() for session in self.sessions.values()))
+
+    def open(
+        self, sink: Sink, *, wait_s: float = 0.0, idle_timeout_s: float | None = None, party: object = None
+    ) -> Session:
         """Begin a session; the sink hears `opened`, or `ended` with the reason.
 
         Args:
             sink: where its results go.
             wait_s: seconds to wait for a slot; 0 refuses at once.
             idle_timeout_s: seconds without a request before it ends; None: never.
+            party: whose turn it takes while slots are scarce; None: the sink's.
         """
         session = Session(secrets.token_hex(8), self.limits, sink, idle_timeout_s)
         self.sessions[session.id] = session
-        task = session.start(self._live(session, wait_s))
+        task = session.start(self._live(session, wait_s, party or sink))
         task.add_done_callback(lambda _: self._never_began(session))
         return session
 
@@ -73,12 +78,21 @@ class Registry:
             session.state.move(Move.CLOSE)
             session.sink.ended(session, session.reason or ServerClosing("the session was closed before it began"))
 
-    async def drain(self, grace_s: float) -> None:
-        """End every session: calls in flight get `grace_s` seconds, then are cancelled; every `close()` runs."""
+    async def drain(self, grace_s: float, *, episodes: bool = False) -> None:
+        """End every session: calls in flight get `grace_s` seconds, then are cancelled; every `close()` runs.
+
+        Args:
+            grace_s: seconds until what is still at work is cancelled.
+            episodes: let sessions play on for so long, each until its episode is over or its client pauses.
+        """
         self.closing = True
         tasks: dict[asyncio.Task[None], Session] = {}
         for session in list(self.sessions.values()):
-            session.finish(ServerClosing("the server is stopping"))
+            reason = ServerClosing("the server is stopping")
+            if episodes:
+                session.retire(reason, self.limits.drain_idle_s)
+            else:
+                session.finish(reason)
             if session.task is not None:
                 tasks[session.task] = session
         if not tasks:
@@ -91,10 +105,12 @@ class Registry:
         if late:
             await asyncio.wait(late, timeout=self.limits.close_timeout_s + 1)
 
-    async def _live(self, session: Session, wait_s: float) -> None:
+    async def _live(self, session: Session, wait_s: float, party: object) -> None:
         error: BaseException | None = None
         try:
-            async with self._slot(wait_s):
+            if self.closing:
+                raise ServerClosing("the server is stopping and takes no new sessions")
+            async with self.room.slot(party, wait_s):
                 executor = await start_executor(self.blueprint, session.id, self.limits.create_timeout_s)
                 try:
                     await session.serve(executor)
@@ -117,52 +133,3 @@ class Registry:
             await executor.aclose()
         if scope.cancelled_caught:
             logger.warning("close() of session %s did not finish within %g s; it is left behind", session.id, limit_s)
-
-    @asynccontextmanager
-    async def _slot(self, wait_s: float) -> AsyncIterator[None]:
-        if self.closing:
-            raise ServerClosing("the server is stopping and takes no new sessions")
-        if self._held >= self.max_sessions or self._waiting:
-            await self._wait_for_slot(wait_s)
-        else:
-            self._held += 1
-        try:
-            yield
-        finally:
-            self._pass_on()
-
-    def _pass_on(self) -> None:
-        """Give a slot that has become free to whoever has waited longest, or back."""
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
-        self._held -= 1
-
-    async def _wait_for_slot(self, wait_s: float) -> None:
-        if wait_s <= 0:
-            raise self._full()
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
-        try:
-            async with asyncio.timeout(wait_s):
-                await waiter
-        except BaseException as exc:
-            if waiter.done() and not waiter.cancelled():
-                # The slot came in the same turn as the timeout or the cancellation.
-                self._pass_on()
-            elif waiter in self._waiting:
-                self._waiting.remove(waiter)
-            if isinstance(exc, TimeoutError):
-                raise self._full() from None
-            raise
-
-    def _full(self) -> CapacityError:
-        return CapacityError(
-            f"Server at capacity: {self._held}/{self.max_sessions} sessions active. Cannot accept new connections.",
-            active_sessions=self._held,
-            max_sessions=self.max_sessions,
-            waiting=len(self._waiting),
-            retry_after_s=1.0,
-        )

@@ -23,6 +23,7 @@ from openenv_async.runtime.blueprint import Blueprint, chosen_execution
 from openenv_async.runtime.processes.options import ProcessOptions
 from openenv_async.server.core import Server
 from openenv_async.server.http import HttpRoutes, plain_failure
+from openenv_async.server.logs import protect
 from openenv_async.server.openapi import Documents
 from openenv_async.server.security import Guard
 from openenv_async.server.settings import settle
@@ -39,6 +40,7 @@ class EnvApp(Starlette):
         routes = [
             WebSocketRoute("/ws", WebSocketEndpoint(server)),
             Route("/health", http.health),
+            Route("/capacity", http.capacity),
             Route("/metadata", http.metadata),
             Route("/schema", http.schema),
             Route("/state", http.state),
@@ -49,6 +51,7 @@ class EnvApp(Starlette):
             Route("/docs", documents.docs),
         ]
         settings = server.settings
+        protect([settings.token])
         guard = Middleware(Guard, token=settings.token, allow_origins=settings.allow_origins)
         handlers: Any = {HTTPException: plain_failure, EnvError: plain_failure}
         super().__init__(

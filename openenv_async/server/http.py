@@ -8,6 +8,8 @@ name play on with it until `DELETE /session`, or until it has been idle for
 
 from __future__ import annotations
 
+import asyncio
+import math
 from typing import Any
 
 import msgspec
@@ -55,6 +57,22 @@ class HttpRoutes:
         """`GET /health`: the server answers."""
         return _json(b'{"status":"healthy"}')
 
+    async def capacity(self, request: Request) -> Response:
+        """`GET /capacity`: how full the server is; seconds for times."""
+        registry, limits = self._server.registry, self._server.limits
+        room = registry.room
+        told = {
+            "active": room.held,
+            "max": room.slots,
+            "waiting": room.waiting,
+            "available": max(0, room.slots - room.held),
+            "queue_timeout_s": limits.queue_timeout_s,
+            "retry_after_s": room.retry_after_s(),
+            "closing": registry.closing,
+            "states": registry.by_state(),
+        }
+        return _json(msgspec.json.encode(told))
+
     async def schema(self, request: Request) -> Response:
         """`GET /schema`: the JSON Schemas of action, observation and state."""
         blueprint = self._server.blueprint
@@ -91,6 +109,8 @@ class HttpRoutes:
     async def _guarded(self, handler: Any, *args: Any) -> Response:
         try:
             response: Response = await handler(*args)
+        except HTTPException:
+            raise
         except Exception as exc:  # every failure has an answer; a bug of ours is logged on its way
             return _failure(exc)
         return response
@@ -167,11 +187,17 @@ class HttpRoutes:
         if told.isdecimal() and int(told) > limit:
             raise too_large(int(told), limit)
         parts, size = [], 0
-        async for part in request.stream():
-            size += len(part)
-            if size > limit:
-                raise too_large(size, limit, "or more ")
-            parts.append(part)
+        patience_s = self._server.limits.body_timeout_s
+        try:
+            async with asyncio.timeout(patience_s):
+                async for part in request.stream():
+                    size += len(part)
+                    if size > limit:
+                        raise too_large(size, limit, "or more ")
+                    parts.append(part)
+        except TimeoutError:
+            text = f"the body did not arrive within {patience_s:g} s (body_timeout_s)"
+            raise HTTPException(408, text, {"connection": "close"}) from None
         return b"".join(parts).strip() or b"{}"
 
 
@@ -214,7 +240,9 @@ def _failure(exc: Exception) -> Response:
         kind = "json_invalid" if what.code == "INVALID_JSON" else "value_error"
         detail = what.details.get("errors") or [{"type": kind, "loc": loc, "msg": what.message}]
     body = {"detail": detail, "code": what.code, "message": what.message, **what.details}
-    headers = {"retry-after": "1"} if isinstance(exc, EnvError) and exc.retryable else {}
+    headers = {}
+    if isinstance(exc, EnvError) and exc.retryable:
+        headers["retry-after"] = str(math.ceil(what.details.get("retry_after_s", 1)))
     return _json(msgspec.json.encode(body), status, headers)
 
 

@@ -7,6 +7,7 @@ the frames, `protocol` knows them, `runtime` the sessions.
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 
 import msgspec
 
@@ -39,6 +40,7 @@ from openenv_async.protocol.frames import (
 from openenv_async.protocol.states import State
 from openenv_async.runtime.calls import Call, Outcome, Wire
 from openenv_async.runtime.session import Session
+from openenv_async.server.budget import COUNTED_BYTES, RequestBudget, SessionRate
 from openenv_async.server.core import Server
 from openenv_async.server.greeting import hello
 from openenv_async.server.seats import Seat, Seats
@@ -62,12 +64,22 @@ class NativeConnection:
     def __init__(self, server: Server, link: Link) -> None:
         self._server, self._link = server, link
         self._limits = server.limits
-        self._inbox: Inbox[ClientFrame] = Inbox(SERVER_SIDE, server.limits.max_message_bytes)
+        self._inbox: Inbox[ClientFrame] = Inbox(
+            SERVER_SIDE, server.limits.max_message_bytes, server.limits.max_connection_bytes
+        )
+        self._budget = RequestBudget(server.limits.max_connection_bytes)
+        self._rate = SessionRate(server.limits.max_new_sessions_per_s, server.limits.max_sessions_per_connection)
         self._outbox = Outbox(server.limits.chunk_bytes)
         self._places = Seats(server.limits.max_sessions_per_connection)
         self._seats, self._by_session = self._places.by_sid, self._places.by_session
         self._flow = Flow(
-            link, self._inbox, self._outbox, self._dispatch, self._seats.__len__, server.limits.max_queued_bytes
+            link,
+            self._inbox,
+            self._outbox,
+            self._dispatch,
+            self._seats.__len__,
+            server.limits.max_queued_bytes,
+            "native",
         )
         self._put = self._flow.put
 
@@ -98,6 +110,18 @@ class NativeConnection:
         await self._link.aclose(1001, "the server is stopping")
 
     def _dispatch(self, frame: ClientFrame | BadFrame) -> None:
+        if type(frame) is Step:
+            seat = self._seats.get(frame.sid)
+            if seat is not None and frame.timeout_s is None and len(frame.data) <= self._limits.max_message_bytes:
+                session = seat.session
+                if session.idle and frame.rid > session.newest:
+                    # What most frames are, without the questions that `_request` asks of the others.
+                    session.newest = frame.rid
+                    session.submit(frame.rid, Call("step", frame.data, Wire.NATIVE))
+                    return
+        self._dispatch_any(frame)
+
+    def _dispatch_any(self, frame: ClientFrame | BadFrame) -> None:
         if isinstance(frame, Step):
             self._request(frame.sid, frame.rid, Call("step", frame.data, Wire.NATIVE, frame.timeout_s))
         elif isinstance(frame, Reset):
@@ -131,6 +155,8 @@ class NativeConnection:
             self._fail(sid, rid, InvalidPayload("timeout_s must be more than 0 seconds", path="timeout_s"))
         elif (size := memoryview(call.payload).nbytes) > self._limits.max_message_bytes:
             self._fail(sid, rid, too_large(size, self._limits.max_message_bytes))
+        elif size > COUNTED_BYTES and (over := self._budget.refuse(seat.session, rid, size, self._inbox.held_bytes)):
+            self._fail(sid, rid, over)
         else:
             seat.session.newest = rid
             seat.session.submit(rid, call)
@@ -150,7 +176,7 @@ class NativeConnection:
             self._fail(seat.sid, rid, RemoteProtocolError(text))
 
     def _open(self, frame: Open) -> None:
-        error = self._places.refuse(frame.sid)
+        error = self._places.refuse(frame.sid) or self._rate.refuse()
         if error is not None:
             self._fail(frame.sid, 0, error)
             return
@@ -162,7 +188,10 @@ class NativeConnection:
             if known.state.now is not State.OPENING:
                 self.opened(known)
             return
-        session = registry.open(self, wait_s=self._limits.queue_timeout_s)
+        wait_s, longest = frame.wait_s, self._limits.queue_timeout_s
+        # Not min(): a client's NaN means no waiting, and never for ever.
+        wait_s = longest if wait_s is None or wait_s > longest else wait_s
+        session = registry.open(self, wait_s=wait_s)
         if key:
             registry.detached.enrol(session, key)
         self._places.sit(Seat(frame.sid, session))
@@ -206,15 +235,18 @@ class NativeConnection:
         seat.opened = True
         self._put(Opened(seat.sid, session.id, session.token))
 
-    def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> None:
-        """See `Sink.deliver`."""
+    def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> Awaitable[None] | None:
+        """See `Sink.deliver`. Its next call begins when there is room for what it gives."""
         sid = self._by_session[session].sid
         if isinstance(outcome, Outcome):
             data = outcome.data
-            reply = Reply(sid, rid, msgspec.Raw(data), list(outcome.warnings))
+            reply = Reply(sid, rid, msgspec.Raw(data))
+            if outcome.warnings:
+                reply.warnings = list(outcome.warnings)
             self._put(reply, len(data))
         else:
             self._fail(sid, rid, outcome)
+        return self._flow.room() if self._flow.held else None
 
     def ended(self, session: Session, error: BaseException | None) -> None:
         """See `Sink.ended`."""

@@ -19,6 +19,21 @@ _SESSION = {
     "description": "The session to play on with, as named by the answer to POST /reset.",
 }
 
+_CAPACITY = {
+    "type": "object",
+    "properties": {
+        "active": {"type": "integer", "description": "slots in use"},
+        "max": {"type": "integer", "description": "slots there are"},
+        "waiting": {"type": "integer", "description": "sessions that wait for a slot"},
+        "available": {"type": "integer", "description": "slots that are free"},
+        "queue_timeout_s": {"type": "number", "description": "seconds that a native client may wait"},
+        "retry_after_s": {"type": "number", "description": "estimate, in seconds, of a newcomer's wait; 0: none"},
+        "closing": {"type": "boolean", "description": "the server takes no new sessions"},
+        "states": {"type": "object", "additionalProperties": {"type": "integer"}, "description": "sessions by state"},
+    },
+    "required": ["active", "max", "waiting", "available", "queue_timeout_s", "retry_after_s", "closing", "states"],
+}
+
 
 def document(blueprint: Blueprint) -> dict[str, Any]:
     """Make the OpenAPI 3.1 document of one server."""
@@ -59,6 +74,7 @@ def document(blueprint: Blueprint) -> dict[str, Any]:
         "info": {"title": f"{blueprint.name} environment", "version": "1.0.0"},
         "paths": {
             "/health": {"get": _route("The server answers", {"type": "object"})},
+            "/capacity": {"get": _route("How full the server is", _CAPACITY)},
             "/metadata": {"get": _route("What the environment says of itself", {"type": "object"})},
             "/schema": {"get": _route("JSON Schemas of action, observation and state", {"type": "object"})},
             "/state": {"get": _route("The episode's state", _ref("State"), session=True)},

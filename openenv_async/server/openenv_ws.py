@@ -22,8 +22,16 @@ from openenv_async.server.dialect import DIALECT, Dialect
 from openenv_async.transport.framed import FramedLink
 from openenv_async.transport.link import Link, LinkClosed, Message
 
+LARGE_BYTES = 64 * 1024
+"""Requests smaller than this are bounded by their number."""
+
 MAX_QUEUED = 16
 """Messages that may wait for their turn; the client is not read any further meanwhile."""
+
+_NO_RESET = (
+    "no reset came before this step on this connection, so it was played in a fresh environment; if an episode was "
+    "going on, it was lost with the connection before"
+)
 
 
 class JsonConnection:
@@ -39,6 +47,11 @@ class JsonConnection:
         self._refusal: BaseException | None = None
         self._rid = 0
         self._kinds: dict[int, Kind] = {}
+        self._began = False
+        self._early: set[int] = set()
+        """Steps that came before any reset. OpenEnv's client sends them when it has lost an episode, unknown to it."""
+        self._large: dict[int, int] = {}
+        """Bytes of the large requests among them."""
         self._room = asyncio.Event()
         self._over = asyncio.Event()
         self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -72,7 +85,9 @@ class JsonConnection:
 
     def _open(self) -> None:
         self._over.clear()
-        self._session = self._server.registry.open(self, idle_timeout_s=self._dialect.idle_timeout_s)
+        self._session = self._server.registry.open(
+            self, wait_s=self._server.limits.json_queue_timeout_s, idle_timeout_s=self._dialect.idle_timeout_s
+        )
 
     async def _read(self) -> None:
         if self._push is not None:
@@ -82,7 +97,7 @@ class JsonConnection:
         with contextlib.suppress(LinkClosed):
             while not self._stop.done():
                 self._received(await self._link.receive())
-                while len(self._kinds) >= MAX_QUEUED or self._pausing:
+                while self._is_full():
                     self._room.clear()
                     await self._room.wait()
 
@@ -117,8 +132,13 @@ class JsonConnection:
         assert self._session is not None  # _take() took care
         self._rid += 1
         self._kinds[self._rid] = kind
-        if len(self._kinds) >= MAX_QUEUED and self._push is not None:
-            self._push.hold(True)
+        if kind == "reset":
+            self._began = True
+        elif kind == "step" and not self._began:
+            self._early.add(self._rid)
+        if isinstance(answer, Call) and len(answer.payload) > LARGE_BYTES:
+            self._large[self._rid] = len(answer.payload)
+        self._hold_if_full()
         if isinstance(answer, Call):
             self._session.submit(self._rid, answer)
         else:
@@ -139,6 +159,7 @@ class JsonConnection:
     def _tell(self, text: str) -> None:
         """Say something that nobody waits for."""
         self._keep(asyncio.ensure_future(self._say(text)))
+        self._hold_if_full()
 
     async def _say(self, text: str) -> None:
         with contextlib.suppress(LinkClosed):
@@ -150,10 +171,22 @@ class JsonConnection:
         """See `Sink.opened`."""
         self._served = True
 
-    def _freed(self) -> None:
-        self._room.set()
-        if self._push is not None and not self._pausing:
-            self._push.hold(False)
+    def _is_full(self) -> bool:
+        if self._pausing or len(self._kinds) >= MAX_QUEUED or len(self._saying) >= MAX_QUEUED:
+            return True
+        return len(self._large) > 1 and sum(self._large.values()) > self._server.limits.max_connection_bytes
+
+    def _hold_if_full(self) -> None:
+        # Never hold(False) from here: that pushes what waits, inside the message that is being taken.
+        if self._push is not None and self._is_full():
+            self._push.hold(True)
+
+    def _hold_or_not(self) -> None:
+        full = self._is_full()
+        if not full:
+            self._room.set()
+        if self._push is not None:
+            self._push.hold(full)
 
     def _pause_for(self, work: Coroutine[Any, Any, None]) -> None:
         """Take no message until `work` is done, so that what it answers is answered in its turn."""
@@ -166,19 +199,29 @@ class JsonConnection:
                 await work
             finally:
                 self._pausing = False
-                self._freed()
+                self._hold_or_not()
 
         self._keep(asyncio.ensure_future(paused()))
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._saying.add(task)
-        task.add_done_callback(self._saying.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._saying.discard(task)
+        if len(self._saying) == MAX_QUEUED - 1:
+            self._hold_or_not()
 
     def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> Awaitable[None] | None:
         """See `Sink.deliver`. The session goes on when its reply has left."""
         kind = self._kinds.pop(rid)
-        if len(self._kinds) == MAX_QUEUED - 1:
-            self._freed()
+        if self._large or len(self._kinds) == MAX_QUEUED - 1:
+            self._large.pop(rid, None)
+            self._hold_or_not()
+        if rid in self._early:
+            self._early.discard(rid)
+            if isinstance(outcome, Outcome) and self._dialect.warns_early:
+                outcome = Outcome(outcome.data, (*outcome.warnings, _NO_RESET))
         if isinstance(outcome, BaseException):
             text = self._dialect.failure(outcome)
         else:
@@ -193,7 +236,8 @@ class JsonConnection:
         self._session = None
         self._over.set()
         waiting, self._kinds = self._kinds, {}
-        self._freed()
+        self._large.clear()
+        self._hold_or_not()
         if session.was_broken:
             self._refuse_all(waiting, SessionBroken("the environment hung or crashed and was given up; call reset()"))
         elif waiting and self._served and error is not None and not isinstance(error, ServerClosing):

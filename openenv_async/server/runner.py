@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -26,9 +27,10 @@ from typing import Any, Protocol, runtime_checkable
 from starlette.types import ASGIApp
 
 from openenv_async.limits import MIB, Limits
+from openenv_async.server.connection import WorkerConfig
 from openenv_async.server.lifespan import Lifespan
 from openenv_async.server.sockets import BACKLOG, Bind, Listeners
-from openenv_async.server.worker import Worker, WorkerConfig
+from openenv_async.server.worker import Worker
 
 logger = logging.getLogger("openenv_async.server")
 
@@ -37,6 +39,10 @@ Ready = Callable[[list[str]], None]
 
 _MESSAGE_MARGIN = 16 * MIB
 _CLOSE_MARGIN_S = 6.0
+
+_MOST_UNREAD = 2
+"""Messages, of any size, that may wait until an app reads them; then the socket is not read any further."""
+
 _STARTUP_TIMEOUT_S = 300.0
 _CUT_SHORT_S = 3.0
 
@@ -64,6 +70,9 @@ class ServeOptions:
     keep_alive_s: float = 75.0
     """Seconds that an HTTP connection may be idle between two requests."""
 
+    tls: ssl.SSLContext | None = None
+    """The server's certificate and key, see `server.tls`; the addresses are `https://` then."""
+
     handover: bool = False
     """Stop listening before the calls in flight end, because another process goes on with the same socket.
     Otherwise a client that comes meanwhile is told that the server is closing."""
@@ -75,6 +84,21 @@ class Drains(Protocol):
 
     async def drain(self, grace_s: float) -> None:
         """Refuse new work, let calls in flight end, close every environment and socket. Safe to repeat."""
+
+
+@runtime_checkable
+class Retires(Drains, Protocol):
+    """What `app.server` has where episodes may be played on while the server is being replaced."""
+
+    async def retire(self, grace_s: float) -> None:
+        """As `drain`, but let episodes in progress go on for so long."""
+
+
+class Stop(asyncio.Event):
+    """Set it to stop a server."""
+
+    replaced = False
+    """Another server takes over: episodes in progress are played on within the grace, as SIGTERM asks for."""
 
 
 async def serve(
@@ -92,7 +116,7 @@ async def serve(
         bind: where to listen; or listeners that are already bound, which this call closes.
         options: see `ServeOptions`.
         ready: called with the addresses, as `http://127.0.0.1:8000` or `unix:/path`, once requests are answered.
-        stop: set it to stop the server.
+        stop: set it to stop the server; see `Stop`.
 
     Raises:
         BindFailed: an address cannot be listened on; nothing was started.
@@ -101,15 +125,24 @@ async def serve(
     options = options or ServeOptions()
     with bind if isinstance(bind, Listeners) else Listeners.bind(*bind) as listeners:
         lifespan = Lifespan(app)
-        worker = Worker(app, _config(app, options), lifespan.state)
+        limits = _limits(app) or Limits()
+        worker = Worker(
+            app,
+            _config(app, options),
+            lifespan.state,
+            max_connections=limits.max_connections,
+            handshake_timeout_s=limits.handshake_timeout_s,
+            tls=options.tls,
+        )
         try:
             await lifespan.startup(_STARTUP_TIMEOUT_S)
             await worker.listen(listeners.sockets)
             if ready is not None:
-                ready(listeners.urls)
+                ready([url.replace("http://", "https://") if options.tls else url for url in listeners.urls])
             await (stop or asyncio.Event()).wait()
         finally:
-            await _despite_cancellation(_end(app, worker, lifespan, listeners, options))
+            replaced = isinstance(stop, Stop) and stop.replaced and not options.handover
+            await _despite_cancellation(_end(app, worker, lifespan, listeners, options, replaced))
 
 
 def serve_app(
@@ -147,9 +180,11 @@ def serve_app(
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         loop = runner.get_loop()
         loop.set_default_executor(_LeavingExecutor(thread_name_prefix="asyncio"))
-        stop = asyncio.Event()
+        stop = Stop()
 
-        def on_first() -> None:
+        def on_first(kind: int) -> None:
+            # Ctrl-C is a person who waits; SIGTERM is an operator who rolls out the next version.
+            stop.replaced = kind == signal.SIGTERM
             loop.call_soon_threadsafe(stop.set)
             if on_signal is not None:
                 on_signal()
@@ -159,7 +194,9 @@ def serve_app(
             runner.run(serve(app, bind=bind, options=options, ready=ready or _announce, stop=stop))
 
 
-async def _end(app: ASGIApp, worker: Worker, lifespan: Lifespan, listeners: Listeners, options: ServeOptions) -> None:
+async def _end(
+    app: ASGIApp, worker: Worker, lifespan: Lifespan, listeners: Listeners, options: ServeOptions, replaced: bool
+) -> None:
     limits = _limits(app) or Limits()
     grace_s = limits.grace_s if options.grace_s is None else options.grace_s
     bound_s = grace_s + limits.close_timeout_s + _CLOSE_MARGIN_S
@@ -171,7 +208,8 @@ async def _end(app: ASGIApp, worker: Worker, lifespan: Lifespan, listeners: List
         # Before the connections end, so that every client is told and every environment closed.
         linger_s = options.linger_s
         try:
-            await asyncio.wait_for(core.drain(grace_s), bound_s)
+            ending = core.retire if replaced and isinstance(core, Retires) else core.drain
+            await asyncio.wait_for(ending(grace_s), bound_s)
         except TimeoutError:
             logger.error("environments did not close within %g s; they are left behind", bound_s)
         except Exception:
@@ -206,6 +244,7 @@ def _config(app: ASGIApp, options: ServeOptions) -> WorkerConfig:
     config.silence_s = options.silence_s
     config.keep_alive_timeout = options.keep_alive_s
     config.keep_alive_max_requests = sys.maxsize  # a trainer over plain HTTP sends millions on one connection
+    config.max_app_queue_size = _MOST_UNREAD
     config.backlog = BACKLOG
     config.include_server_header = False
     config.accesslog = "-" if options.access_log else None
@@ -229,8 +268,8 @@ class _LeavingExecutor(ThreadPoolExecutor):
 
 
 @contextlib.contextmanager
-def _handling(kinds: Sequence[signal.Signals], on_first: Callable[[], object]) -> Iterator[None]:
-    """The first of the signals calls `on_first`; after it all of them have their deadly default meaning.
+def _handling(kinds: Sequence[signal.Signals], on_first: Callable[[int], object]) -> Iterator[None]:
+    """The first of the signals calls `on_first` with its number; after it all have their deadly default meaning.
 
     Not the loop's own signal handlers: those wait for the loop to turn, and code
     of an environment may be holding it just when somebody wants out.
@@ -239,10 +278,10 @@ def _handling(kinds: Sequence[signal.Signals], on_first: Callable[[], object]) -
         yield
         return
 
-    def first(_signum: int, _frame: FrameType | None) -> None:
+    def first(signum: int, _frame: FrameType | None) -> None:
         for kind in kinds:
             signal.signal(kind, signal.SIG_DFL)
-        on_first()
+        on_first(signum)
 
     previous = {kind: signal.signal(kind, first) for kind in kinds}
     try:

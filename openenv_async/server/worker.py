@@ -1,7 +1,7 @@
 """Hypercorn's connections on sockets of ours.
 
-Owns every connection from accept to close. Hypercorn speaks HTTP and WebSocket
-on each (`TCPServer`); its own serving loop is not used because its end waits,
+Owns every connection from accept to close, and how many there may be. Hypercorn speaks
+HTTP and WebSocket on each (`connection`); its own serving loop is not used because its end waits,
 without a bound, for connections that a slow or silent peer keeps open (on
 Python >= 3.12 `Server.wait_closed` waits for all of them). Here the end is
 bounded: whoever has not left by then is cut off. `server.runner` drives it.
@@ -11,186 +11,40 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
-import math
 import socket
+import ssl
 import sys
 from collections.abc import Iterable
 from typing import Any, cast
 
-import h11
 from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
-from hypercorn.config import Config
-from hypercorn.events import Closed, RawData
-from hypercorn.protocol import ProtocolWrapper
-from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.protocol.ws_stream import WSStream
-from hypercorn.typing import AppWrapper, ASGIFramework, LifespanState
+from hypercorn.typing import ASGIFramework, LifespanState
 from starlette.types import ASGIApp
 
-from openenv_async.transport.taken import TAKE_OVER, TakenLink
+from openenv_async.server.connection import Connection, Context, WorkerConfig
 
 logger = logging.getLogger("openenv_async.server")
 
 _ABORT_TIMEOUT_S = 0.5
-_READ_BYTES = 64 * 1024
+_TLS_GOODBYE_S = 2.0
+"""Seconds that a client has to say goodbye as TLS wants it."""
+
+_LISTEN_AGAIN_S = 0.5
+"""Seconds in which one connection too many may say what it wants, so that it gets to read why it is refused."""
+
+_REFUSED_AT_ONCE = 256
+"""Connections too many that are told so; those beyond are cut off without a word."""
+
+_FULL = b'{"detail":"the server has as many connections as it takes (max_connections)","code":"CAPACITY_REACHED"}'
+_REFUSAL = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
+    b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(_FULL), _FULL)
+)
 
 _DEAD_AFTER_S = 60.0
 """Seconds in which a peer's system must acknowledge what it was sent; the default of Linux is a quarter of an hour."""
-
-
-class WorkerConfig(Config):
-    """Hypercorn's settings and ours."""
-
-    silence_s: float = math.inf
-    """Seconds without a byte from a WebSocket client, pongs included, after which it is taken for gone."""
-
-
-class _Context(WorkerContext):
-    """One connection's context: Hypercorn's, and a sleep between pings that ends with the connection.
-
-    Hypercorn's own sleep keeps the connection's task, and with it the socket of a
-    client that went away, until the next ping is due.
-    """
-
-    def __init__(self, worker: WorkerContext) -> None:
-        super().__init__(None)
-        self.terminated = worker.terminated
-        self.gone = asyncio.Event()
-
-    async def sleep(self, wait: float) -> None:  # type: ignore[override]  # static there, called on an instance
-        if self.gone.is_set():
-            await asyncio.sleep(wait)
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait):
-                await self.gone.wait()
-
-
-class _Http1(H11Protocol):
-    """HTTP/1.1 without WebSocket compression.
-
-    Most messages here are a few hundred bytes: compressing them costs both ends more time than their
-    bytes do. Hypercorn has no setting for it, so the offer is not passed on.
-    """
-
-    async def _create_stream(self, request: h11.Request) -> None:
-        headers = [(name, value) for name, value in request.headers if name != b"sec-websocket-extensions"]
-        if len(headers) != len(request.headers):
-            request = h11.Request(
-                method=request.method, target=request.target, headers=headers, http_version=request.http_version
-            )
-        await super()._create_stream(request)
-
-
-class _Offering:
-    """The app, with a WebSocket's own socket among what its scope offers."""
-
-    def __init__(self, app: AppWrapper, connection: _Connection) -> None:
-        self._app, self._connection = app, connection
-
-    async def __call__(self, scope: Any, receive: Any, send: Any, sync_spawn: Any, call_soon: Any) -> None:
-        if scope["type"] != "websocket":
-            await self._app(scope, receive, send, sync_spawn, call_soon)
-            return
-        scope["extensions"][TAKE_OVER] = functools.partial(self._connection.take_over, self._connection.chunks)
-        code = 1011
-        try:
-            await self._app(scope, receive, send, sync_spawn, call_soon)
-            code = 1000
-        finally:
-            await self._connection.let_go(code)
-
-
-class _Connection(TCPServer):
-    """One connection; tells its context when nothing more will be read."""
-
-    config: WorkerConfig
-    context: _Context
-    chunks = 0
-    """Pieces of input that Hypercorn has seen."""
-    taken: TakenLink | None = None
-    """The link that has its socket now."""
-
-    @property
-    def protocol(self) -> ProtocolWrapper:
-        """What Hypercorn makes as the connection begins, with HTTP/1.1 of our kind in it."""
-        return self._protocol
-
-    @protocol.setter
-    def protocol(self, made: ProtocolWrapper) -> None:
-        if type(made.protocol) is H11Protocol:
-            made.protocol = _Http1(
-                _Offering(made.app, self),
-                made.config,
-                made.context,
-                made.task_group,
-                made.state,
-                made.ssl,
-                made.client,
-                made.server,
-                made.send,
-            )
-        self._protocol = made
-
-    def take_over(self, chunks: int) -> TakenLink | None:
-        """Give the socket of the WebSocket that was just accepted to a link; Hypercorn sees no more of it.
-
-        Args:
-            chunks: what `chunks` was as the handshake began; anything since is a message that waits elsewhere.
-        """
-        stream = getattr(self.protocol.protocol, "stream", None)
-        if self.taken is not None or self.chunks != chunks or not isinstance(stream, WSStream):
-            return None
-        transport = cast("asyncio.Transport", self.writer.transport)
-        link = TakenLink(stream.connection, self.config.websocket_max_message_size, transport.get_protocol())
-        link.connection_made(transport)
-        # Until what the reader has already buffered is through, see _read_data.
-        transport.pause_reading()
-        transport.set_protocol(link)
-        if self.config.websocket_ping_interval is not None:
-            link.keep_alive(self.config.websocket_ping_interval, self.config.silence_s)
-        stream.closed = True  # for Hypercorn, which would send pings of its own
-        self.taken = link
-        self.reader.feed_eof()
-        return link
-
-    async def let_go(self, code: int) -> None:
-        """The app is done with its WebSocket: close it, if the app has not."""
-        if self.taken is not None:
-            await self.taken.aclose(code)
-
-    async def _read_data(self) -> None:
-        try:
-            while (link := self.taken) is None and not self.reader.at_eof():
-                try:
-                    async with asyncio.timeout(self.config.read_timeout):
-                        data = await self.reader.read(_READ_BYTES)
-                except OSError:  # a TimeoutError is one
-                    break
-                await self._pass_on(data)
-            if link is not None:
-                await self._hand_over(link)
-            await self.protocol.handle(Closed())
-        finally:
-            self.context.gone.set()
-
-    async def _pass_on(self, data: bytes) -> None:
-        if self.taken is None:
-            self.chunks += 1
-            await self.protocol.handle(RawData(data))
-        elif data:
-            self.taken.data_received(data)
-
-    async def _hand_over(self, link: TakenLink) -> None:
-        rest = await self.reader.read()
-        if rest:
-            link.data_received(rest)
-        cast("asyncio.Transport", self.writer.transport).resume_reading()
-        await link.gone
 
 
 class Worker:
@@ -200,9 +54,32 @@ class Worker:
         app: the ASGI app.
         config: Hypercorn's settings; its binds are not used.
         state: the lifespan's state, copied into every scope.
+        max_connections: how many may be open; one more is answered HTTP 503.
+        handshake_timeout_s: seconds that a connection has until the head of its first request is there. For
+            later ones Hypercorn's `keep_alive_timeout` is the bound: it ends when a head is complete.
+        tls: the certificate and key, where connections are encrypted; not for unix sockets.
     """
 
-    def __init__(self, app: ASGIApp, config: WorkerConfig, state: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        config: WorkerConfig,
+        state: dict[str, Any],
+        *,
+        max_connections: int = sys.maxsize,
+        handshake_timeout_s: float = 10.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._tls: dict[str, Any] = {}
+        if tls is not None:
+            self._tls = {
+                "ssl": tls,
+                "ssl_handshake_timeout": handshake_timeout_s,
+                "ssl_shutdown_timeout": _TLS_GOODBYE_S,
+            }
+        self._max_connections = max_connections
+        self._handshake_timeout_s = handshake_timeout_s
+        self._refusing = 0
         self._app = ASGIWrapper(cast(ASGIFramework, app))
         self._config = config
         self._state: LifespanState = state
@@ -222,7 +99,9 @@ class Worker:
                     self._connected, sock=mine, backlog=self._config.backlog, **extra
                 )
             else:
-                server = await asyncio.start_server(self._connected, sock=mine, backlog=self._config.backlog)
+                server = await asyncio.start_server(
+                    self._connected, sock=mine, backlog=self._config.backlog, **self._tls
+                )
             self._servers.append(server)
 
     def stop_listening(self) -> None:
@@ -251,19 +130,43 @@ class Worker:
             await asyncio.wait(list(self._connections), timeout=timeout_s)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._connections) >= self._max_connections:
+            await self._refuse(reader, writer)
+            return
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._connections[task] = writer
         _notice_the_dead(writer)
+        loop = asyncio.get_running_loop()
+        context = Context(self._context)
+        too_slow = loop.call_later(self._handshake_timeout_s, writer.transport.abort)
+        context.on_request = too_slow.cancel
         try:
-            loop = asyncio.get_running_loop()
-            await _Connection(self._app, loop, self._config, _Context(self._context), self._state, reader, writer)
+            await Connection(self._app, loop, self._config, context, self._state, reader, writer)
         except asyncio.CancelledError:
             # Only close() cancels, and nobody awaits this task; asyncio would report it as an error.
             writer.transport.abort()
         except Exception:
             logger.exception("a connection ended with an error")
         finally:
+            too_slow.cancel()
             del self._connections[task]
+
+    async def _refuse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Say that there are too many connections; a client that has not been read would never see it."""
+        if self._refusing >= _REFUSED_AT_ONCE:
+            writer.transport.abort()
+            return
+        self._refusing += 1
+        logger.warning("more than %d connections: one is refused (max_connections)", self._max_connections)
+        try:
+            with contextlib.suppress(TimeoutError, OSError):
+                async with asyncio.timeout(_LISTEN_AGAIN_S):
+                    await reader.read(4096)
+                    writer.write(_REFUSAL)
+                    await writer.drain()
+        finally:
+            self._refusing -= 1
+            writer.close()
 
 
 def _notice_the_dead(writer: asyncio.StreamWriter) -> None:

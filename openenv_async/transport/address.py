@@ -17,6 +17,8 @@ class Address:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """May hold a token, which must not get into a log."""
     subprotocols: tuple[str, ...] = ()
+    ca_file: str | None = None
+    """PEM file of the authorities that a server under `https` is checked against; None: the usual ones."""
     connect_timeout_s: float = 10.0
     ping_interval_s: float | None = 20.0
     """Seconds between pings; None: none. Common proxies drop connections that are silent for 30 or 60 seconds."""

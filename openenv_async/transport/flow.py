@@ -16,6 +16,12 @@ from openenv_async.protocol.frames import AnyFrame
 from openenv_async.transport.framed import FramedLink
 from openenv_async.transport.link import Link, LinkClosed, Message
 
+MOST_FRAMES_QUEUED = 8192
+"""Frames that may wait for a peer that does not read, errors without a payload among them."""
+
+MOST_FRAMES_AHEAD = 4096
+"""Frames that may be read and not yet acted on; above it the peer is not read."""
+
 FrameT = TypeVar("FrameT", bound=AnyFrame)
 
 
@@ -32,6 +38,7 @@ class Flow(Generic[FrameT]):
         dispatch: takes each frame as it comes. Must neither raise nor wait.
         sessions: says how many sessions the connection carries, which decides how large a slice is.
         most_queued: bytes that may wait for a peer that does not read; above it the peer is not read either.
+        name: whose it is, in the names of its tasks.
     """
 
     def __init__(
@@ -42,10 +49,12 @@ class Flow(Generic[FrameT]):
         dispatch: Callable[[FrameT | BadFrame], None],
         sessions: Callable[[], int],
         most_queued: int,
+        name: str,
     ) -> None:
         self._link, self._inbox, self._outbox = link, inbox, outbox
         self._push = link if isinstance(link, FramedLink) else None
         self._dispatch, self._sessions, self._most_queued = dispatch, sessions, most_queued
+        self._name = name
         self._loop = asyncio.get_running_loop()
         self._frames: deque[FrameT | BadFrame] = deque()
         """Read and not yet acted on."""
@@ -53,6 +62,7 @@ class Flow(Generic[FrameT]):
         self._gathering = False
         self._flushing = False
         self._held = False
+        self._waits = False
         self._over: asyncio.Future[LinkClosed] = self._loop.create_future()
         self._ready: asyncio.Future[None] | None = None
         self._sent = asyncio.Event()
@@ -63,7 +73,7 @@ class Flow(Generic[FrameT]):
         self._outbox.put(frame, payload_bytes)
         if not self._gathering and not self._flushing:
             self._flushing = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
 
     async def run(self) -> None:
         """Carry frames until the link ends.
@@ -71,7 +81,7 @@ class Flow(Generic[FrameT]):
         Raises:
             LinkClosed: it has; its code says how.
         """
-        writer = self._loop.create_task(self._write(), name="openenv native writer")
+        writer = self._loop.create_task(self._write(), name=f"openenv {self._name} writer")
         try:
             if self._push is None:
                 await self._read()
@@ -85,6 +95,17 @@ class Flow(Generic[FrameT]):
     async def sent(self) -> None:
         """Wait until everything that was put has left, or nothing more can leave."""
         while self._outbox and not self._writer_gone:
+            self._sent.clear()
+            await self._sent.wait()
+
+    @property
+    def held(self) -> bool:
+        """More is queued than the bound allows; the peer is not read meanwhile."""
+        return self._held
+
+    async def room(self) -> None:
+        """Wait until less is queued than the bound allows, or nothing more can leave."""
+        while self._held and not self._writer_gone:
             self._sent.clear()
             await self._sent.wait()
 
@@ -104,6 +125,8 @@ class Flow(Generic[FrameT]):
         self._frames.extend(self._inbox.receive(message))
         if not self._acting:
             self._act()
+        if len(self._frames) > MOST_FRAMES_AHEAD:
+            self._read_or_not()
 
     def _act(self) -> None:
         """Act on a slice of what was read, send what came of it, and leave the rest for the next turn."""
@@ -112,14 +135,16 @@ class Flow(Generic[FrameT]):
         for _ in range(min(len(frames), slice_of(self._sessions()))):
             dispatch(frames.popleft())
         self._gathering = False
-        self._flush()
+        self.flush()
         if frames and not self._held:
             self._loop.call_soon(self._act)
         else:
             self._acting = False
+        if self._waits:
+            self._read_or_not()
 
-    def _flush(self) -> None:
-        """Send what has become ready, or wake the writer where that means waiting."""
+    def flush(self) -> None:
+        """Send what was put, or wake the writer where that means waiting; by itself this comes at the turn's end."""
         self._flushing = False
         outbox = self._outbox
         if self._push is not None:
@@ -129,14 +154,23 @@ class Flow(Generic[FrameT]):
                 self._sent.set()
         if outbox and self._ready is not None and not self._ready.done():
             self._ready.set_result(None)
-        held = outbox.queued_bytes > self._most_queued and not self._writer_gone
+        held = bool(outbox) and self._is_full() and not self._writer_gone
         if held != self._held:
             self._hold(held)
 
+    def _is_full(self) -> bool:
+        return self._outbox.queued_bytes > self._most_queued or self._outbox.queued_frames > MOST_FRAMES_QUEUED
+
+    def _read_or_not(self) -> None:
+        """Have a link that pushes wait, also while it brings frames faster than they are acted on."""
+        waits = self._held or len(self._frames) > MOST_FRAMES_AHEAD
+        if self._push is not None and waits != self._waits:
+            self._waits = waits
+            self._push.hold(waits)
+
     def _hold(self, held: bool) -> None:
         self._held = held
-        if self._push is not None:
-            self._push.hold(held)
+        self._read_or_not()
         if not held and self._frames and not self._acting:
             self._act()
 
@@ -147,7 +181,7 @@ class Flow(Generic[FrameT]):
                 if outbox:
                     await send(outbox.take())
                     if self._held:
-                        self._flush()
+                        self.flush()
                     self._sent.set()
                 else:
                     self._ready = self._loop.create_future()

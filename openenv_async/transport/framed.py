@@ -21,6 +21,9 @@ from openenv_async.transport.link import LinkClosed, Message
 UNREAD_BYTES = 4 * 1024 * 1024
 """Received and not yet taken; above it the socket is not read, so that a slow receiver slows the sender."""
 
+MOST_EVENTS = 64
+"""Frames taken from one socket in one piece; after more of them other sockets have their turn first."""
+
 CLOSE_WAIT_S = 1.0
 """Seconds that a peer may take to answer the close."""
 
@@ -63,6 +66,7 @@ class FramedLink(asyncio.Protocol):
         self._take: Callable[[Message], None] | None = None
         self._ended: Callable[[LinkClosed], None] | None = None
         self._held = False
+        self._resting = False
         self._reading = True
         self._alive = KeepAlive(lambda: self._write(Ping()), self._silent)
 
@@ -123,7 +127,7 @@ class FramedLink(asyncio.Protocol):
             ended(self._closed)
 
     def _read_or_not(self) -> None:
-        reading = self._unread < UNREAD_BYTES and not self._held
+        reading = self._unread < UNREAD_BYTES and not self._held and not self._resting
         if reading != self._reading and self._transport is not None and not self._gone.done():
             self._reading = reading
             if reading:
@@ -218,7 +222,9 @@ class FramedLink(asyncio.Protocol):
         self._alive.heard = True
         try:
             self._ws.receive_data(data)
+            events = 0
             for event in self._ws.events():
+                events += 1
                 if type(event) is BytesMessage or type(event) is TextMessage:
                     self._add(event)
                 else:
@@ -230,8 +236,16 @@ class FramedLink(asyncio.Protocol):
             self._give()
         elif self._messages and self._receiver is not None and not self._receiver.done():
             self._receiver.set_result(None)
-        if self._unread > UNREAD_BYTES:
+        if events > MOST_EVENTS:
+            # The loop would read on from the same socket while others wait.
+            self._resting = True
+            self._loop.call_soon(self._rested)
+        if self._unread > UNREAD_BYTES or self._resting:
             self._read_or_not()
+
+    def _rested(self) -> None:
+        self._resting = False
+        self._read_or_not()
 
     def _broken(self, exc: RemoteProtocolError | LocalProtocolError) -> None:
         """The peer's bytes are no WebSocket: say so, where it can still be said, and leave."""
@@ -261,7 +275,9 @@ class FramedLink(asyncio.Protocol):
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, Ping):
-            self._write(event.response())
+            # One that pings and does not read gets no pongs, which would be kept for it without a bound.
+            if self._writable is None:
+                self._write(event.response())
         elif isinstance(event, CloseConnection):
             if self._closed is None:
                 self._write(event.response())

@@ -1,7 +1,7 @@
 """The contract of a transport: a `Link` carries whole messages, in order, both ways.
 
 Every implementation passes `tests/transport/test_link_contract.py`. Exceptions of
-the libraries underneath stop here: users of a link only meet the two below.
+the libraries underneath stop here: users of a link only meet the three below.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ class LinkRefused(ConnectionError):
     def __init__(self, reason: str, status: int | None = None, *, dropped: bool = False) -> None:
         super().__init__(reason)
         self.reason, self.status, self.dropped = reason, status, dropped
+
+
+class CertificateRefused(LinkRefused):
+    """The server's certificate is not one that this client trusts."""
 
 
 class Link(Protocol):

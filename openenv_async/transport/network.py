@@ -19,7 +19,8 @@ async def connect_link(address: Address) -> Link:
     host = parts.hostname or "localhost"
     plain = parts.scheme == "http"
     if address.unix_path is not None or (plain and (is_loopback(host) or not _proxied(host))):
-        return await open_direct_link(address, host, parts.port or 80, parts.path or "/")
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return await open_direct_link(address, host, parts.port or 80, target)
     # httpx takes longer to import than everything else here; most clients never need it.
     from openenv_async.transport.websocket import open_link
 

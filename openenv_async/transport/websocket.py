@@ -13,7 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import os
+import ssl
 from collections.abc import Mapping
+from typing import TypeVar
 
 import anyio
 import httpx
@@ -23,7 +27,9 @@ from wsproto.utilities import LocalProtocolError
 
 from openenv_async.transport.address import Address, is_loopback
 from openenv_async.transport.alive import GRACE_S
-from openenv_async.transport.link import LinkClosed, LinkRefused, Message
+from openenv_async.transport.link import CertificateRefused, LinkClosed, LinkRefused, Message
+
+ErrorT = TypeVar("ErrorT", bound=BaseException)
 
 READ_BYTES = 256 * 1024
 """Bytes taken from the socket at once. Larger reads join fewer fragments (httpx-ws joins them quadratically)."""
@@ -211,7 +217,7 @@ def _http_client(address: Address) -> httpx.AsyncClient:
     timeout = httpx.Timeout(None, connect=address.connect_timeout_s)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     # Loading the CA bundle takes longer than connecting; without TLS nothing is verified anyway.
-    verify = address.url.startswith("https:")
+    verify = _trusted(address.ca_file, _usual()) if address.url.startswith("https:") else False
     if address.unix_path is not None:
         transport = httpx.AsyncHTTPTransport(uds=address.unix_path, limits=limits, verify=verify)
         return httpx.AsyncClient(transport=transport, timeout=timeout)
@@ -220,11 +226,30 @@ def _http_client(address: Address) -> httpx.AsyncClient:
     return httpx.AsyncClient(timeout=timeout, limits=limits, verify=verify, trust_env=away)
 
 
+def _usual() -> tuple[str | None, str | None]:
+    return os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+
+
+@functools.lru_cache(maxsize=16)
+def _trusted(ca_file: str | None, usual: tuple[str | None, str | None]) -> ssl.SSLContext:
+    """Whom to trust; reading a bundle takes longer than connecting. `usual` only tells one state from another."""
+    if ca_file is not None:
+        return ssl.create_default_context(cafile=ca_file)
+    # certifi's bundle, or what SSL_CERT_FILE and SSL_CERT_DIR name, which for a server of this machine count too.
+    return httpx.create_ssl_context()
+
+
 def _refusal(exc: BaseException) -> LinkRefused:
     while isinstance(exc, BaseExceptionGroup) and exc.exceptions:
         exc = exc.exceptions[0]
     if isinstance(exc, LinkRefused):
         return exc
+    untrusted = _caused_by(exc, ssl.SSLCertVerificationError)
+    if untrusted is not None:
+        return CertificateRefused(
+            f"its certificate is not to be trusted: {untrusted.verify_message}; an authority of your own is given "
+            "as ca_file=, or as SSL_CERT_FILE"
+        )
     if isinstance(exc, httpx_ws.WebSocketUpgradeError):
         status = exc.response.status_code
         return LinkRefused(f"the server answered HTTP {status} instead of opening a WebSocket", status)
@@ -232,3 +257,9 @@ def _refusal(exc: BaseException) -> LinkRefused:
     # What httpx says of a socket that was closed before the answer; of an answer that is none it says other things.
     dropped = isinstance(exc, (httpx.ReadError, httpx.WriteError)) or "disconnected without" in text
     return LinkRefused(text, dropped=dropped)
+
+
+def _caused_by(exc: BaseException | None, kind: type[ErrorT]) -> ErrorT | None:
+    while exc is not None and not isinstance(exc, kind):
+        exc = exc.__cause__ or exc.__context__
+    return exc

@@ -101,3 +101,15 @@ def test_an_address_shows_no_header_in_its_repr() -> None:
     address = Address(url="http://x/ws", headers={"Authorization": "Bearer secret"})
     assert "secret" not in repr(address)
     assert dataclasses.replace(address, url="http://y/ws").headers == address.headers
+
+
+async def test_the_query_is_part_of_the_address() -> None:
+    asked: list[str] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await read_request(reader))[""])
+
+    async with raw_server(handler) as url:
+        with pytest.raises(LinkRefused):
+            await bounded(connect_link(Address(url=f"{url}/ws?session_id=a%20b", connect_timeout_s=5.0)))
+    assert asked == ["GET /ws?session_id=a%20b HTTP/1.1"]

@@ -1,0 +1,1 @@
+"""`openenv.core.containers`: where servers come from, by OpenEnv's names. See `runtime`."""

@@ -1,0 +1,77 @@
+"""What one connection may ask of the server: bytes of requests in flight, and new sessions per second.
+
+Owns the counting. `native` asks before it hands a request to a session.
+"""
+
+from __future__ import annotations
+
+import time
+
+from openenv_async.errors import CapacityError, PayloadTooLarge
+from openenv_async.runtime.session import Session
+
+COUNTED_BYTES = 1024
+"""Requests smaller than this are not counted: their number is bounded, and most steps are of this kind."""
+
+_MOST_KEPT = 4096
+
+
+class RequestBudget:
+    """The bytes of one connection's large requests that have no answer yet.
+
+    Args:
+        max_bytes: of all of them together.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._kept: dict[tuple[Session, int], int] = {}
+        self.bytes = 0
+        """As last counted: what has been answered since is taken off only when it matters."""
+
+    def refuse(self, session: Session, rid: int, size: int, elsewhere: int) -> PayloadTooLarge | None:
+        """Take a request of `size` bytes, or give the error for it.
+
+        Args:
+            session: whose request it is.
+            rid: its number.
+            size: of its payload, in bytes.
+            elsewhere: bytes that count besides, of requests that have arrived in part.
+        """
+        if self.bytes + elsewhere + size > self._max_bytes or len(self._kept) >= _MOST_KEPT:
+            self._count()
+        if self.bytes and self.bytes + elsewhere + size > self._max_bytes:
+            return PayloadTooLarge(
+                f"requests of this connection that have no answer yet hold {self.bytes + elsewhere:,} bytes, and this "
+                f"one has {size:,}; the limit is {self._max_bytes:,} bytes (max_connection_bytes): wait for answers",
+                size=size,
+                limit=self._max_bytes,
+            )
+        self._kept[session, rid] = size
+        self.bytes += size
+        return None
+
+    def _count(self) -> None:
+        self._kept = {key: size for key, size in self._kept.items() if key[0].holds(key[1])}
+        self.bytes = sum(self._kept.values())
+
+
+class SessionRate:
+    """How fast a connection may open sessions: a bucket of `burst` that fills with `per_s` each second."""
+
+    def __init__(self, per_s: float, burst: int) -> None:
+        self._per_s, self._burst = per_s, burst
+        self._left = float(burst)
+        self._at = time.monotonic()
+
+    def refuse(self) -> CapacityError | None:
+        """Take one session from the bucket, or give the error for it."""
+        now = time.monotonic()
+        self._left = min(self._burst, self._left + (now - self._at) * self._per_s)
+        self._at = now
+        if self._left < 1:
+            wait_s = round((1 - self._left) / self._per_s, 3)
+            text = f"this connection opens sessions faster than {self._per_s:g} per second (max_new_sessions_per_s)"
+            return CapacityError(text, retry_after_s=wait_s)
+        self._left -= 1
+        return None
