@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from openenv_async.environment import Action, Environment, EnvironmentMetadata, Observation, State
     from openenv_async.limits import Limits
     from openenv_async.results import Episode, StepResult
+    from openenv_async.runtime.processes.options import ProcessOptions
     from openenv_async.server import create_app
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ _HOMES = {
     "Episode": "results",
     "Limits": "limits",
     "Observation": "environment",
+    "ProcessOptions": "runtime.processes.options",
     "State": "environment",
     "StepResult": "results",
     "create_app": "server",
@@ -44,6 +46,7 @@ __all__ = [
     "Episode",
     "Limits",
     "Observation",
+    "ProcessOptions",
     "State",
     "StepResult",
     "create_app",

@@ -65,7 +65,19 @@ class Environment(ABC, Generic[ActT, ObsT, StateT]):
     execution: ClassVar[Execution | None] = None
     """Where the code runs. `None`: `async def` methods on the event loop, everything else in a
     thread. `"inline"`: all of it on the event loop; the author promises that nothing blocks.
-    `"thread"`: all of it in one thread that the session keeps for life."""
+    `"thread"`: all of it in one thread that the session keeps for life. `"process"`: all of it in a
+    process of its own, forked when it is needed; a call that hangs is killed at its deadline, and a
+    crash ends this session only. See `ProcessOptions`."""
+
+    memory_limit_mb: ClassVar[int | None] = None
+    """With `"process"`: MiB that an environment may allocate; above it, `MemoryError`. `None`: no limit."""
+
+    cpu_limit_s: ClassVar[int | None] = None
+    """With `"process"`: seconds of processor time that an environment may use in its life; above it, its
+    process is killed. `None`: no limit."""
+
+    open_files_limit: ClassVar[int | None] = None
+    """With `"process"`: descriptors that an environment's process may have open. `None`: the system's limit."""
 
     step_timeout_s: ClassVar[float | None] = None
     """Seconds a reset or step may take when the caller does not say; `None`: the server decides."""

@@ -121,7 +121,23 @@ _RESUME = {
     "liveness:silent-peer": "A peer that has fallen silent is noticed by its pings.",
 }
 
-_PROCESS: dict[str, str] = {}
+_PROCESS = {
+    "process:own": "With execution='process' every session's environment has a process of its own, or a seat in one.",
+    "process:crash": "A process that exits or is killed costs its own sessions: ENV_CRASHED, how, and its last words.",
+    "process:hang": "A call past its deadline is killed with its process, the slot is free, reset() gets a fresh one.",
+    "process:async-deadline": "An async call past its deadline is cancelled in its process, and the session goes on.",
+    "process:others": "Of 100 environments a third hang, exit, segfault or run out of memory; the rest lose nothing.",
+    "process:no-orphans": "No process, zombie or descriptor is left, after close, crash, drain or a killed server.",
+    "process:nothing-inherited": "A process has no socket of the server or of another session, and default signals.",
+    "process:unpicklable": "Lambdas, closures and local classes can be served in processes.",
+    "process:threads": "Libraries that start threads when imported work in processes.",
+    "process:warm": "A session that finds a spare process begins in milliseconds; never more processes than slots.",
+    "process:shared": "sessions_per_process=N packs sessions, each its own environment; a crash ends those N only.",
+    "process:limits": "Memory, processor time and open files can be bounded for each environment.",
+    "process:values": "16 MiB payloads and arrays pass both ways between a client and a process as they left.",
+    "process:log": "The log of an environment's process is in the server's log, with the session's id.",
+    "process:serve": "openenv serve --execution process works, with --reload and under uvicorn too.",
+}
 
 _ROOM: dict[str, str] = {
     "room:in-order": "On a full server clients are served in the order in which they came, and none starves.",

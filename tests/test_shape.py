@@ -112,6 +112,7 @@ PUBLIC = {
             "Episode",
             "Limits",
             "Observation",
+            "ProcessOptions",
             "State",
             "StepResult",
         ),

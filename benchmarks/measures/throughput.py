@@ -14,7 +14,7 @@ POINTS = (
     ("sync-echo", 64, Goal("ratio at least", 5)),
     ("sync-echo", 512, None),
 )
-# The process executor, when there is one, is a third environment here: `sync-echo` with `--execution process`.
+# The same with a process for each session: `measures.processes`.
 
 PLAIN = "64 sessions, async env, ours on asyncio too"
 

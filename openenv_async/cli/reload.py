@@ -204,6 +204,8 @@ def _command(request: ServeRequest, supervised: Supervised) -> list[str]:
         "--unix": request.unix,
         "--max-sessions": request.max_sessions,
         "--execution": request.execution,
+        "--sessions-per-process": request.sessions_per_process,
+        "--spare-processes": request.spare_processes,
         "--log-level": request.log_level,
         "--certfile": request.certfile,
         "--keyfile": request.keyfile,

@@ -51,6 +51,8 @@ class ServeRequest:
     grace: float | None
     compat: str
     supervised: str | None
+    sessions_per_process: int | None
+    spare_processes: int | None
 
     @property
     def for_create_app(self) -> list[str]:
@@ -61,6 +63,8 @@ class ServeRequest:
             "--step-timeout": self.step_timeout,
             "--token": self.token,
             "--allow-origin": self.allow_origin,
+            "--sessions-per-process": self.sessions_per_process,
+            "--spare-processes": self.spare_processes is not None,
         }
         return [name for name, value in given.items() if value]
 
@@ -86,6 +90,8 @@ Examples:
 @click.option(
     "--execution",
     type=click.Choice(["inline", "thread", "process"]),
+    envvar="OPENENV_EXECUTION",
+    show_envvar=True,
     help="Where a session's code runs: on the event loop, in a thread or a process of its own. [default: the app's]",
 )
 @click.option(
@@ -95,6 +101,20 @@ Examples:
     envvar="OPENENV_STEP_TIMEOUT",
     show_envvar=True,
     help="Time for a reset or step where neither the call nor the environment's class says. [default: the app's]",
+)
+@click.option(
+    "--sessions-per-process",
+    type=click.IntRange(min=1),
+    envvar="OPENENV_SESSIONS_PER_PROCESS",
+    show_envvar=True,
+    help="With --execution process: sessions that share one. [default: the app's own, 1]",
+)
+@click.option(
+    "--spare-processes",
+    type=click.IntRange(min=0),
+    envvar="OPENENV_SPARE_PROCESSES",
+    show_envvar=True,
+    help="With --execution process: processes kept ready. [default: the app's own, 2]",
 )
 @click.option(
     "--token",
@@ -226,6 +246,9 @@ def _run(
     idle = request.for_create_app if settings is None else []
     if idle:
         click.echo(f"Warning: {target.name} is no app of create_app, so nothing enforces {', '.join(idle)}.", err=True)
+    if any(given is not None for given in (request.sessions_per_process, request.spare_processes)):
+        if settings is not None and getattr(core, "processes", None) is None:
+            click.echo("Warning: --sessions-per-process and --spare-processes need --execution process.", err=True)
     limits = getattr(core, "limits", None)
     limits = limits if isinstance(limits, Limits) else Limits()
     grace_s = limits.grace_s if request.grace is None else request.grace
@@ -266,6 +289,8 @@ def _load(request: ServeRequest, target: Target) -> ASGIApp:
             allow_origins=request.allow_origin or None,
             debug=request.debug or None,
             step_timeout_s=request.step_timeout,
+            sessions_per_process=request.sessions_per_process,
+            spare_processes=request.spare_processes,
         )
     )
     try:

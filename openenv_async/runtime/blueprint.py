@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 from openenv_async.codec import ModelCodec, ObservationCodec
 from openenv_async.environment import Execution
 from openenv_async.errors import FactoryError
 from openenv_async.runtime.conventions import NATIVE, Conventions
 from openenv_async.runtime.threads import PinnedThread
+
+if TYPE_CHECKING:
+    from openenv_async.runtime.executors.base import Executor
 
 EXECUTIONS: tuple[str, ...] = get_args(Execution)
 
@@ -60,6 +64,13 @@ class Identities:
                 del self._seen[id(env)]
 
 
+class Launcher(Protocol):
+    """Builds environments somewhere else than in this process: `processes.pool` does."""
+
+    async def start(self, blueprint: Blueprint, session_id: str, timeout_s: float | None) -> Executor:
+        """Build one; see `executors.start.start_executor`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Blueprint:
     """Everything a session needs to build and play its environment."""
@@ -71,6 +82,8 @@ class Blueprint:
     state: ModelCodec[Any]
     execution: Execution | None
     debug: bool = False
+    launcher: Launcher | None = None
+    """For `execution="process"`, which cannot be without."""
     identities: Identities = field(default_factory=Identities)
     conventions: Conventions = NATIVE
     threads: Callable[[str], PinnedThread] = PinnedThread
@@ -108,7 +121,7 @@ def chosen_execution(factory: Callable[[], Any], execution: str | None) -> Execu
         return None
     for name in get_args(Execution):
         if name == chosen:
-            if name == "process":
-                raise ValueError("execution='process' is not built yet; use 'thread' or 'inline'")
+            if name == "process" and not hasattr(os, "fork"):
+                raise ValueError("execution='process' needs a POSIX system, where processes fork; use 'thread'")
             return name  # type: ignore[no-any-return]
     raise ValueError(f"execution must be one of {', '.join(EXECUTIONS)}, not {chosen!r}")

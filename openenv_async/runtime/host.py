@@ -49,6 +49,11 @@ class Host:
         """Whether `step` is `async def`."""
         return bool(self._blueprint.is_async(self._env))
 
+    @property
+    def environment(self) -> object:
+        """The environment, or None before `create()` and after its close. To be looked at, not called."""
+        return self._env
+
     def create(self) -> None:
         """Build the environment. Runs the author's code.
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec import structs
 
-from openenv_async.errors import StepTimeout
+from openenv_async.errors import EnvironmentCrashed, StepTimeout
 from openenv_async.limits import Limits
 from openenv_async.protocol.batches import too_large
 from openenv_async.protocol.states import Move, State
@@ -69,7 +69,7 @@ class Session(Resumable):
         self.step_timeout_s: float | None = limits.step_timeout_s
         """Seconds that a reset or step may take when its caller does not say; None: any time."""
         self.was_broken = False
-        """The environment hung and was given up."""
+        """The environment hung or crashed and was given up."""
         self.reason: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
         self._waker: asyncio.Future[None] | None = None
@@ -176,7 +176,9 @@ class Session(Resumable):
         """End the session; the call in flight is stopped if it can be, and its result goes nowhere."""
         if self.state.now is State.BUSY and self._executor is not None:
             self._cancelled.add(self._rid)
-            self._executor.cancel()
+            # A process can be ended with its call, where a thread has to be waited for.
+            leave: Callable[[], object] = getattr(self._executor, "leave", self._executor.cancel)
+            leave()
         self.finish()
 
     async def serve(self, executor: Executor) -> None:
@@ -249,7 +251,8 @@ class Session(Resumable):
 
     def _settle(self, outcome: Outcome | BaseException) -> None:
         """Move to the state that the call left."""
-        if isinstance(outcome, StepTimeout) and not outcome.details.get("session_usable"):
+        hung = isinstance(outcome, StepTimeout) and not outcome.details.get("session_usable")
+        if hung or isinstance(outcome, EnvironmentCrashed):
             self.state.move(Move.BREAK)
             self.was_broken = True
         else:

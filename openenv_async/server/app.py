@@ -20,6 +20,7 @@ from openenv_async.environment import Environment, State
 from openenv_async.errors import EnvError
 from openenv_async.limits import Limits
 from openenv_async.runtime.blueprint import Blueprint, chosen_execution
+from openenv_async.runtime.processes.options import ProcessOptions
 from openenv_async.server.core import Server
 from openenv_async.server.http import HttpRoutes, plain_failure
 from openenv_async.server.logs import protect
@@ -80,6 +81,7 @@ def create_app(
     token: str | None = None,
     allow_origins: Sequence[str] = (),
     debug: bool = False,
+    processes: ProcessOptions | None = None,
 ) -> EnvApp:
     """Make the ASGI app that serves an environment. It runs under Hypercorn, uvicorn or any other ASGI server.
 
@@ -91,11 +93,12 @@ def create_app(
         state_cls: the class of the state; likewise.
         max_concurrent_envs: environments alive at once; by default `Limits.max_sessions`, or 1 for a
             class with `SUPPORTS_CONCURRENT_SESSIONS = False`.
-        execution: `"inline"`, `"thread"` or None; see `Environment.execution`.
+        execution: `"inline"`, `"thread"`, `"process"` or None; see `Environment.execution`.
         limits: every other bound.
         token: required of clients as `Authorization: Bearer`; by default `OPENENV_TOKEN`, else none.
         allow_origins: web origins whose pages may connect, besides the server's own.
         debug: show clients the tracebacks of the environment's exceptions.
+        processes: for `"process"`: how many sessions share one, how many are kept ready, limits.
 
     Raises:
         TypeError: `env` cannot be called: an instance was given in place of its class.
@@ -114,6 +117,7 @@ def create_app(
         token=token,
         allow_origins=tuple(allow_origins),
         debug=debug,
+        processes=processes,
     )
     blueprint = Blueprint(
         factory=env,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import secrets
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.registry import Registry
 from openenv_async.server.settings import Settings
+
+if TYPE_CHECKING:
+    from openenv_async.runtime.processes.pool import ProcessPool
 
 
 class Connection(Protocol):
@@ -25,6 +29,13 @@ class Server:
     """What `create_app` makes and its routes share."""
 
     def __init__(self, blueprint: Blueprint, settings: Settings) -> None:
+        self.processes: ProcessPool | None = None
+        if blueprint.execution == "process":
+            # Here, because no other execution has any use for what it imports.
+            from openenv_async.runtime.processes.pool import ProcessPool
+
+            self.processes = ProcessPool(settings.processes, settings.limits)
+            blueprint = dataclasses.replace(blueprint, launcher=self.processes)
         self.blueprint = blueprint
         self.settings = settings
         self.limits = settings.limits
@@ -34,7 +45,13 @@ class Server:
         self._draining: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Take work (again): called as the app's lifespan begins."""
+        """Take work (again): called as the app's lifespan begins.
+
+        Raises:
+            FactoryError: the environment cannot be had in processes, as it was to be.
+        """
+        if self.processes is not None:
+            self.processes.begin(self.blueprint)
         self.registry.closing = False
         self._draining = None
 
@@ -68,6 +85,8 @@ class Server:
         for connection in list(self.connections):
             await connection.drain(grace_s)
         await self.registry.drain(grace_s, episodes=episodes)
+        if self.processes is not None:
+            await self.processes.aclose()
         closing = [asyncio.ensure_future(connection.aclose()) for connection in list(self.connections)]
         if closing:
             await asyncio.wait(closing, timeout=5)

@@ -255,6 +255,6 @@ class NativeConnection:
             self._fail(seat.sid, 0, error or SessionLost("the session was closed before it was open"))
             return
         if session.was_broken:
-            error = SessionBroken("the environment hung and was given up; call reset() for a fresh one")
+            error = SessionBroken("the environment hung or crashed and was given up; call reset() for a fresh one")
         what = describe(error) if error is not None else None
         self._put(Closed(seat.sid, what.code, what.message) if what else Closed(seat.sid))

@@ -147,7 +147,7 @@ class JsonConnection:
     def _without_session(self, answer: Call | Outcome | BaseException) -> BaseException:
         if isinstance(answer, BaseException):
             return answer
-        return SessionBroken("the environment hung and was given up; call reset() for a fresh one")
+        return SessionBroken("the environment hung or crashed and was given up; call reset() for a fresh one")
 
     def _fitting(self, message: Message) -> Message:
         limit = self._server.limits.max_message_bytes
@@ -239,7 +239,7 @@ class JsonConnection:
         self._large.clear()
         self._hold_or_not()
         if session.was_broken:
-            self._refuse_all(waiting, SessionBroken("the environment hung and was given up; call reset()"))
+            self._refuse_all(waiting, SessionBroken("the environment hung or crashed and was given up; call reset()"))
         elif waiting and self._served and error is not None and not isinstance(error, ServerClosing):
             # The reset that was to bring a new environment could not.
             self._refuse_all(waiting, error)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openenv_async.limits import Limits
+from openenv_async.runtime.processes.options import ProcessOptions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +27,8 @@ class Overrides:
     allow_origins: tuple[str, ...] | None = None
     debug: bool | None = None
     step_timeout_s: float | None = None
+    sessions_per_process: int | None = None
+    spare_processes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +40,7 @@ class Settings:
     token: str | None = dataclasses.field(repr=False)
     allow_origins: tuple[str, ...]
     debug: bool
+    processes: ProcessOptions = ProcessOptions()
 
 
 _overrides = Overrides()
@@ -57,6 +61,7 @@ def settle(
     token: str | None,
     allow_origins: tuple[str, ...],
     debug: bool,
+    processes: ProcessOptions | None = None,
 ) -> Settings:
     """Combine the options, the arguments and the environment variables, in that order of weight.
 
@@ -80,10 +85,11 @@ def settle(
     origins = allow_origins if _overrides.allow_origins is None else _overrides.allow_origins
     return Settings(
         limits=limits,
-        execution=_overrides.execution or execution,
+        execution=_overrides.execution or execution or os.environ.get("OPENENV_EXECUTION") or None,
         token=_overrides.token or token or os.environ.get("OPENENV_TOKEN") or None,
         allow_origins=tuple(origins),
         debug=debug if _overrides.debug is None else _overrides.debug,
+        processes=_process_options(processes),
     )
 
 
@@ -98,3 +104,22 @@ def _seconds(variable: str) -> float | None:
     if not value > 0:
         raise ValueError(f"the variable {variable} must be a number of seconds above 0, not {text!r}")
     return value
+
+
+def _process_options(chosen: ProcessOptions | None) -> ProcessOptions:
+    given: dict[str, Any] = {}
+    for name in ("sessions_per_process", "spare_processes"):
+        value = getattr(_overrides, name)
+        if value is None and chosen is None:
+            value = _number(f"OPENENV_{name.upper()}")
+        if value is not None:
+            given[name] = value
+    return dataclasses.replace(chosen or ProcessOptions(), **given)
+
+
+def _number(variable: str) -> int | None:
+    text = os.environ.get(variable)
+    try:
+        return int(text) if text else None
+    except ValueError:
+        raise ValueError(f"{variable} must be a whole number, not {text!r}") from None

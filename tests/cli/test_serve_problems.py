@@ -89,14 +89,6 @@ def test_with_debug_the_whole_traceback_comes_before_the_message(tmp_path: Path)
     assert "Error: bad.py:1: ZeroDivisionError: division by zero" in text
 
 
-def test_an_execution_that_is_not_there_yet_is_one_line(tmp_path: Path) -> None:
-    write_env(tmp_path / "my_env")
-    text = refused("my_env", "--port=0", "--execution=process", cwd=tmp_path)
-    assert text.startswith("my_env/server/app.py:6: ValueError: ")
-    assert "process" in text
-    assert "process" in refused("gym:CartPole-v1", "--port=0", "--execution=process", cwd=tmp_path)
-
-
 def test_a_startup_that_fails(tmp_path: Path) -> None:
     source = """\
 import contextlib

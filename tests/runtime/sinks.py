@@ -6,10 +6,11 @@ import asyncio
 from typing import Any
 
 from live import BOUND_S, bounded
-from worlds import World, blueprint_of
+from worlds import blueprint_of, world_for
 
 from openenv_async.limits import Limits
 from openenv_async.runtime.calls import Outcome
+from openenv_async.runtime.processes.pool import ProcessPool
 from openenv_async.runtime.registry import Registry
 from openenv_async.runtime.session import Session
 
@@ -85,7 +86,7 @@ class House:
     """A registry and the world that its environments share."""
 
     def __init__(self, kind: str = "thread sync", max_sessions: int = 4, **limits: Any) -> None:
-        self.world = World()
+        self.world = world_for(kind)
         limits = {"close_timeout_s": 5.0, "create_timeout_s": 10.0} | limits
         self.registry = Registry(blueprint_of(kind, self.world), Limits(**limits), max_sessions)
 
@@ -98,6 +99,12 @@ class House:
         session, notes = self.begin(**options)
         await notes.until(opened=True)
         return session, notes
+
+    async def left(self) -> None:
+        """End what an app ends with its lifespan: processes that close environments after calls that came late."""
+        launcher = self.registry.blueprint.launcher
+        if isinstance(launcher, ProcessPool):
+            await bounded(launcher.aclose())
 
     @property
     def counts(self) -> tuple[int, int]:

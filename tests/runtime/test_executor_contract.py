@@ -11,12 +11,13 @@ import msgspec
 import pytest
 from live import bounded, gathered
 from requirements import requirement
-from worlds import KINDS, METADATA, STATE, Act, Base, Obs, World, blueprint, reset, seen, start, step
+from worlds import KINDS, METADATA, STATE, Act, Base, Obs, World, blueprint, reset, seen, start, step, world_for
 
 from openenv_async.environment import State
 from openenv_async.runtime.executors.start import start_executor
 
-THREADED = ["thread sync", "thread async"]
+PINNED = ["thread sync", "thread async", "process sync", "process async", "process mixed", "process packed"]
+"""All of an environment's code runs in one thread: the session's, or its process's."""
 
 
 @pytest.fixture(params=list(KINDS))
@@ -25,8 +26,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world(kind: str) -> World:
+    return world_for(kind)
 
 
 async def test_every_call_reaches_the_environment(kind: str, world: World) -> None:
@@ -42,8 +43,8 @@ async def test_every_call_reaches_the_environment(kind: str, world: World) -> No
 @requirement("loop:no-sync-code", "close:own-thread")
 async def test_no_plain_code_runs_on_the_loop_unless_declared(kind: str, world: World) -> None:
     here = {threading.get_ident()}
+    world.transforming = True
     executor = await bounded(start(kind, world))
-    world.made[0].transform = world.transform
     for call in (reset(), step(), STATE, METADATA):
         await bounded(executor.call(call))
     await bounded(executor.aclose())
@@ -51,10 +52,11 @@ async def test_no_plain_code_runs_on_the_loop_unless_declared(kind: str, world: 
     if kind == "inline declared":
         assert set(where) == {"init", "reset", "step", "state", "metadata", "transform", "close"}
         assert all(threads == here for threads in where.values())
-    elif kind in THREADED:
+    elif kind in PINNED:
         assert len(set().union(*where.values())) == 1
         assert where["init"] != here
     else:
+        here = world.threads["step"] if kind == "process packed async" else here
         on_loop = {"step"} if kind == "mixed" else {"reset", "step", "close"}
         assert {method for method, threads in where.items() if threads == here} == on_loop
         assert all(not threads & here for method, threads in where.items() if method not in on_loop)
@@ -94,8 +96,10 @@ class Sqlite(Base):
 
 
 @requirement("close:own-thread")
-async def test_a_library_that_insists_on_its_thread_works_in_every_call(world: World) -> None:
-    executor = await bounded(start_executor(blueprint(lambda: Sqlite(world)), "s", 10))
+@pytest.mark.parametrize("kind", ["thread sync", "process sync", "process packed"])
+async def test_a_library_that_insists_on_its_thread_works_in_every_call(kind: str, world: World) -> None:
+    plan = blueprint(lambda: Sqlite(world), KINDS[kind][1], packed="packed" in kind)
+    executor = await bounded(start_executor(plan, "s", 10))
     for call in (reset(), step(), step()):
         outcome = await bounded(executor.call(call))
     assert seen(outcome) == 2
@@ -132,7 +136,8 @@ class SleepyMixed(Sleepy):
 
 @requirement("loop:no-sync-code")
 @pytest.mark.parametrize("cls", [Sleepy, SleepyMixed])
-async def test_an_environment_that_sleeps_does_not_delay_the_loop(cls: type[Sleepy], world: World) -> None:
+@pytest.mark.parametrize("kind", ["thread sync", "process sync"])
+async def test_an_environment_that_sleeps_does_not_delay_the_loop(kind: str, cls: type[Sleepy], world: World) -> None:
     loop = asyncio.get_running_loop()
     late: list[float] = []
 
@@ -142,7 +147,7 @@ async def test_an_environment_that_sleeps_does_not_delay_the_loop(cls: type[Slee
         timer[0] = loop.call_at(now + 0.01, tick, now + 0.01)
 
     timer = [loop.call_later(0.01, tick, loop.time() + 0.01)]
-    executor = await bounded(start_executor(blueprint(lambda: cls(world)), "s", 10))
+    executor = await bounded(start_executor(blueprint(lambda: cls(world), KINDS[kind][1]), "s", 10))
     for call in (reset(), step(), STATE):
         await bounded(executor.call(call))
     await bounded(executor.aclose())

@@ -10,19 +10,19 @@ import msgspec
 import pytest
 from live import bounded
 from requirements import requirement
-from worlds import ERRORS, KINDS, METADATA, STATE, World, reset, seen, start, step
+from worlds import ERRORS, HERE, METADATA, STATE, World, reset, seen, start, step, world_for
 
 from openenv_async.errors import EnvironmentFailed, InvalidPayload
 
 
-@pytest.fixture(params=list(KINDS))
+@pytest.fixture(params=[*HERE, "process sync", "process async", "process packed"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world(kind: str) -> World:
+    return world_for(kind)
 
 
 @requirement("session:crash-contained", "bad-input:system-exit", "bad-input:keyboard-interrupt")
@@ -49,8 +49,8 @@ async def test_whatever_a_step_raises_is_an_error_and_the_environment_lives(
 async def test_whatever_another_method_raises_is_an_error_too(
     kind: str, world: World, method: str, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    world.transforming = True
     executor = await bounded(start(kind, world))
-    world.made[0].transform = world.transform
     calls = {"reset": reset(), "state": STATE, "metadata": METADATA, "transform": step()}
     world.breaks = {f"{method}:{name}"}
     with caplog.at_level(logging.CRITICAL + 1, "openenv_async"), pytest.raises(EnvironmentFailed) as caught:

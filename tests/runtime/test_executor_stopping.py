@@ -8,18 +8,20 @@ import logging
 import pytest
 from live import bounded, gathered
 from requirements import requirement
-from worlds import KINDS, World, reset, seen, start, step
+from worlds import KINDS, World, reset, seen, start, step, world_for
 
 from openenv_async.errors import EnvironmentFailed, StepTimeout
 from openenv_async.runtime.executors.abandoned import Abandoned
 from openenv_async.runtime.executors.inline import CallCancelled
 
-STOPPABLE = ["inline async", "mixed"]
+STOPPABLE = ["inline async", "mixed", "process async", "process packed async"]
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world(request: pytest.FixtureRequest) -> World:
+    """Of the kind that the test is parametrized with, if it is."""
+    callspec = getattr(request.node, "callspec", None)
+    return world_for(callspec.params.get("kind", "thread sync") if callspec else "thread sync")
 
 
 @pytest.mark.parametrize("kind", STOPPABLE)

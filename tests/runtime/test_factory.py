@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from live import bounded
 from requirements import requirement
-from worlds import ERRORS, KINDS, Act, Obs, SyncEnv, World, blueprint, blueprint_of, seen, step, throw
+from worlds import ERRORS, HERE, Act, Obs, SyncEnv, World, blueprint, blueprint_of, seen, step, throw
 
 from openenv_async.environment import Execution
 from openenv_async.errors import FactoryError
@@ -155,7 +155,7 @@ async def test_a_new_object_at_each_call_is_never_taken_for_an_old_one(execution
             await bounded((await bounded(start_executor(each, "s", 10))).aclose())
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "inline declared"])
+@pytest.mark.parametrize("kind", [kind for kind in HERE if kind != "inline declared"])
 async def test_a_factory_that_takes_too_long_is_given_up_and_what_it_built_closed(kind: str, world: World) -> None:
     plan = blueprint_of(kind, world)
     made = plan.factory

@@ -46,7 +46,7 @@ async def test_a_client_that_vanishes_during_a_call(kind: str) -> None:
     session.submit(1, hang(kind))  # type: ignore[arg-type]
     await house.world.journal.until("hangs")
     session.close()
-    if kind in ("thread sync", "mixed"):
+    if kind in ("thread sync", "mixed", "process sync", "process packed"):
         await asyncio.sleep(0)
         assert house.registry.active == 1, "the call is at work still"
         house.world.journal.gate("hang").set()
@@ -171,6 +171,7 @@ async def test_a_drain_does_not_wait_longer_than_its_grace_and_every_close_runs(
     house.world.journal.gate("hang").set()
     await house.world.journal.until("close", 3)
     assert house.counts == (3, 3)
+    await house.left()
 
 
 @requirement("close:server-stops")

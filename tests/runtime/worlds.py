@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 import msgspec
 from live import BOUND_S, Journal
+from shared import SharedJournal
 
 from openenv_async.codec import codec_for, observation_codec_for
 from openenv_async.environment import EnvironmentMetadata, Execution, Observation, State
 from openenv_async.errors import SessionLost, StepTimeout
+from openenv_async.limits import Limits
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.calls import Call, Outcome, Wire
 from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.start import start_executor
+from openenv_async.runtime.processes.options import ProcessOptions
+from openenv_async.runtime.processes.pool import ProcessPool
 
 
 class Act(msgspec.Struct, forbid_unknown_fields=True):
@@ -77,6 +82,9 @@ class World:
         self.breaks: set[str] = set()
         """`method:error` of what is to raise."""
 
+        self.transforming = False
+        """Whether environments have a `transform`."""
+
         self.most_alive = 0
 
     @property
@@ -105,6 +113,46 @@ class World:
         self.journal.note("returns")
 
 
+class SharedWorld(World):
+    """One whose environments are in other processes."""
+
+    journal: SharedJournal
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.journal = SharedJournal()
+
+    @property
+    def threads(self) -> dict[str, set[int]]:
+        found: dict[str, set[int]] = {}
+        for entry in self.journal.entries:
+            kind, _, rest = entry.partition(" ")
+            if kind == "thread" and rest.count(" ") > 1:
+                pid, tid, what = rest.split(" ", 2)
+                found.setdefault(what, set()).add(hash((pid, tid)))
+        return found
+
+    @threads.setter
+    def threads(self, value: dict[str, set[int]]) -> None:
+        assert not value
+
+    @property
+    def breaks(self) -> set[str]:
+        try:
+            return set((self.journal.folder / "breaks").read_text().split())
+        except FileNotFoundError:
+            return set()
+
+    @breaks.setter
+    def breaks(self, value: set[str]) -> None:
+        if isinstance(self.journal, SharedJournal):
+            (self.journal.folder / "breaks").write_text(" ".join(value))
+
+    def enter(self, what: str) -> None:
+        self.journal.note(f"thread {os.getpid()} {threading.get_ident()} {what}")
+        super().enter(what)
+
+
 class Base:
     """The parts that every shape shares. Not an `Environment`: the runtime plays whatever has the methods."""
 
@@ -114,6 +162,7 @@ class Base:
         self.world = world
         self.count = 0
         self.step_timeout_s = world.step_timeout_s
+        self.transform = world.transform if world.transforming else None
         world.made.append(self)
         world.enter("init")
 
@@ -193,11 +242,30 @@ KINDS: dict[str, tuple[type[Base], Execution | None]] = {
     "thread sync": (SyncEnv, None),
     "thread async": (AsyncEnv, "thread"),
     "mixed": (MixedEnv, None),
+    "process sync": (SyncEnv, "process"),
+    "process async": (AsyncEnv, "process"),
+    "process mixed": (MixedEnv, "process"),
+    "process packed": (SyncEnv, "process"),
+    "process packed async": (AsyncEnv, "process"),
 }
 """Every way an environment can run: its class, and what its author declares."""
 
 
-def blueprint(factory: Callable[[], Any], execution: Execution | None = None, **more: Any) -> Blueprint:
+HERE = [kind for kind in KINDS if not kind.startswith("process")]
+"""Those whose environments live in the test's own process."""
+
+
+def world_for(kind: str) -> World:
+    """Make a world that environments of this kind can share with the test."""
+    return World() if kind in HERE else SharedWorld()
+
+
+def blueprint(
+    factory: Callable[[], Any], execution: Execution | None = None, *, packed: bool = False, **more: Any
+) -> Blueprint:
+    if execution == "process" and "launcher" not in more:
+        options = ProcessOptions(spare_processes=0, sessions_per_process=2 if packed else 1)
+        more["launcher"] = ProcessPool(options, Limits(close_timeout_s=5.0))
     return Blueprint(
         factory=factory,
         name="world",
@@ -215,7 +283,7 @@ def blueprint_of(kind: str, world: World, **more: Any) -> Blueprint:
     def factory() -> Any:
         return cls(world)
 
-    return blueprint(factory, execution, **more)
+    return blueprint(factory, execution, packed="packed" in kind, **more)
 
 
 async def start(kind: str, world: World, timeout_s: float | None = BOUND_S) -> Executor:

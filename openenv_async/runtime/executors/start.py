@@ -22,6 +22,10 @@ async def start_executor(blueprint: Blueprint, session_id: str, timeout_s: float
         FactoryError: the factory raised, took too long, or gave no environment of its own.
         CancelledError: what has been built is closed where it lives.
     """
+    if blueprint.execution == "process":
+        if blueprint.launcher is None:
+            raise FactoryError("execution='process' needs the pool of processes that create_app makes")
+        return await blueprint.launcher.start(blueprint, session_id, timeout_s)
     host = Host(blueprint, session_id)
     if blueprint.execution == "inline":
         host.create()

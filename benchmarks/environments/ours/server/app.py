@@ -16,6 +16,7 @@ PACKAGE = "benchmarks.environments.ours"
 CATALOGUE = {
     "async-echo": ("echo", "AsyncEcho", "echo", "EchoAction", "EchoObservation"),
     "sync-echo": ("echo", "SyncEcho", "echo", "EchoAction", "EchoObservation"),
+    "busy-echo": ("busy", "BusyEcho", "echo", "EchoAction", "EchoObservation"),
     "bytes": ("payload", "BytesEnvironment", "models", "PayloadAction", "BytesObservation"),
     "array": ("payload", "ArrayEnvironment", "models", "PayloadAction", "ArrayObservation"),
     "cartpole": ("cartpole", "CartPole", "cartpole", "PushAction", "CartObservation"),

@@ -1,0 +1,257 @@
+"""Environments in a process of their own, or in one that a few sessions share.
+
+The session's side: a seat in a `runtime.processes.process.Process`. A call is one
+message there and one back, its bytes as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from openenv_async.errors import EnvironmentCrashed, FactoryError, StepTimeout
+from openenv_async.runtime.calls import Call, Outcome
+from openenv_async.runtime.processes import messages
+from openenv_async.runtime.processes.messages import Facts, Kind, Op, Opening, Reply
+
+if TYPE_CHECKING:
+    from openenv_async.runtime.processes.pool import ProcessPool
+    from openenv_async.runtime.processes.process import Process
+
+logger = logging.getLogger("openenv_async")
+
+BACK_IN_S = 0.5
+"""Seconds that a process which watches its deadlines itself may be late; then it is killed."""
+
+_LATE: set[asyncio.Task[None]] = set()
+"""Closes that wait for a call which came late; the loop alone would not keep them."""
+
+
+class NeverBegan(Exception):
+    """The process ended while it was spare, as the session came: another one will do."""
+
+
+class ProcessExecutor:
+    """See `Executor`. A call of plain code that passes its deadline ends the process; a coroutine is cancelled first.
+
+    Args:
+        process: where the seat is.
+        seat: its number.
+        session_id: for the log.
+        pool: hears when the seat is free.
+        alone: no other session is in the process, so that it ends with this one.
+    """
+
+    def __init__(self, process: Process, seat: int, session_id: str, pool: ProcessPool, *, alone: bool) -> None:
+        self.step_timeout_s: float | None = None
+        self._process, self._seat, self._session_id, self._pool = process, seat, session_id, pool
+        self._alone = alone
+        self._loop = asyncio.get_running_loop()
+        self._facts = Facts(is_async=False, step_timeout_s=None)
+        self._rid = 0
+        self._flight = 0
+        self._waiter: asyncio.Future[Outcome] | None = None
+        self._begun = False
+        self._opened: asyncio.Future[Facts] = self._loop.create_future()
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._closing: asyncio.Task[None] | None = None
+        self._close_timeout_s = 0.0
+        process.sitters[seat] = self
+
+    async def open(self, opening: Opening, factory_name: str, close_timeout_s: float) -> None:
+        """Have the environment built; what fails here has left nothing behind.
+
+        Raises:
+            FactoryError: the factory raised, took longer than the opening says, or ended its process.
+            NeverBegan: the process ended before it came to that.
+        """
+        self._close_timeout_s = close_timeout_s
+        limit_s = opening.create_timeout_s
+        if limit_s is not None and not self._alone:
+            limit_s += BACK_IN_S
+        self._process.send(messages.request(Op.OPEN, self._seat, 0, opening))
+        try:
+            async with asyncio.timeout(limit_s):
+                self._facts = await self._opened
+            self.step_timeout_s = self._facts.step_timeout_s
+        except TimeoutError:
+            self._process.kill("its factory took too long")
+            await self.aclose()
+            text = f"Environment factory '{factory_name}' did not finish within {opening.create_timeout_s:g} s."
+            raise FactoryError(text, factory_name=factory_name) from None
+        except EnvironmentCrashed as crash:
+            await self.aclose()
+            if not self._begun:
+                raise NeverBegan from None
+            text = f"Environment factory '{factory_name}' ended its process: {crash.message}"
+            raise FactoryError(text, factory_name=factory_name, **crash.details) from None
+        except asyncio.CancelledError:
+            self._leave_behind()
+            raise
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def call(self, call: Call) -> Outcome:
+        """See `Executor.call`.
+
+        Raises:
+            EnvironmentCrashed: the process has ended, in this call or before it.
+        """
+        if self._process.crash is not None:
+            raise self._process.crash
+        self._rid += 1
+        self._flight = self._rid
+        waiter: asyncio.Future[Outcome] = self._loop.create_future()
+        self._waiter = waiter
+        self._process.send(messages.call_request(call, self._seat, self._rid))
+        if call.timeout_s is None:
+            return await waiter
+        late_s = BACK_IN_S if self._facts.is_async or not self._alone else 0.0
+        timer = self._loop.call_later(call.timeout_s + late_s, self._hung, call, waiter)
+        try:
+            return await waiter
+        finally:
+            timer.cancel()
+
+    def _hung(self, call: Call, waiter: asyncio.Future[Outcome]) -> None:
+        logger.warning(
+            "%s() of session %s passed its deadline of %g s; process %d is killed",
+            call.kind,
+            self._session_id,
+            call.timeout_s,
+            self._process.pid,
+        )
+        # Told to the sessions that share it, which are not to learn each other's ids.
+        self._process.kill(f"a {call.kind}() in it passed its deadline")
+        if not waiter.done():
+            waiter.set_exception(
+                StepTimeout(
+                    f"{call.kind}() did not finish within {call.timeout_s:g} s; its process was killed, "
+                    "so the session is broken: call reset() for a fresh environment",
+                    timeout_s=call.timeout_s,
+                    session_usable=False,
+                )
+            )
+
+    def cancel(self) -> bool:
+        """See `Executor.cancel`. Only a coroutine can be stopped."""
+        if not self._facts.is_async:
+            return False
+        if self._flight:
+            self._process.send(messages.request(Op.CANCEL, self._seat, self._flight))
+        return True
+
+    def leave(self) -> None:
+        """Nobody is there any longer: stop the call in flight, or give it as long as a close may take, and kill."""
+        self.cancel()
+        if self._flight:
+            self._loop.call_later(self._close_timeout_s, self._left, self._flight)
+
+    def _left(self, flight: int) -> None:
+        if self._flight != flight:
+            return
+        self._give_up()
+        if not self._process.dying and self._waiter is not None and not self._waiter.done():
+            # Others live in the process: only the session ends, and frees its slot.
+            text = f"a call of session {self._session_id} hung when its client had gone"
+            self._waiter.set_exception(StepTimeout(text, timeout_s=None, session_usable=False))
+
+    async def aclose(self) -> None:
+        """See `Executor.aclose`. Also ends the process, unless other sessions are in it.
+
+        Cancelled: the process is killed, unless other sessions are in it.
+        """
+        if self._flight and not self._facts.is_async and self._process.crash is None and not self._process.dying:
+            self._leave_behind()
+            return
+        try:
+            await asyncio.shield(self._close_once())
+        except asyncio.CancelledError:
+            self._give_up()
+            raise
+
+    def _close_once(self) -> asyncio.Task[None]:
+        if self._closing is None:
+            self._closing = self._loop.create_task(self._close(), name=f"openenv close {self._session_id}")
+            _LATE.add(self._closing)
+            self._closing.add_done_callback(_LATE.discard)
+        return self._closing
+
+    async def _close(self) -> None:
+        process = self._process
+        if process.crash is None:
+            self.cancel()
+            process.send(messages.request(Op.CLOSE, self._seat))
+            await asyncio.wait([self._closed, process.exited], return_when=asyncio.FIRST_COMPLETED)
+        if not self._alone and process.tainted and len(process.sitters) == 1:
+            process.kill()
+        if self._alone or process.dying:
+            await process.ended()
+        process.sitters.pop(self._seat, None)
+        await self._pool.released(process)
+
+    def _leave_behind(self) -> None:
+        """Let the call in flight end, and close then; but not for ever."""
+        self._close_once()
+        self._loop.call_later(self._close_timeout_s, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._closing is not None and self._closing.done():
+            return
+        if self._alone or len(self._process.sitters) <= 1:
+            self._process.kill("its environment did not close in time")
+        else:
+            # It ends when the others have.
+            self._process.tainted = True
+
+    def heard(self, reply: Reply) -> None:
+        """See `Sitter.heard`."""
+        kind = reply.kind
+        if kind == Kind.OUTCOME or (kind == Kind.FAILED and reply.rid):
+            if reply.rid != self._flight:
+                return
+            self._flight = 0
+            self._land(reply)
+        elif kind == Kind.OPENED:
+            _settle(self._opened, msgspec.msgpack.decode(reply.payload, type=Facts))
+        elif kind == Kind.BEGUN:
+            self._begun = True
+        elif kind == Kind.CLOSED:
+            _settle(self._closed, None)
+        elif not self._opened.done():
+            self._opened.set_exception(messages.error_of(reply))
+
+    def _land(self, reply: Reply) -> None:
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return
+        if reply.kind == Kind.OUTCOME:
+            waiter.set_result(messages.outcome_of(reply))
+            return
+        error = messages.error_of(reply)
+        if isinstance(error, StepTimeout) and not error.details.get("session_usable"):
+            # Its thread is abandoned in there.
+            self._process.tainted = True
+        waiter.set_exception(error)
+
+    def crashed(self) -> None:
+        """See `Sitter.crashed`."""
+        crash = self._process.crash
+        assert crash is not None
+        if self._closing is None and not self._process.dying:
+            logger.warning("session %s: %s", self._session_id, crash.message)
+        self._flight = 0
+        for waiter in (self._opened, self._waiter):
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(crash)
+                # Nobody may be waiting any longer.
+                waiter.exception()
+
+
+def _settle(future: asyncio.Future[Facts] | asyncio.Future[None], value: Facts | None) -> None:
+    if not future.done():
+        future.set_result(value)  # type: ignore[arg-type]
