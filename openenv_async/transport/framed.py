@@ -21,6 +21,9 @@ from openenv_async.transport.link import LinkClosed, Message
 UNREAD_BYTES = 4 * 1024 * 1024
 """Received and not yet taken; above it the socket is not read, so that a slow receiver slows the sender."""
 
+MOST_PINGS_PER_S = 1000
+"""A peer that sends more is cut off: each costs some 20 µs, in which others wait."""
+
 CLOSE_WAIT_S = 1.0
 """Seconds that a peer may take to answer the close."""
 
@@ -64,6 +67,7 @@ class FramedLink(asyncio.Protocol):
         self._ended: Callable[[LinkClosed], None] | None = None
         self._held = False
         self._reading = True
+        self._pings, self._pings_since = 0, 0.0
         self._alive = KeepAlive(lambda: self._write(Ping()), self._silent)
 
     async def send(self, message: Message) -> None:
@@ -245,7 +249,8 @@ class FramedLink(asyncio.Protocol):
     def _add(self, event: BytesMessage | TextMessage) -> None:
         if self._closed is not None:
             return
-        self._parts.append(event.data)
+        if event.data or event.message_finished:
+            self._parts.append(event.data)
         self._parts_size += len(event.data)
         if self._most_bytes is not None and self._parts_size > self._most_bytes:
             self._write(CloseConnection(code=1009, reason="message too big"))
@@ -259,11 +264,23 @@ class FramedLink(asyncio.Protocol):
             self._messages.append(message)
             self._unread += len(message)
 
+    def _pinged(self, ping: Ping) -> None:
+        now = self._loop.time()
+        if now - self._pings_since > 1:
+            self._pings_since, self._pings = now, 0
+        self._pings += 1
+        if self._closed is not None:
+            return
+        if self._pings > MOST_PINGS_PER_S:
+            self._end(LinkClosed(f"the {self._peer} sent over {MOST_PINGS_PER_S} pings in a second", 1008))
+            self._drop()
+        elif self._writable is None:
+            # Whoever pings and does not read gets no pongs: they would be kept for it without a bound.
+            self._write(ping.response())
+
     def _handle(self, event: Event) -> None:
         if isinstance(event, Ping):
-            # One that pings and does not read gets no pongs, which would be kept for it without a bound.
-            if self._writable is None:
-                self._write(event.response())
+            self._pinged(event)
         elif isinstance(event, CloseConnection):
             if self._closed is None:
                 self._write(event.response())
