@@ -78,13 +78,17 @@ class Limits:
     """Seconds without a request before a session opened over HTTP is closed."""
 
     resume_window_s: float = 60.0
-    """Seconds a native session outlives its lost connection, waiting for the client to come back."""
+    """Seconds a native session outlives its lost connection, waiting for the client to come back; a call in flight is
+    waited for beyond them. 0: sessions end with their connection."""
 
     close_timeout_s: float = 10.0
     """Seconds an environment's `close()` may take before the runtime stops waiting for it."""
 
     grace_s: float = 10.0
-    """Seconds that calls in flight are given when the server stops."""
+    """Seconds that calls in flight are given when the server stops, and on SIGTERM episodes too."""
+
+    drain_idle_s: float = 1.0
+    """Seconds without a request after which an episode is taken for over while a server drains."""
 
     def __post_init__(self) -> None:
         """Refuse bounds that no server could work with."""

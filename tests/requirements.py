@@ -114,6 +114,9 @@ _RESUME = {
     "resume:goodbye": "A client that leaves in good order, or whose event loop ends, leaves no session waiting for it.",
     "resume:callback": "on_reconnect is called after each resumption, and what it raises hurts nothing.",
     "resume:old-peers": "Clients and servers that cannot resume are served as before, and say so in SessionLost.",
+    "drain:episodes": "A server that is told to go by SIGTERM lets episodes be played to their end within grace_s.",
+    "drain:no-call-fails": "A rolling restart fails no call of clients that play short episodes.",
+    "drain:idle": "While a server drains, sessions without an episode end at once and idle ones after drain_idle_s.",
     "liveness:pings": "Pings pass both ways while an environment steps, so that no proxy takes the socket for idle.",
     "liveness:silent-peer": "A peer that has fallen silent is noticed by its pings.",
 }
@@ -152,7 +155,17 @@ _SECURITY: dict[str, str] = {
     "security:log": "Tokens, Authorization headers and secret query parameters or variables never reach the log.",
 }
 
-_CHECK: dict[str, str] = {}
+_CHECK = {
+    "json:early-step": "A step before any reset on a JSON connection is answered with a warning that says so.",
+    "check:ours-holds": "Against this runtime's own server nothing of `openenv check --chaos` breaks.",
+    "check:finds": "A server that breaks a promise is found out by the check of that promise.",
+    "check:exit-codes": "`openenv check` exits 0 when all held, 1 when something broke, 2 when no server answers.",
+    "check:json": "`openenv check --json` prints one documented JSON object and nothing else.",
+    "check:nothing-left": "Without --chaos a check leaves no session behind on the server.",
+    "check:bounded": "A check ends within its timeout, whatever the server does; what it found is told.",
+    "check:interrupted": "Ctrl-C ends a check cleanly and shows what it found so far.",
+    "check:documented": "docs/check.md explains every check by its id.",
+}
 
 _EPISODES = {
     "episode:played": "run_episode plays from reset() to done or max_steps; its result has all that was seen and done.",
@@ -195,12 +208,14 @@ _COMPAT: dict[str, str] = {
     "compat:queue-free": "Plain HTTP requests to an OpenEnv app take no slot of its sessions.",
     "compat:threads": "An OpenEnv environment's plain methods all run on its session's thread, or on the one for all.",
     "compat:close": "close() of an OpenEnv environment runs once, on every way a session ends.",
-    "compat:lifespan": "An author's lifespan runs around the sessions of the app.",
+    "compat:lifespan": "An author's lifespan runs around the sessions of the app, and middleware sees their messages.",
     "compat:idle": "session_timeout ends idle sessions, and none that a socket is attached to.",
     "compat:guard": "Token and origins guard an author's own routes too; CORSMiddleware's origins are let in.",
     "compat:setup": "What cannot be served is refused when the app is made, with a sentence.",
     "compat:mounted": "OpenEnv apps work under prefixes of another app, without a lifespan.",
     "compat:commands": "openenv serve and validate turn compat on for environments that import openenv.",
+    "compat:loops": "Sessions made over HTTP survive the event loop of their request, as test clients need.",
+    "compat:tools": "FastMCP tools are actions; tools of one mode, reserved names and code that calls tools work.",
     "compat:light": "Turning compat on loads neither server nor client.",
 }
 

@@ -24,6 +24,7 @@ RANKS = [
     ("images",),
     ("server", "client", "providers", "hub"),
     ("validation",),
+    ("checking",),
     ("compat",),
     ("cli",),
 ]

@@ -125,7 +125,7 @@ Examples:
     "--grace",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Time for calls in flight when the server stops. [default: the app's own, 10]",
+    help="Time for calls in flight when the server stops, on SIGTERM for episodes too. [default: the app's own, 10]",
 )
 @compat_option
 @click.option("--supervised", hidden=True, help="Set by --reload for the process that it restarts.")

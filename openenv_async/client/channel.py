@@ -32,6 +32,10 @@ class Channel(Protocol):
     on_resumed: Callable[[], None] | None
     """Called each time the session goes on over a new connection."""
 
+    @property
+    def retiring(self) -> bool:
+        """Its server is stopping: a new episode needs a new session."""
+
     async def request(self, kind: RequestKind, payload: bytes, timeout_s: float | None) -> Answer:
         """Ask and wait for the answer.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from typing import NamedTuple
@@ -25,10 +26,16 @@ Dial = Callable[[], Awaitable[Link]]
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
 
+SHORT_S = 0.25
+"""Seconds within which a connection that is lost again was no good."""
 
-def pauses() -> Iterator[float]:
+SHORT_ONES = 3
+"""So many in a row, and the next is no longer made at once: a message that breaks connections breaks every one."""
+
+
+def pauses(*, at_once: bool = True) -> Iterator[float]:
     """Give the seconds to wait before each try: none, then with full jitter out of a range that doubles."""
-    yield 0.0
+    yield 0.0 if at_once else random.uniform(0, 2 * FIRST_PAUSE_S)
     most_s = FIRST_PAUSE_S
     while True:
         yield random.uniform(0, most_s)
@@ -112,6 +119,7 @@ class WayBack:
         self._dial = dial
         self._connect_timeout_s = connect_timeout_s
         self._max_message_bytes = max_message_bytes
+        self._found_at, self._short_ones = -math.inf, 0
 
     async def find(self, server_id: str, window_s: float, why: str) -> Greeted:
         """Connect to the server again: at once, then after pauses that grow, with full jitter.
@@ -127,13 +135,16 @@ class WayBack:
         """
         loop = asyncio.get_running_loop()
         until, failure = loop.time() + window_s, Exception()
+        self._short_ones = self._short_ones + 1 if loop.time() - self._found_at < SHORT_S else 0
         logger.info("the connection to the server is gone (%s); trying to resume for %g s", why, window_s)
-        for pause_s in pauses():
+        for pause_s in pauses(at_once=self._short_ones < SHORT_ONES):
             if loop.time() + pause_s >= until:
                 break
             await asyncio.sleep(pause_s)
             try:
-                return await self._try(server_id, min(self._connect_timeout_s, until - loop.time()), why)
+                found = await self._try(server_id, min(self._connect_timeout_s, until - loop.time()), why)
+                self._found_at = loop.time()
+                return found
             except (ConnectFailed, TimeoutError) as exc:
                 failure = exc
         raise SessionLost(

@@ -27,6 +27,7 @@ from openenv_async.client.rules import Rules
 from openenv_async.client.starting import Starting
 from openenv_async.errors import (
     ClientClosed,
+    ServerClosing,
     SessionBroken,
     SessionBusy,
     SessionLost,
@@ -127,11 +128,6 @@ class AsyncEnv(
         """The server's name for the session, the same over a reconnect; None before `connect` and on the JSON wire."""
         return None if self._channel is None else self._channel.session_id
 
-    @property
-    def connected(self) -> bool:
-        """A session is open and, as far as this side knows, alive."""
-        return self._channel is not None and self._channel.lost is None and self._lost is None
-
     async def open(self) -> None:
         """Connect and open a session; nothing happens when there is one. `connect` and `async with` do this.
 
@@ -177,7 +173,7 @@ class AsyncEnv(
     ) -> StepResult[ObsT]:
         """Begin an episode.
 
-        The only call that may open a new session in place of one that was lost.
+        The only call that may open a new session in place of one that was lost, or whose server is being replaced.
 
         Args:
             seed: makes the episode reproducible, if the environment takes seeds; it warns if not.
@@ -194,11 +190,13 @@ class AsyncEnv(
         arguments = {"seed": seed, "episode_id": episode_id} | kwargs
         given = {key: value for key, value in arguments.items() if value is not None or key in kwargs}
         channel = self._may_call("reset", timeout_s)
+        if channel is not None and channel.retiring:
+            channel = None  # its server is being replaced, and plays the old episode only
         self._busy = True
         try:
             try:
                 result = await self._reset_on(channel or await self._open(), given, timeout_s)
-            except (SessionLost, SessionBroken) as exc:
+            except (SessionLost, SessionBroken, ServerClosing) as exc:
                 if channel is None:
                     raise
                 self._note(exc)

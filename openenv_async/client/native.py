@@ -1,7 +1,6 @@
 """The native wire's client side: one connection that carries the sessions of many clients.
 
-One task reads, one writes; a request is a future that the reader resolves. Frames
-that become ready in one turn of the loop leave in one message. When the socket is
+A request is a future that its answer resolves; `transport.flow` carries the frames. When the socket is
 lost, the reader finds the server again (`comeback`) and each session says what it
 still needs.
 """
@@ -10,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 from collections.abc import Callable
 
 from openenv_async.client.channel import Answer
 from openenv_async.client.comeback import Greeted, WayBack
 from openenv_async.client.native_channel import NativeChannel
 from openenv_async.errors import EnvError, SessionLost, from_wire
-from openenv_async.protocol.batches import BadFrame, Outbox, slice_of, too_large
+from openenv_async.protocol.batches import BadFrame, Outbox, too_large
 from openenv_async.protocol.frames import (
     Ack,
     AnyFrame,
@@ -30,7 +30,8 @@ from openenv_async.protocol.frames import (
     Resumed,
     ServerFrame,
 )
-from openenv_async.transport.link import Link, LinkClosed
+from openenv_async.transport.flow import Flow
+from openenv_async.transport.link import LinkClosed
 
 CLOSE_WAIT_S = 5.0
 """Seconds that `aclose` waits for what is queued to leave."""
@@ -44,9 +45,10 @@ class NativeConnection:
         greeted: Greeted,
         max_message_bytes: int,
         on_idle: Callable[[NativeConnection], None],
+        on_draining: Callable[[], None],
         way_back: WayBack | None,
     ) -> None:
-        self._on_idle, self._way_back = on_idle, way_back
+        self._on_idle, self._on_draining, self._way_back = on_idle, on_draining, way_back
         self._channels: dict[int, NativeChannel] = {}
         self._sid = 0
         self._look_s = math.inf
@@ -62,23 +64,28 @@ class NativeConnection:
 
     def _begin(self, greeted: Greeted) -> None:
         """Take a link, the first or one that replaces a lost one, with the server's word on it."""
-        self._link, self._inbox = greeted.link, greeted.inbox
+        self._link = greeted.link
         self._terms = terms = greeted.terms
         self.max_message_bytes = min(self._most_received, terms.max_message_bytes or self._most_received)
         self.open_wait_s = terms.queue_timeout_s
         self._window_s = terms.resume_window_s if self._way_back is not None else 0.0
         self._kept_above = terms.chunk_bytes if self._window_s else math.inf
         """Bytes of a reply that the server keeps until it is told to let go."""
-        self._outbox = Outbox(terms.chunk_bytes)
+        # Nothing is held back for what waits to leave: a session has one request in flight.
+        flow = Flow(
+            greeted.link,
+            greeted.inbox,
+            Outbox(terms.chunk_bytes),
+            self._dispatch,
+            self._channels.__len__,
+            sys.maxsize,
+            "client",
+        )
+        self._flow: Flow[ServerFrame] | None = flow
+        """None: the socket is lost, and the reader looks for the server."""
         for channel in self._channels.values():
             for again, size in channel.once_more():
-                self._outbox.put(again, size)
-        self._ready: asyncio.Future[None] | None = None
-        self._sending = False
-        self.away = False
-        """The socket is lost, and the reader looks for the server."""
-        writing = self._write(self._link, self._outbox)
-        self._writer = asyncio.get_running_loop().create_task(writing, name="openenv client writer")
+                flow.put(again, size)
         for frame in greeted.more:
             self._dispatch(frame)
 
@@ -111,7 +118,7 @@ class NativeConnection:
 
     def usable(self) -> bool:
         """Say whether new sessions may be opened on it."""
-        return self.lost is None and not self.away and not self.draining
+        return self.lost is None and self._flow is not None and not self.draining
 
     @property
     def idle(self) -> bool:
@@ -119,38 +126,17 @@ class NativeConnection:
         return not self._channels
 
     def put(self, frame: AnyFrame, payload_bytes: int = 0) -> None:
-        """Queue a frame to leave with the others of this turn."""
-        self._outbox.put(frame, payload_bytes)
-        self._wake_writer()
+        """Queue a frame to leave with the others of this turn; while the server is sought, its session keeps it."""
+        if self._flow is not None:
+            self._flow.put(frame, payload_bytes)
 
-    def _wake_writer(self) -> None:
-        ready = self._ready
-        if ready is not None and not ready.done():
-            ready.set_result(None)
-
-    async def ask(self, frame: AnyFrame, payload_bytes: int = 0) -> None:
+    def ask(self, frame: AnyFrame, payload_bytes: int = 0) -> None:
         """Send a request: with those of the other sessions or, when there are none, at once."""
-        if self.crowded or self._sending or self._outbox:
-            self.put(frame, payload_bytes)
-            return
-        link, outbox = self._link, self._outbox
-        outbox.put(frame, payload_bytes)
-        self._sending = True
-        try:
-            # This frame alone, or its first piece: a cancelled send must not take another session's with it.
-            await link.send(outbox.take())
-        except LinkClosed:
-            pass  # the reader hears of it
-        finally:
-            if outbox is self._outbox:
-                self._sending = False
-                if outbox:
-                    self._wake_writer()
-
-    @property
-    def crowded(self) -> bool:
-        """Other sessions have calls to send too, so that it pays to wait for them."""
-        return len(self._channels) > 1
+        flow = self._flow
+        if flow is not None:
+            flow.put(frame, payload_bytes)
+            if len(self._channels) == 1:
+                flow.flush()
 
     def _look_every(self, interval_s: float) -> None:
         """Look for calls that have waited for too long, at least this often and at least every second."""
@@ -175,19 +161,23 @@ class NativeConnection:
     async def aclose(self) -> None:
         """Send what is queued and close the socket."""
         self._lose(SessionLost("the connection was closed"))
-        self._reader.cancel()
         try:
-            await asyncio.wait([self._writer], timeout=CLOSE_WAIT_S)
+            if self._flow is not None:
+                async with asyncio.timeout(CLOSE_WAIT_S):
+                    await self._flow.sent()
+        except TimeoutError:
+            pass
         finally:
             # Also when the loop ends and cancels this: the socket must not outlive it.
-            self._writer.cancel()
+            self._reader.cancel()
             await self._link.aclose()
 
     async def _read(self) -> None:
         try:
             while True:
+                assert self._flow is not None  # _begin() makes one
                 try:
-                    await self._read_link()
+                    await self._flow.run()
                 except LinkClosed as exc:
                     self._begin(await self._recover(exc))
         except SessionLost as exc:
@@ -200,46 +190,19 @@ class NativeConnection:
                 await self._link.aclose(1001)
             raise
 
-    async def _read_link(self) -> None:
-        receive, read, dispatch = self._link.receive, self._inbox.receive, self._dispatch
-        while True:
-            frames = read(await receive())
-            most_at_once = slice_of(len(self._channels))
-            for at, frame in enumerate(frames, 1):
-                dispatch(frame)
-                if at % most_at_once == 0:
-                    await asyncio.sleep(0)
-
     async def _recover(self, loss: LinkClosed) -> Greeted:
         """Find the server again; calls made meanwhile are kept by their sessions."""
-        self.away = self._sending = True
-        self._outbox = Outbox(self._terms.chunk_bytes)  # what is put into this one is asked of the sessions again
-        self._ready = None
-        self._writer.cancel()
+        self._flow = None
         for channel in list(self._channels.values()):
             channel.lose_unopened(loss.reason)
+        if self.draining:
+            self._on_draining()
         if self._way_back is None or not self._window_s or self.draining or not self._channels:
             raise SessionLost(f"the connection to the server is gone ({loss.reason}), and the episode with it")
         closing = asyncio.ensure_future(self._link.aclose())
         self._left.add(closing)
         closing.add_done_callback(self._left.discard)
         return await self._way_back.find(self._terms.server_id, self._window_s, loss.reason)
-
-    async def _write(self, link: Link, outbox: Outbox) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            while True:
-                if not outbox or self._sending:
-                    if self.lost is not None:
-                        return
-                    self._ready = loop.create_future()
-                    await self._ready
-                    continue
-                self._sending = True
-                await link.send(outbox.take())
-                self._sending = False
-        except LinkClosed:
-            pass
 
     def _lose(self, reason: SessionLost) -> None:
         if self.lost is None:
@@ -248,8 +211,6 @@ class NativeConnection:
             self._looker.cancel()
         for channel in list(self._channels.values()):
             channel.end(SessionLost(reason.message + "; call reset() for a new session"))
-        if self._ready is not None and not self._ready.done():
-            self._ready.set_result(None)
 
     def _dispatch(self, frame: ServerFrame | BadFrame) -> None:
         if isinstance(frame, Reply):
@@ -279,6 +240,7 @@ class NativeConnection:
                 channel.resolve(frame.rid, frame.error)
         elif isinstance(frame, Draining):
             self.draining = True
+            self._on_draining()
         elif isinstance(frame, Resumed):
             channel = self._channels.get(frame.sid)
             if channel is not None:

@@ -50,6 +50,11 @@ class NativeChannel:
         """When the call in flight has taken too long, by the loop's clock; the connection looks now and then, which
         costs less than a timer for every call."""
 
+    @property
+    def retiring(self) -> bool:
+        """See `Channel.retiring`."""
+        return self._connection.draining
+
     async def opening(self, timeout_s: float | None) -> None:
         """Wait for the server to open the session."""
         await self._wait(timeout_s, "the session could not be opened")
@@ -73,10 +78,7 @@ class NativeChannel:
             frame = GetState(self.sid, rid, timeout_s)
         self._frame = frame
         try:
-            if self._connection.crowded:
-                self._connection.put(frame, size)
-            else:
-                await self._connection.ask(frame, size)
+            self._connection.ask(frame, size)
             if timeout_s is not None:
                 return await self._wait(timeout_s + ANSWER_SLACK_S, f"{kind}()")
             if self._timeout_s is not None:

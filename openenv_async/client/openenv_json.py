@@ -39,6 +39,7 @@ class JsonChannel:
 
     native = False
     session_id: str | None = None
+    retiring = False  # this wire does not say
 
     def __init__(self, link: Link, timeout_s: float | None, max_message_bytes: int) -> None:
         self.lost: EnvError | None = None

@@ -59,7 +59,8 @@ class Parsing(Generic[ActT, ObsT, StateT]):
             result = _result(decoded)
         if isinstance(result, StepResult):
             result.session_id = channel.session_id
-            result.warnings = answer.warnings
+            if answer.warnings:
+                result.warnings = answer.warnings
         return result
 
     def _decode_state(self, native: bool, data: bytes) -> StateT:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import secrets
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -20,15 +21,12 @@ from openenv_async.client.native import NativeConnection
 from openenv_async.client.native_channel import NativeChannel
 from openenv_async.client.openenv_json import JsonChannel
 from openenv_async.client.options import Options, Target
-from openenv_async.errors import ConnectFailed, SessionLost, Unauthorized
+from openenv_async.errors import ConnectFailed, ServerClosing, SessionLost, Unauthorized
 from openenv_async.protocol.frames import SUBPROTOCOL
 from openenv_async.transport.address import Address
 from openenv_async.transport.inprocess import open_inprocess
 from openenv_async.transport.link import CertificateRefused, Link, LinkClosed, LinkRefused
 from openenv_async.transport.network import connect_link
-
-TRIES = 8
-"""Connections that may break before the server has said hello; nobody listening there is told at once."""
 
 
 @dataclass
@@ -37,6 +35,12 @@ class _Shared:
 
     native: asyncio.Task[NativeConnection | Link] | None = None
     speaks_json_only: bool = False
+    closing_at: float = -math.inf
+    """When it last said that it is closing, by the loop's clock: another may be about to take its place."""
+
+    def note_closing(self) -> None:
+        """It has just said so."""
+        self.closing_at = asyncio.get_running_loop().time()
 
 
 @dataclass
@@ -49,20 +53,15 @@ class Pool:
     async def open(self, target: Target, options: Options) -> Channel:
         """Open a session, on the shared connection where there can be one.
 
+        A server that has just said that it is closing is being replaced: its successor is waited for, as long as a
+        connection may take.
+
         Raises:
             ConnectFailed: nobody answered, or no server of this kind.
             EnvError: the server refused the session.
         """
-        # By it the server knows the session again when the connection is lost before its answer has come.
-        secret = secrets.token_urlsafe(16)
-        until = asyncio.get_running_loop().time() + options.connect_timeout_s
-        while True:
-            channel = await self._try_open(target, options, secret, until)
-            if channel is not None:
-                return channel
-
-    async def _try_open(self, target: Target, options: Options, secret: str, until: float) -> Channel | None:
-        """Open a session; None when it has to be tried again on another connection."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + options.connect_timeout_s
         key = (
             target.url,
             target.unix_path,
@@ -73,6 +72,29 @@ class Pool:
             options.ping_interval_s,
         )
         known = self.shared.setdefault(key, _Shared())
+        # By it the server knows the session again when the connection is lost before its answer has come.
+        secret = secrets.token_urlsafe(16)
+        for pause_s in pauses():
+            await asyncio.sleep(pause_s)
+            try:
+                channel = await self._try_open(known, key, target, options, secret)
+            except (ServerClosing, ConnectFailed) as exc:
+                if isinstance(exc, ServerClosing):
+                    known.note_closing()
+                replaced = target.app is None and known.closing_at + options.connect_timeout_s > loop.time()
+                if not replaced or loop.time() + pause_s > until:
+                    raise
+                continue
+            if channel is not None:
+                return channel
+            if loop.time() > until:
+                break
+        raise ConnectFailed(f"the connection to {target.url} broke each time while a session was opened")
+
+    async def _try_open(
+        self, known: _Shared, key: Any, target: Target, options: Options, secret: str
+    ) -> Channel | None:
+        """Open a session; None when it has to be tried again on another connection."""
         if options.wire == "json" or known.speaks_json_only:
             if options.wire == "native":
                 raise ConnectFailed(f"the server at {target.url} does not speak the native wire; use wire='auto'")
@@ -86,9 +108,10 @@ class Pool:
             task.add_done_callback(functools.partial(self._unwanted, key))
             raise
         if isinstance(found, NativeConnection):
-            channel = await _open_on(found, options, secret, until)
-            if channel is None and known.native is task:
-                known.native = None
+            channel = await _open_on(found, options, secret)
+            if channel is None:
+                known.native = None if known.native is task else known.native
+                self._on_idle(key, found)
             return channel
         known.speaks_json_only = True
         if known.native is task:
@@ -105,7 +128,9 @@ class Pool:
     async def _connect(self, key: Any, target: Target, options: Options) -> NativeConnection | Link:
         most, limit_s = options.max_message_bytes, options.connect_timeout_s
         dial = functools.partial(_connect, target, options, (SUBPROTOCOL,))
-        for tries_left, pause_s in zip(reversed(range(TRIES)), pauses(), strict=False):
+        loop = asyncio.get_running_loop()
+        until = loop.time() + limit_s
+        for pause_s in pauses():
             await asyncio.sleep(pause_s)
             try:
                 link = await dial()
@@ -114,11 +139,13 @@ class Pool:
                 greeted = await greet(link, most, limit_s)
                 break
             except ConnectFailed as exc:
-                if not exc.details.get("dropped") or not tries_left:
+                # Somebody took the connection and lost it; where nobody listens, that is told at once.
+                if not exc.details.get("dropped") or loop.time() + pause_s > until:
                     raise
         # There is no way back to an app in process: it has not gone anywhere.
         way_back = WayBack(dial, limit_s, most) if target.app is None else None
-        return NativeConnection(greeted, most, functools.partial(self._on_idle, key), way_back)
+        idle, draining = functools.partial(self._on_idle, key), self.shared[key].note_closing
+        return NativeConnection(greeted, most, idle, draining, way_back)
 
     def _unwanted(self, key: Any, task: asyncio.Task[NativeConnection | Link]) -> None:
         """Close a connection that its caller gave up on, unless another caller has taken it."""
@@ -150,14 +177,14 @@ class Pool:
         await connection.aclose()
 
 
-async def _open_on(connection: NativeConnection, options: Options, secret: str, until: float) -> NativeChannel | None:
+async def _open_on(connection: NativeConnection, options: Options, secret: str) -> NativeChannel | None:
     """Open a session on a shared connection; None when that has gone, before or meanwhile."""
     if not connection.usable():
         return None
     try:
         return await connection.open(options.message_timeout_s, secret, options.queue_timeout_s)
     except SessionLost:
-        if connection.usable() or asyncio.get_running_loop().time() >= until:
+        if connection.usable():
             raise
         return None
 

@@ -32,6 +32,11 @@ class Rules:
         self._busy = False
         self._closed = False
 
+    @property
+    def connected(self) -> bool:
+        """A session is open and, as far as this side knows, alive."""
+        return self._channel is not None and self._channel.lost is None and self._lost is None
+
     def _check_loop(self) -> None:
         if asyncio.get_running_loop() is not self._loop:
             raise WrongLoop(

@@ -131,8 +131,10 @@ class ObservationCodec(Generic[T]):
         if not isinstance(obs, dict):
             return Decoded(obs, None, False, False, None)
         rest: Any = obs
-        reward, done, truncated = obs.pop("reward", None), obs.pop("done", False), obs.pop("truncated", False)
-        return Decoded(rest, reward, _flag(done), _flag(truncated), _filled(obs.get("metadata")))
+        take = obs.pop
+        reward, done, truncated = take("reward", None), take("done", False), take("truncated", False)
+        metadata = obs.get("metadata")
+        return Decoded(rest, reward, _flag(done), _flag(truncated), None if metadata is None else _filled(metadata))
 
     def _read_beside(self, data: Buffer) -> dict[str, Any]:
         try:

@@ -6,7 +6,7 @@ Bytes on both sides, so that an executor in another process needs no decoding he
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -25,7 +25,7 @@ class Wire(Enum):
     """OpenEnv's HTTP bodies: as JSON, with `reward` as a float and `metadata` always there."""
 
 
-class Call(NamedTuple):
+class Call(msgspec.Struct, frozen=True, gc=False):
     """One thing to do with an environment."""
 
     kind: CallKind
@@ -34,7 +34,7 @@ class Call(NamedTuple):
     timeout_s: float | None = None
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """The result's bytes, and what was not done as asked."""
 
     data: bytes

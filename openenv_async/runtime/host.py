@@ -12,7 +12,7 @@ import contextlib
 import inspect
 import logging
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from types import CoroutineType
 from typing import Any, TypeVar
 
@@ -75,6 +75,48 @@ class Host:
             self.close_blocking()
             raise
 
+    def begin(self, call: Call) -> tuple[Coroutine[Any, Any, Any], tuple[str, ...]] | None:
+        """Give the coroutine of a call that needs nothing around it, and warnings; None: it takes `perform`.
+
+        Whoever drives it takes what it returns to `finish` and what it raises to `failed`.
+
+        Raises:
+            EnvError: the call's bytes do not fit.
+        """
+        if not self._coroutines.get(call.kind) or self._held is None:
+            return None
+        if self._conventions.transform(self._env, call) is not None:
+            return None
+        function, warnings = self._prepare(call)
+        try:
+            coroutine = function()
+        except BaseException as exc:  # a method that only looks like a coroutine
+            raise self.failed(call, exc) from exc
+        if type(coroutine) is CoroutineType:
+            return coroutine, warnings
+        return self._settled(coroutine), warnings
+
+    async def _settled(self, value: Any) -> Any:
+        return await value if inspect.isawaitable(value) else value
+
+    async def go_on(self, call: Call, work: Awaitable[Any], warnings: tuple[str, ...]) -> Outcome:
+        """Do the rest of a call that `begin` began; `work` is what is left of its coroutine."""
+        try:
+            value = await work
+        except BaseException as exc:  # as in perform
+            if _is_others(exc):
+                raise
+            raise self.failed(call, exc) from exc
+        return self.finish(call, value, warnings)
+
+    def finish(self, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
+        """Write what the environment's method gave.
+
+        Raises:
+            EnvError: it cannot be written.
+        """
+        return self._conventions.finish(self._blueprint, call, value, warnings)
+
     async def perform(self, call: Call, offload: Offload | None) -> Outcome:
         """Do one call on the event loop; with `offload`, only `async def` methods run on it.
 
@@ -94,13 +136,11 @@ class Host:
             transform = self._conventions.transform(self._env, call)
             if transform is not None:
                 value = transform(value) if offload is None else await offload(lambda: transform(value))
-        except asyncio.CancelledError as exc:
-            if _is_cancelled():
-                raise
-            raise self._failed(call, exc) from exc
         except BaseException as exc:  # SystemExit and KeyboardInterrupt of an environment must not end the server
-            raise self._failed(call, exc) from exc
-        return self._conventions.finish(self._blueprint, call, value, warnings)
+            if _is_others(exc):
+                raise
+            raise self.failed(call, exc) from exc
+        return self.finish(call, value, warnings)
 
     async def _hold(self) -> None:
         self._held = contextlib.AsyncExitStack()
@@ -130,8 +170,8 @@ class Host:
         except BaseException as exc:  # as above
             if self._interrupted and isinstance(exc, asyncio.CancelledError):
                 raise EnvironmentFailed("the call was cancelled", exception_type="CancelledError") from None
-            raise self._failed(call, exc) from exc
-        return self._conventions.finish(self._blueprint, call, value, warnings)
+            raise self.failed(call, exc) from exc
+        return self.finish(call, value, warnings)
 
     async def close(self, offload: Offload | None) -> None:
         """Run the environment's `close()` on the event loop, once; what it raises is logged."""
@@ -150,11 +190,9 @@ class Host:
                 value = await offload(close)
             if inspect.isawaitable(value):
                 await value
-        except asyncio.CancelledError as exc:
-            if _is_cancelled():
-                raise
-            self._log_close(exc)
         except BaseException as exc:  # as above
+            if _is_others(exc):
+                raise
             self._log_close(exc)
 
     def close_blocking(self) -> None:
@@ -209,7 +247,8 @@ class Host:
             raise EnvironmentFailed("the environment is closed", exception_type="RuntimeError")
         return self._conventions.prepare(self._blueprint, self._env, call)
 
-    def _failed(self, call: Call, exc: BaseException) -> EnvError:
+    def failed(self, call: Call, exc: BaseException) -> EnvError:
+        """Make the caller's error of what the environment raised, and log it."""
         known = self._conventions.failure(exc)
         if known is not None:
             return known
@@ -239,9 +278,9 @@ class Host:
         logger.error("close() of session %s raised", self._session_id, exc_info=info)
 
 
-def _is_cancelled() -> bool:
-    """Say whether somebody cancels this task; else a CancelledError is only what an environment raised."""
-    task = asyncio.current_task()
+def _is_others(exc: BaseException) -> bool:
+    """Say whether somebody cancels this task; else a CancelledError too is only what an environment raised."""
+    task = asyncio.current_task() if isinstance(exc, asyncio.CancelledError) else None
     return task is not None and task.cancelling() > 0
 
 

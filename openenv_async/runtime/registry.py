@@ -78,12 +78,21 @@ class Registry:
             session.state.move(Move.CLOSE)
             session.sink.ended(session, session.reason or ServerClosing("the session was closed before it began"))
 
-    async def drain(self, grace_s: float) -> None:
-        """End every session: calls in flight get `grace_s` seconds, then are cancelled; every `close()` runs."""
+    async def drain(self, grace_s: float, *, episodes: bool = False) -> None:
+        """End every session: calls in flight get `grace_s` seconds, then are cancelled; every `close()` runs.
+
+        Args:
+            grace_s: seconds until what is still at work is cancelled.
+            episodes: let sessions play on for so long, each until its episode is over or its client pauses.
+        """
         self.closing = True
         tasks: dict[asyncio.Task[None], Session] = {}
         for session in list(self.sessions.values()):
-            session.finish(ServerClosing("the server is stopping"))
+            reason = ServerClosing("the server is stopping")
+            if episodes:
+                session.retire(reason, self.limits.drain_idle_s)
+            else:
+                session.finish(reason)
             if session.task is not None:
                 tasks[session.task] = session
         if not tasks:

@@ -15,7 +15,19 @@ from openenv_async.runtime.sink import Sink
 class Resumable:
     """The half of `Session` that is not about playing."""
 
-    __slots__ = ("_aside", "_closing", "_in_flight", "_kept", "_queue", "_rid", "newest", "sink", "state", "token")
+    __slots__ = (
+        "_aside",
+        "_closing",
+        "_in_flight",
+        "_kept",
+        "_queue",
+        "_retiring",
+        "_rid",
+        "newest",
+        "sink",
+        "state",
+        "token",
+    )
 
     def __init__(self, sink: Sink) -> None:
         self.state = SessionState()
@@ -34,6 +46,8 @@ class Resumable:
         self._in_flight = False
         """A call was in flight when the connection was lost, and is still."""
         self._closing = False
+        self._retiring: BaseException | None = None
+        """Why it ends with its episode."""
 
     def _wake(self) -> None:
         """Have the session's task look at its queue."""
@@ -42,7 +56,8 @@ class Resumable:
     @property
     def resumable(self) -> bool:
         """It may go on over another connection."""
-        return bool(self.token) and not self._closing and self.state.now in (State.READY, State.BUSY, State.DETACHED)
+        ending = self._closing or self._retiring is not None
+        return bool(self.token) and not ending and self.state.now in (State.READY, State.BUSY, State.DETACHED)
 
     @property
     def unused(self) -> bool:

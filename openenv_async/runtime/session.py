@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import Any
 
+from msgspec import structs
+
 from openenv_async.errors import StepTimeout
 from openenv_async.limits import Limits
 from openenv_async.protocol.batches import too_large
@@ -41,7 +43,7 @@ class Session(Resumable):
         "_context",
         "_delivering",
         "_executor",
-        "_idle",
+        "idle",
         "_waker",
         "created_at",
         "episodes",
@@ -74,7 +76,7 @@ class Session(Resumable):
         self._executor: Executor | None = None
         self._cancelled: set[int] = set()
         self._context = copy_context()
-        self._idle = False
+        self.idle = False
         """The task waits for a request."""
         self._begin: Begin | None = None
         self._begun: tuple[int, Call] | None = None
@@ -94,7 +96,7 @@ class Session(Resumable):
 
     def submit(self, rid: int, call: Call) -> None:
         """Queue a request; its result goes to the sink's `deliver`."""
-        if self._idle and self._begin is not None:
+        if self.idle and self._begin is not None:
             self._start(rid, call)
         else:
             self._queue.append((rid, call))
@@ -106,9 +108,9 @@ class Session(Resumable):
         self._rid = rid
         self._kept = None
         self.state.move(Move.CALL)
-        self._idle = False
+        self.idle = False
         if call.timeout_s is None and self.step_timeout_s is not None:
-            call = call._replace(timeout_s=self.step_timeout_s)
+            call = structs.replace(call, timeout_s=self.step_timeout_s)
         outcome: Outcome | BaseException | None
         try:
             outcome = self._begin(call, self.task, self._context)
@@ -122,7 +124,7 @@ class Session(Resumable):
         if self._delivering is not None or self._queue or self._closing or self.was_broken:
             self._wake()
         else:
-            self._idle = True
+            self.idle = True
 
     def answer(self, rid: int, outcome: Outcome | BaseException) -> None:
         """Queue an outcome that takes no environment, e.g. a refusal, so that it is delivered in its turn."""
@@ -149,6 +151,25 @@ class Session(Resumable):
         self._aside.clear()
         if self.state.now is State.OPENING and self.task is not None:
             self.task.cancel()
+        self._wake()
+
+    def retire(self, reason: BaseException, idle_s: float) -> None:
+        """End the session with its episode: at the next reset, which is refused, or when nothing is asked for a while.
+
+        One that has no episode, or no client, ends as by `finish`.
+
+        Args:
+            reason: as for `finish`; the reset is refused with it.
+            idle_s: seconds.
+        """
+        unplayed = self.episodes == 0 and not self._queue and self.state.now is State.READY
+        if unplayed or self.state.now not in (State.READY, State.BUSY):
+            self.finish(reason)
+            return
+        self._retiring = self.reason = reason
+        # No call is begun without the task any longer, which looks at what it is and at the time.
+        self._begin = None
+        self.idle_timeout_s = idle_s if self.idle_timeout_s is None else min(idle_s, self.idle_timeout_s)
         self._wake()
 
     def close(self) -> None:
@@ -187,11 +208,14 @@ class Session(Resumable):
     async def _take(self, executor: Executor, rid: int, call: Call | Outcome | BaseException) -> Awaitable[None] | None:
         if not isinstance(call, Call):
             return self.sink.deliver(self, rid, call)
+        if self._retiring is not None and call.kind == "reset":
+            self.finish(self._retiring)
+            return self.sink.deliver(self, rid, self._retiring)
         self._rid = rid
         self._kept = None
         self.state.move(Move.CALL)
         if call.timeout_s is None and self.step_timeout_s is not None:
-            call = call._replace(timeout_s=self.step_timeout_s)
+            call = structs.replace(call, timeout_s=self.step_timeout_s)
         return self._end_call(rid, call, await self._play(executor, call))
 
     async def _play(self, executor: Executor, call: Call) -> Outcome | BaseException:
@@ -232,7 +256,7 @@ class Session(Resumable):
             self.state.move(Move.DONE)
 
     def _wake(self) -> None:
-        self._idle = False
+        self.idle = False
         waker = self._waker
         if waker is not None and not waker.done():
             waker.set_result(None)
@@ -241,7 +265,7 @@ class Session(Resumable):
         """Wait for a request; False when the session has been idle for too long."""
         waker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waker = waker
-        self._idle = True
+        self.idle = True
         if self.idle_timeout_s is None:
             await waker
             return True
@@ -249,7 +273,7 @@ class Session(Resumable):
             async with asyncio.timeout(self.idle_timeout_s):
                 await waker
         except TimeoutError:
-            self._idle = False
+            self.idle = False
             # A request that came in the very turn in which the time ran out is heard.
             return bool(self._queue)
         return True

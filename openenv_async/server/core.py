@@ -44,16 +44,30 @@ class Server:
         Args:
             grace_s: seconds that calls in flight are given; None: `Limits.grace_s`.
         """
+        await self._end(self.limits.grace_s if grace_s is None else grace_s, episodes=False)
+
+    async def retire(self, grace_s: float | None = None) -> None:
+        """Drain as a server that is being replaced: episodes in progress may be played on within the time.
+
+        A session ends when its client closes it or resets, when nothing was asked of it for `Limits.drain_idle_s`
+        seconds, and at the end of the time. After `drain` it does nothing more than wait.
+
+        Args:
+            grace_s: seconds in all; None: `Limits.grace_s`.
+        """
+        await self._end(self.limits.grace_s if grace_s is None else grace_s, episodes=True)
+
+    async def _end(self, grace_s: float, *, episodes: bool) -> None:
         if self._draining is None:
-            grace = self.limits.grace_s if grace_s is None else grace_s
-            self._draining = asyncio.get_running_loop().create_task(self._drain(grace), name="openenv drain")
+            draining = self._drain(grace_s, episodes)
+            self._draining = asyncio.get_running_loop().create_task(draining, name="openenv drain")
         await asyncio.shield(self._draining)
 
-    async def _drain(self, grace_s: float) -> None:
+    async def _drain(self, grace_s: float, episodes: bool) -> None:
         self.registry.closing = True
         for connection in list(self.connections):
             await connection.drain(grace_s)
-        await self.registry.drain(grace_s)
+        await self.registry.drain(grace_s, episodes=episodes)
         closing = [asyncio.ensure_future(connection.aclose()) for connection in list(self.connections)]
         if closing:
             await asyncio.wait(closing, timeout=5)

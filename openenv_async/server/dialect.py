@@ -20,6 +20,9 @@ class Dialect:
     idle_timeout_s: float | None = None
     """Seconds without a message after which a session ends; None: never."""
 
+    warns_early = True
+    """A step before any reset is answered with a warning that its environment is fresh."""
+
     def read(self, message: Message) -> Request:
         """Read one message.
 

@@ -28,6 +28,11 @@ LARGE_BYTES = 64 * 1024
 MAX_QUEUED = 16
 """Messages that may wait for their turn; the client is not read any further meanwhile."""
 
+_NO_RESET = (
+    "no reset came before this step on this connection, so it was played in a fresh environment; if an episode was "
+    "going on, it was lost with the connection before"
+)
+
 
 class JsonConnection:
     """One WebSocket and its one session. `await run()` until it ends."""
@@ -42,6 +47,9 @@ class JsonConnection:
         self._refusal: BaseException | None = None
         self._rid = 0
         self._kinds: dict[int, Kind] = {}
+        self._began = False
+        self._early: set[int] = set()
+        """Steps that came before any reset. OpenEnv's client sends them when it has lost an episode, unknown to it."""
         self._large: dict[int, int] = {}
         """Bytes of the large requests among them."""
         self._room = asyncio.Event()
@@ -124,6 +132,10 @@ class JsonConnection:
         assert self._session is not None  # _take() took care
         self._rid += 1
         self._kinds[self._rid] = kind
+        if kind == "reset":
+            self._began = True
+        elif kind == "step" and not self._began:
+            self._early.add(self._rid)
         if isinstance(answer, Call) and len(answer.payload) > LARGE_BYTES:
             self._large[self._rid] = len(answer.payload)
         self._hold_if_full()
@@ -206,6 +218,10 @@ class JsonConnection:
         if self._large or len(self._kinds) == MAX_QUEUED - 1:
             self._large.pop(rid, None)
             self._hold_or_not()
+        if rid in self._early:
+            self._early.discard(rid)
+            if isinstance(outcome, Outcome) and self._dialect.warns_early:
+                outcome = Outcome(outcome.data, (*outcome.warnings, _NO_RESET))
         if isinstance(outcome, BaseException):
             text = self._dialect.failure(outcome)
         else:

@@ -86,6 +86,21 @@ class Drains(Protocol):
         """Refuse new work, let calls in flight end, close every environment and socket. Safe to repeat."""
 
 
+@runtime_checkable
+class Retires(Drains, Protocol):
+    """What `app.server` has where episodes may be played on while the server is being replaced."""
+
+    async def retire(self, grace_s: float) -> None:
+        """As `drain`, but let episodes in progress go on for so long."""
+
+
+class Stop(asyncio.Event):
+    """Set it to stop a server."""
+
+    replaced = False
+    """Another server takes over: episodes in progress are played on within the grace, as SIGTERM asks for."""
+
+
 async def serve(
     app: ASGIApp,
     *,
@@ -101,7 +116,7 @@ async def serve(
         bind: where to listen; or listeners that are already bound, which this call closes.
         options: see `ServeOptions`.
         ready: called with the addresses, as `http://127.0.0.1:8000` or `unix:/path`, once requests are answered.
-        stop: set it to stop the server.
+        stop: set it to stop the server; see `Stop`.
 
     Raises:
         BindFailed: an address cannot be listened on; nothing was started.
@@ -126,7 +141,8 @@ async def serve(
                 ready([url.replace("http://", "https://") if options.tls else url for url in listeners.urls])
             await (stop or asyncio.Event()).wait()
         finally:
-            await _despite_cancellation(_end(app, worker, lifespan, listeners, options))
+            replaced = isinstance(stop, Stop) and stop.replaced and not options.handover
+            await _despite_cancellation(_end(app, worker, lifespan, listeners, options, replaced))
 
 
 def serve_app(
@@ -164,9 +180,11 @@ def serve_app(
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         loop = runner.get_loop()
         loop.set_default_executor(_LeavingExecutor(thread_name_prefix="asyncio"))
-        stop = asyncio.Event()
+        stop = Stop()
 
-        def on_first() -> None:
+        def on_first(kind: int) -> None:
+            # Ctrl-C is a person who waits; SIGTERM is an operator who rolls out the next version.
+            stop.replaced = kind == signal.SIGTERM
             loop.call_soon_threadsafe(stop.set)
             if on_signal is not None:
                 on_signal()
@@ -176,7 +194,9 @@ def serve_app(
             runner.run(serve(app, bind=bind, options=options, ready=ready or _announce, stop=stop))
 
 
-async def _end(app: ASGIApp, worker: Worker, lifespan: Lifespan, listeners: Listeners, options: ServeOptions) -> None:
+async def _end(
+    app: ASGIApp, worker: Worker, lifespan: Lifespan, listeners: Listeners, options: ServeOptions, replaced: bool
+) -> None:
     limits = _limits(app) or Limits()
     grace_s = limits.grace_s if options.grace_s is None else options.grace_s
     bound_s = grace_s + limits.close_timeout_s + _CLOSE_MARGIN_S
@@ -188,7 +208,8 @@ async def _end(app: ASGIApp, worker: Worker, lifespan: Lifespan, listeners: List
         # Before the connections end, so that every client is told and every environment closed.
         linger_s = options.linger_s
         try:
-            await asyncio.wait_for(core.drain(grace_s), bound_s)
+            ending = core.retire if replaced and isinstance(core, Retires) else core.drain
+            await asyncio.wait_for(ending(grace_s), bound_s)
         except TimeoutError:
             logger.error("environments did not close within %g s; they are left behind", bound_s)
         except Exception:
@@ -247,8 +268,8 @@ class _LeavingExecutor(ThreadPoolExecutor):
 
 
 @contextlib.contextmanager
-def _handling(kinds: Sequence[signal.Signals], on_first: Callable[[], object]) -> Iterator[None]:
-    """The first of the signals calls `on_first`; after it all of them have their deadly default meaning.
+def _handling(kinds: Sequence[signal.Signals], on_first: Callable[[int], object]) -> Iterator[None]:
+    """The first of the signals calls `on_first` with its number; after it all have their deadly default meaning.
 
     Not the loop's own signal handlers: those wait for the loop to turn, and code
     of an environment may be holding it just when somebody wants out.
@@ -257,10 +278,10 @@ def _handling(kinds: Sequence[signal.Signals], on_first: Callable[[], object]) -
         yield
         return
 
-    def first(_signum: int, _frame: FrameType | None) -> None:
+    def first(signum: int, _frame: FrameType | None) -> None:
         for kind in kinds:
             signal.signal(kind, signal.SIG_DFL)
-        on_first()
+        on_first(signum)
 
     previous = {kind: signal.signal(kind, first) for kind in kinds}
     try:

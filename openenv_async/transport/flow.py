@@ -38,6 +38,7 @@ class Flow(Generic[FrameT]):
         dispatch: takes each frame as it comes. Must neither raise nor wait.
         sessions: says how many sessions the connection carries, which decides how large a slice is.
         most_queued: bytes that may wait for a peer that does not read; above it the peer is not read either.
+        name: whose it is, in the names of its tasks.
     """
 
     def __init__(
@@ -48,10 +49,12 @@ class Flow(Generic[FrameT]):
         dispatch: Callable[[FrameT | BadFrame], None],
         sessions: Callable[[], int],
         most_queued: int,
+        name: str,
     ) -> None:
         self._link, self._inbox, self._outbox = link, inbox, outbox
         self._push = link if isinstance(link, FramedLink) else None
         self._dispatch, self._sessions, self._most_queued = dispatch, sessions, most_queued
+        self._name = name
         self._loop = asyncio.get_running_loop()
         self._frames: deque[FrameT | BadFrame] = deque()
         """Read and not yet acted on."""
@@ -70,7 +73,7 @@ class Flow(Generic[FrameT]):
         self._outbox.put(frame, payload_bytes)
         if not self._gathering and not self._flushing:
             self._flushing = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
 
     async def run(self) -> None:
         """Carry frames until the link ends.
@@ -78,7 +81,7 @@ class Flow(Generic[FrameT]):
         Raises:
             LinkClosed: it has; its code says how.
         """
-        writer = self._loop.create_task(self._write(), name="openenv native writer")
+        writer = self._loop.create_task(self._write(), name=f"openenv {self._name} writer")
         try:
             if self._push is None:
                 await self._read()
@@ -132,7 +135,7 @@ class Flow(Generic[FrameT]):
         for _ in range(min(len(frames), slice_of(self._sessions()))):
             dispatch(frames.popleft())
         self._gathering = False
-        self._flush()
+        self.flush()
         if frames and not self._held:
             self._loop.call_soon(self._act)
         else:
@@ -140,8 +143,8 @@ class Flow(Generic[FrameT]):
         if self._waits:
             self._read_or_not()
 
-    def _flush(self) -> None:
-        """Send what has become ready, or wake the writer where that means waiting."""
+    def flush(self) -> None:
+        """Send what was put, or wake the writer where that means waiting; by itself this comes at the turn's end."""
         self._flushing = False
         outbox = self._outbox
         if self._push is not None:
@@ -178,7 +181,7 @@ class Flow(Generic[FrameT]):
                 if outbox:
                     await send(outbox.take())
                     if self._held:
-                        self._flush()
+                        self.flush()
                     self._sent.set()
                 else:
                     self._ready = self._loop.create_future()

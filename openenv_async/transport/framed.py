@@ -15,14 +15,14 @@ from typing import Any, Protocol, cast
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from openenv_async.transport.alive import KeepAlive
+from openenv_async.transport.alive import MOST_PINGS_PER_S, KeepAlive, PingRate
 from openenv_async.transport.link import LinkClosed, Message
 
 UNREAD_BYTES = 4 * 1024 * 1024
 """Received and not yet taken; above it the socket is not read, so that a slow receiver slows the sender."""
 
-MOST_PINGS_PER_S = 1000
-"""A peer that sends more is cut off: each costs some 20 µs, in which others wait."""
+MOST_EVENTS = 64
+"""Frames taken from one socket in one piece; after more of them other sockets have their turn first."""
 
 CLOSE_WAIT_S = 1.0
 """Seconds that a peer may take to answer the close."""
@@ -66,8 +66,9 @@ class FramedLink(asyncio.Protocol):
         self._take: Callable[[Message], None] | None = None
         self._ended: Callable[[LinkClosed], None] | None = None
         self._held = False
+        self._resting = False
         self._reading = True
-        self._pings, self._pings_since = 0, 0.0
+        self._pings = PingRate()
         self._alive = KeepAlive(lambda: self._write(Ping()), self._silent)
 
     async def send(self, message: Message) -> None:
@@ -127,7 +128,7 @@ class FramedLink(asyncio.Protocol):
             ended(self._closed)
 
     def _read_or_not(self) -> None:
-        reading = self._unread < UNREAD_BYTES and not self._held
+        reading = self._unread < UNREAD_BYTES and not self._held and not self._resting
         if reading != self._reading and self._transport is not None and not self._gone.done():
             self._reading = reading
             if reading:
@@ -222,7 +223,9 @@ class FramedLink(asyncio.Protocol):
         self._alive.heard = True
         try:
             self._ws.receive_data(data)
+            events = 0
             for event in self._ws.events():
+                events += 1
                 if type(event) is BytesMessage or type(event) is TextMessage:
                     self._add(event)
                 else:
@@ -234,8 +237,16 @@ class FramedLink(asyncio.Protocol):
             self._give()
         elif self._messages and self._receiver is not None and not self._receiver.done():
             self._receiver.set_result(None)
-        if self._unread > UNREAD_BYTES:
+        if events > MOST_EVENTS:
+            # The loop would read on from the same socket while others wait.
+            self._resting = True
+            self._loop.call_soon(self._rested)
+        if self._unread > UNREAD_BYTES or self._resting:
             self._read_or_not()
+
+    def _rested(self) -> None:
+        self._resting = False
+        self._read_or_not()
 
     def _broken(self, exc: RemoteProtocolError | LocalProtocolError) -> None:
         """The peer's bytes are no WebSocket: say so, where it can still be said, and leave."""
@@ -265,13 +276,9 @@ class FramedLink(asyncio.Protocol):
             self._unread += len(message)
 
     def _pinged(self, ping: Ping) -> None:
-        now = self._loop.time()
-        if now - self._pings_since > 1:
-            self._pings_since, self._pings = now, 0
-        self._pings += 1
         if self._closed is not None:
             return
-        if self._pings > MOST_PINGS_PER_S:
+        if self._pings.too_many(self._loop.time()):
             self._end(LinkClosed(f"the {self._peer} sent over {MOST_PINGS_PER_S} pings in a second", 1008))
             self._drop()
         elif self._writable is None:

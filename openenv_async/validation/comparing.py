@@ -25,6 +25,8 @@ def difference(one: Any, other: Any, path: str = "observation") -> str | None:
     if hasattr(one, "tobytes") and hasattr(other, "tobytes"):
         same = getattr(one, "shape", None) == getattr(other, "shape", None) and one.tobytes() == other.tobytes()
         return None if same else f"{path} has other values"
+    if hasattr(one, "tobytes") or hasattr(other, "tobytes"):
+        return f"{path} is a {type(one).__name__} and then a {type(other).__name__}"
     if one == other or (one != one and other != other):
         return None
     if isinstance(one, str) and isinstance(other, str) and max(len(one), len(other)) > _LONGEST:

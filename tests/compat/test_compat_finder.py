@@ -69,6 +69,21 @@ def test_a_name_that_is_not_provided_says_so_and_what_to_do_instead(statement: s
     assert "is not part of openenv-async: " in failure(statement)
 
 
+@requirement("compat:absent")
+@pytest.mark.parametrize(
+    ("missing", "statement", "extra"),
+    [
+        ("fastapi", "from openenv.core.env_server import create_app", "compat"),
+        ("pydantic", "import openenv.core.env_server.types", "compat"),
+        ("fastmcp", "import openenv.core.env_server.mcp_environment", "mcp"),
+        ("fastmcp", "from openenv.core.env_server import MCPEnvironment", "mcp"),
+    ],
+)
+def test_a_missing_extra_is_named(missing: str, statement: str, extra: str) -> None:
+    text = failure(f"import sys; sys.modules[{missing!r}] = None; {statement}")
+    assert missing in text and f"pip install 'openenv-async[{extra}]'" in text
+
+
 @requirement("compat:unknown")
 @pytest.mark.parametrize(
     "statement",

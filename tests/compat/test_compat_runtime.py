@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -99,10 +100,35 @@ async def test_the_authors_lifespan_runs_around_the_environments() -> None:
     assert journal.count("down") == 1
 
 
+class Counts:
+    """An author's middleware that looks at every message of a WebSocket."""
+
+    def __init__(self, app: Any, journal: Journal) -> None:
+        self._app, self._journal = app, journal
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def counted(event: Any) -> None:
+            self._journal.note(event["type"])
+            await send(event)
+
+        await self._app(scope, receive, counted)
+
+
+@requirement("compat:lifespan")
+async def test_the_authors_middleware_sees_every_message() -> None:
+    journal = Journal()
+    app = create_app(recording(journal), Say, Said)
+    app.add_middleware(Counts, journal=journal)
+    async with serving(app) as served, opened(served.url) as ws:
+        await ws.reset()
+        await ws.step()
+        assert journal.count("websocket.send") == 2
+
+
 @requirement("compat:idle")
 async def test_an_idle_session_ends_and_one_with_a_socket_does_not() -> None:
     journal = Journal()
-    config = ConcurrencyConfig(max_concurrent_envs=2, session_timeout=0.2)
+    config = ConcurrencyConfig(max_concurrent_envs=2, session_timeout=1.5)
     app = create_app(recording(journal), Say, Said, concurrency_config=config)
     create = {"jsonrpc": "2.0", "id": 1, "method": "openenv/session/create"}
     async with serving(app) as served, httpx.AsyncClient(base_url=served.url) as http:

@@ -57,6 +57,18 @@ SCRIPTS: dict[str, Moves] = {
         step(what=5),
         step(),
     ),
+    "picky": [
+        *said(step(text="hi"), step(text="key"), step(text="type"), step(text=5), STATE, path="/picky/ws"),
+        {"post": "/picky/step", "json": {"action": {"text": "key"}}},
+        {"post": "/picky/step", "json": {"action": {"text": "hi"}}},
+    ],
+    "noclasses": [
+        *said(reset(), step(text="x"), STATE, path="/noclasses/ws"),
+        {"post": "/noclasses/reset"},
+        {"post": "/noclasses/step", "json": {"action": {}}},
+        {"get": "/noclasses/schema"},
+        {"get": "/noclasses/metadata"},
+    ],
     "base": everything(
         "base",
         step(),

@@ -231,3 +231,22 @@ async def test_a_new_client_connects_anew_while_another_looks_for_the_server() -
         other = await bounded(here.playing(start=5))
         assert await gathered([step(env), step(other)]) == [2, 6]
         await gathered([env.close(), other.close()])
+
+
+@requirement("resume:same-session", "step:exactly-once")
+@pytest.mark.parametrize("way", ["up", "down"])
+async def test_the_link_for_tls_and_proxies_comes_back_too(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from openenv_async.client import pool
+    from openenv_async.transport.websocket import open_link
+
+    monkeypatch.setattr(pool, "connect_link", open_link)
+    async with bench(chunk_bytes=CHUNK) as here:
+        env = await here.playing()
+        for n, passes in enumerate((0, 1, 40), 1):
+            here.way.cut_after(way, passes)
+            assert await bounded(step(env)) == n
+        here.way.cut_after(way, 9_000)
+        assert (await bounded(env.step(PlayAction(op="echo", value=BIG)))).observation.value == BIG
+        assert here.way.connections == 5
+        assert (await env.state()).step_count == 4
+        await env.close()

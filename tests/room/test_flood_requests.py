@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-from flooded import MIB, flooded
+from flooded import BEARABLE_S, MIB, flooded
 from live import Journal, bounded, serving
 from live_envs import Execution, play_app
 from raw_clients import RawNative, raw_native, raw_socket
@@ -51,7 +51,7 @@ async def test_a_client_that_never_reads_its_large_replies() -> None:
             socket.transport.abort()
             await server.quiet()
         assert server.peak_mib < 200
-        assert server.slowest_s < 1
+        assert server.slowest_s < BEARABLE_S
 
 
 @requirement("flood:requests")
@@ -73,7 +73,7 @@ async def test_10_000_requests_on_one_session() -> None:
             assert answers[Reply] >= 17
             await server.quiet()
         assert server.peak_mib < 50
-        assert server.slowest_s < 1
+        assert server.slowest_s < BEARABLE_S
 
 
 @requirement("flood:requests")
@@ -95,7 +95,7 @@ async def test_10_000_requests_over_many_sessions() -> None:
                     last[frame.sid] = frame.rid
             await server.quiet()
         assert server.peak_mib < 100
-        assert server.slowest_s < 1
+        assert server.slowest_s < BEARABLE_S
 
 
 @requirement("flood:requests", "flood:never-reads")
@@ -116,7 +116,7 @@ async def test_large_requests_whose_replies_are_not_read_are_not_read_either() -
             sending.cancel()
             socket.transport.abort()
         assert server.peak_mib < 200
-        assert server.slowest_s < 1
+        assert server.slowest_s < BEARABLE_S
 
 
 @requirement("flood:requests")
@@ -159,7 +159,7 @@ async def test_chunks_that_are_never_finished() -> None:
             assert "max_connection_bytes" in refusal.message
             await server.quiet()
         assert server.peak_mib < 100
-        assert server.slowest_s < 1
+        assert server.slowest_s < BEARABLE_S
 
 
 @requirement("flood:sessions")
@@ -183,7 +183,7 @@ async def test_100_000_sessions_on_one_connection() -> None:
             assert set(codes) == {"CAPACITY_REACHED"}
             await server.quiet()
         assert server.peak_mib < 200
-        assert server.slowest_s < 1
+        assert server.slowest_s < BEARABLE_S
 
 
 @requirement("flood:bad-frames")
@@ -202,7 +202,7 @@ async def test_a_flood_of_bad_frames_that_nobody_reads_the_errors_of() -> None:
             sending.cancel()
             socket.transport.abort()
         assert server.peak_mib < 100
-        assert server.slowest_s < 1
+        assert server.slowest_s < BEARABLE_S
 
 
 @requirement("flood:requests", "flood:never-reads")
@@ -222,7 +222,7 @@ async def test_10_000_requests_on_the_json_wire_whose_replies_are_not_read() -> 
             sending.cancel()
             socket.transport.abort()
         assert server.peak_mib < 200
-        assert server.slowest_s < 1
+        assert server.slowest_s < BEARABLE_S
 
 
 @requirement("flood:pings")
@@ -244,7 +244,7 @@ async def test_a_client_that_pings_without_end_and_reads_no_pongs(native: bool) 
                 await bounded(flood())
             await server.quiet()
         assert server.peak_mib < 50
-        assert server.slowest_s < 1
+        assert server.slowest_s < BEARABLE_S
 
 
 @contextlib.asynccontextmanager

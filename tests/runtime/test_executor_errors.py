@@ -90,11 +90,11 @@ async def test_the_log_has_the_traceback_and_the_caller_its_id(
     [
         (step("nothing"), EnvironmentFailed, r"step\(\) returned None"),
         (step("object"), EnvironmentFailed, "object"),
-        (step(value=1)._replace(payload=msgspec.msgpack.encode({"do": 5})), InvalidPayload, "do"),
-        (step(value=1)._replace(payload=b"\xc1"), InvalidPayload, "malformed|message"),
+        (msgspec.structs.replace(step(value=1), payload=msgspec.msgpack.encode({"do": 5})), InvalidPayload, "do"),
+        (msgspec.structs.replace(step(value=1), payload=b"\xc1"), InvalidPayload, "malformed|message"),
         (reset(speed=1), InvalidPayload, "takes no argument 'speed'"),
         (reset(seed="x"), InvalidPayload, "seed must be"),
-        (reset()._replace(payload=msgspec.msgpack.encode([1])), InvalidPayload, "expected `object`"),
+        (msgspec.structs.replace(reset(), payload=msgspec.msgpack.encode([1])), InvalidPayload, "expected `object`"),
     ],
 )
 @requirement("nothing-dropped:argument", "bad-input:unencodable")
@@ -114,7 +114,7 @@ async def test_whatever_a_validator_raises_is_an_error_and_the_environment_lives
     kind: str, world: World, name: str
 ) -> None:
     executor = await bounded(start(kind, world))
-    refused = step()._replace(payload=msgspec.msgpack.encode({"refuse": name}))
+    refused = msgspec.structs.replace(step(), payload=msgspec.msgpack.encode({"refuse": name}))
     with pytest.raises(InvalidPayload) as caught:
         await bounded(executor.call(refused))
     assert str(caught.value).encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 from live import bounded
 from requirements import requirement
@@ -129,7 +130,7 @@ async def test_an_environment_that_hangs_while_its_client_is_away_costs_no_slot(
     session, _ = await opened(house)
     call = step("hang")
     assert isinstance(call, Call) and call.wire is Wire.NATIVE
-    session.submit(1, call._replace(timeout_s=0.1))
+    session.submit(1, msgspec.structs.replace(call, timeout_s=0.1))
     await house.world.journal.until("hangs")
     assert house.registry.detached.keep(session)
     assert session.task is not None

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, TypeVar
 
 from openenv_async.compat.server.codecs import ActionCodec, observations_of, values_of
 from openenv_async.compat.server.conventions import CONVENTIONS
 from openenv_async.environment import Execution
 from openenv_async.runtime.blueprint import Blueprint, Identities
-from openenv_async.runtime.threads import PinnedThread
+from openenv_async.runtime.threads import PinnedThread, completions
 
 logger = logging.getLogger("openenv_async.compat")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +56,28 @@ class Shareable(Identities):
 
 
 class SharedThread(PinnedThread):
-    """A thread of many sessions: none of them ends it."""
+    """A thread of many sessions, on whatever event loop each is: none of them ends it."""
+
+    def run(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """See `PinnedThread.run`; the future is the running loop's."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        post = completions().post
+
+        def job() -> None:
+            try:
+                post(future, function(*args), None)
+            except BaseException as exc:  # it belongs to whoever waits for the result
+                post(future, None, RuntimeError("StopIteration") if isinstance(exc, StopIteration) else exc)
+
+        self._jobs.put((self._nobody, job, ()))
+        return future
+
+    @property
+    def _nobody(self) -> Any:
+        """What stands for the result that a job has delivered itself."""
+        done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        done.set_result(None)
+        return done
 
     def stop(self) -> None:
         """Do nothing: others may be using it."""
@@ -64,22 +88,22 @@ class SharedThread(PinnedThread):
 
 
 class OneThread:
-    """Gives every session the same thread, one for each event loop: `REQUIRES_SINGLE_THREAD_EXECUTOR`."""
+    """Gives every session the same thread: `REQUIRES_SINGLE_THREAD_EXECUTOR`."""
 
     def __init__(self) -> None:
-        self._threads: WeakKeyDictionary[asyncio.AbstractEventLoop, SharedThread] = WeakKeyDictionary()
+        self._thread: SharedThread | None = None
+        self._starting = threading.Lock()
 
     def __call__(self, name: str) -> PinnedThread:
-        """Give the running loop's thread."""
-        loop = asyncio.get_running_loop()
-        thread = self._threads.get(loop)
-        if thread is None:
-            thread = self._threads[loop] = SharedThread("openenv-shared")
-        return thread
+        """Give the thread, started now if it does not run."""
+        with self._starting:
+            self._thread = self._thread or SharedThread("openenv-shared")
+            return self._thread
 
     def end(self) -> None:
-        """End the running loop's thread; the next session gets another one."""
-        thread = self._threads.pop(asyncio.get_running_loop(), None)
+        """End the thread; the next session gets another one."""
+        with self._starting:
+            thread, self._thread = self._thread, None
         if thread is not None:
             thread.end()
 

@@ -55,6 +55,14 @@ class OpenEnvConventions:
 
     def prepare(self, blueprint: Blueprint, env: Any, call: Call) -> Prepared:
         """See `Conventions.prepare`."""
+        try:
+            return self._prepare(blueprint, env, call)
+        except EnvError:
+            raise
+        except BaseException as exc:  # a validator of the author's may raise anything
+            raise _failed(exc) from exc
+
+    def _prepare(self, blueprint: Blueprint, env: Any, call: Call) -> Prepared:
         if call.kind == "step":
             return _prepare_step(blueprint, env, call)
         if call.kind == "reset":
@@ -88,10 +96,8 @@ class OpenEnvConventions:
             return Outcome(_FINISH[call.kind](blueprint, call, value), warnings)
         except EnvError:
             raise
-        except ValidationError as exc:
-            raise invalid(exc) from exc
         except BaseException as exc:  # a serializer of the author's may raise anything
-            raise EnvironmentFailed(safe_text(exc), exception_type=type(exc).__name__) from exc
+            raise _failed(exc) from exc
 
     def failure(self, exc: BaseException) -> EnvError | None:
         """See `Conventions.failure`: pydantic's errors, whoever raised them, are a message that does not fit."""
@@ -101,6 +107,12 @@ class OpenEnvConventions:
 CONVENTIONS = OpenEnvConventions()
 
 _METHODS: tuple[CallKind, ...] = ("reset", "step")
+
+
+def _failed(exc: BaseException) -> EnvError:
+    if isinstance(exc, ValidationError):
+        return invalid(exc)
+    return EnvironmentFailed(safe_text(exc), exception_type=type(exc).__name__)
 
 
 def overrides(env: Any, name: str) -> bool:

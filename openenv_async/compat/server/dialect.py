@@ -54,6 +54,8 @@ class OpenEnvDialect(Dialect):
         idle_timeout_s: seconds without a message after which a session ends; None: never.
     """
 
+    warns_early = False  # OpenEnv's reply has no place for it
+
     def __init__(self, idle_timeout_s: float | None = None) -> None:
         self.idle_timeout_s = idle_timeout_s
 

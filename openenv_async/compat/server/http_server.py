@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import os
 from collections.abc import Callable
@@ -258,6 +259,16 @@ def app_and_server(*args: Any, mode: ServerMode | str | None, **options: Any) ->
     server = HTTPEnvServer(*args, **options)
     server.register_routes(app, mode=os.environ.get("OPENENV_MODE", "simulation") if mode is None else mode)
     return app, server
+
+
+def __getattr__(name: str) -> Any:
+    """Give what OpenEnv's module has only because it imports it; authors import it from here all the same."""
+    if not name.startswith("_"):
+        for home in ("types", "interfaces", "serialization", "mcp_types", "exceptions", "route_config"):
+            module = importlib.import_module(f"openenv_async.compat.server.{home}")
+            if hasattr(module, name):
+                return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _mode(mode: ServerMode | str) -> ServerMode:

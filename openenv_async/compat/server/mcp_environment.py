@@ -80,7 +80,7 @@ class MCPEnvironment(Environment[Any, Any, Any]):
         """Give the functions behind the tools that exist in the current mode."""
         tools = self._get_server_tools(self.mcp_server)
         found = {name: tool.fn for name, tool in tools.items() if callable(getattr(tool, "fn", None))}
-        return self._mode_tools.callables(self._current_mode) | found
+        return self._mode_tools.beside(found, self._current_mode)
 
     def execute_code(self, code: str) -> Observation:
         """Run Python code that may call the tools; gives its variable `result`, or the error, in the metadata."""

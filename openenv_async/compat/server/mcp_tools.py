@@ -42,10 +42,15 @@ class ModeTools:
         modes = self._functions[name]
         return modes.get(None) or modes.get(mode)
 
-    def callables(self, mode: Mode) -> dict[str, Callable[..., Any]]:
-        """Give the functions of every tool that exists in a mode."""
-        found = {name: self.function(name, mode) for name in self._functions}
-        return {name: function for name, function in found.items() if function is not None}
+    def beside(self, found: dict[str, Callable[..., Any]], mode: Mode) -> dict[str, Callable[..., Any]]:
+        """Give FastMCP's functions with those of here: one of a single mode takes the place of FastMCP's."""
+        together = dict(found)
+        for name, modes in self._functions.items():
+            if None in modes:
+                together.setdefault(name, modes[None])
+            elif mode in modes:
+                together[name] = modes[mode]
+        return together
 
     def replaces(self, name: str) -> bool:
         """Whether FastMCP's tool of this name is listed from here, where there is one for some mode."""

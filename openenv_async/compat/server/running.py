@@ -11,11 +11,17 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 
 from openenv_async.compat.server.blueprints import OneThread, OpenEnvBlueprint
 from openenv_async.compat.server.dialect import OpenEnvDialect
+from openenv_async.compat.server.guarding import AppGuard
+from openenv_async.compat.server.home import Home
 from openenv_async.compat.server.sessions import Sessions
 from openenv_async.compat.server.sockets import OwnConnection, serve_attached, serve_rpc
 from openenv_async.errors import EnvError
@@ -42,7 +48,10 @@ class Running:
         self.blueprint = blueprint
         self.server = Server(blueprint, settings)
         self.dialect = OpenEnvDialect(idle_timeout_s)
-        self.sessions = Sessions(self.server.registry, idle_timeout_s)
+        self.before_drain: list[Callable[[], Awaitable[None]]] = []
+        """What else ends with the app's lifespan."""
+        self.home = Home(self.drain)
+        self.sessions = Sessions(self.server.registry, idle_timeout_s, self.home)
         self.requests = Registry(blueprint, settings.limits, MOST_REQUESTS)
 
     async def once(self, call: Call) -> Outcome:
@@ -64,7 +73,8 @@ class Running:
         """Serve one connection to `/ws` to its end, on either wire."""
         native = SUBPROTOCOL in websocket.scope.get("subprotocols", ())
         try:
-            link = await accept_link(websocket.receive, websocket.send, SUBPROTOCOL if native else None)
+            protocol = SUBPROTOCOL if native else None
+            link = await accept_link(websocket.receive, websocket.send, protocol, _extensions(websocket.scope))
         except LinkClosed:
             return
         if native:
@@ -88,14 +98,18 @@ class Running:
 
     def start(self) -> None:
         """Take work (again)."""
+        self.home.begin()
         self.server.start()
         self.requests.closing = False
 
     async def drain(self) -> None:
         """Let calls finish, close every environment and every socket."""
+        for end in self.before_drain:
+            await end()
         await asyncio.gather(self.server.drain(), self.requests.drain(self.server.limits.grace_s))
         if isinstance(self.blueprint.threads, OneThread):
             self.blueprint.threads.end()
+        self.home.end()
 
     def lifespan_around(self, inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Give a lifespan that runs another one inside this server's."""
@@ -110,6 +124,21 @@ class Running:
                 await self.drain()
 
         return lifespan
+
+
+def _extensions(scope: Any) -> Any:
+    """Give what the HTTP server offers, unless a middleware may want to see what passes."""
+    app = scope.get("app")
+    if scope.get("root_path") or app is None:
+        return None  # mounted: the middleware of the apps around it is not known
+    classes = [middleware.cls for middleware in app.user_middleware]
+    return scope.get("extensions") if all(_sees_http_only(cls) for cls in classes) else None
+
+
+def _sees_http_only(cls: Any) -> bool:
+    return cls in (AppGuard, CORSMiddleware, GZipMiddleware) or (
+        isinstance(cls, type) and issubclass(cls, BaseHTTPMiddleware)
+    )
 
 
 def cause_of(error: EnvError) -> Exception:

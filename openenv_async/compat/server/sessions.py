@@ -11,6 +11,7 @@ import asyncio
 import json
 from typing import Protocol
 
+from openenv_async.compat.server.home import Home, at
 from openenv_async.compat.server.jsonrpc import JsonRpcErrorCode, JsonRpcRequest, JsonRpcResponse
 from openenv_async.errors import CapacityError, EnvError, FactoryError, SessionLost
 from openenv_async.runtime.calls import Call, Outcome, Wire
@@ -41,6 +42,7 @@ class KeptSession:
 
     def __init__(self, direct: DirectSession) -> None:
         self._direct = direct
+        self._loop = asyncio.get_running_loop()
         self._turn = asyncio.Lock()
         self.attached = False
         self.closing = False
@@ -52,20 +54,31 @@ class KeptSession:
 
     async def call(self, call: Call) -> Outcome:
         """See `Playable.call`."""
+        return await at(self._loop, lambda: self._call(call))
+
+    async def _call(self, call: Call) -> Outcome:
         async with self._turn:
             return await self._direct.call(call)
 
-    def hold(self, idle_timeout_s: float | None) -> None:
+    async def hold(self, idle_timeout_s: float | None) -> None:
         """Change how long the session may be idle, in seconds; None: for ever."""
+        await at(self._loop, lambda: self._hold(idle_timeout_s))
+
+    async def _hold(self, idle_timeout_s: float | None) -> None:
         session = self._direct.session
         if session is not None:
             session.idle_timeout_s = idle_timeout_s
             # An outcome that nobody waits for, so that the session begins to wait anew.
             session.answer(0, Outcome(b""))
 
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self._direct.over.done()
+
     async def aclose(self) -> None:
         """End it; returns when its slot is free."""
-        await self._direct.aclose()
+        await at(self._loop, self._direct.aclose)
 
 
 class Sessions:
@@ -74,10 +87,11 @@ class Sessions:
     Args:
         registry: gives the slots.
         idle_timeout_s: seconds without a call after which a kept session ends; None: never.
+        home: where kept sessions live.
     """
 
-    def __init__(self, registry: Registry, idle_timeout_s: float | None) -> None:
-        self._registry, self.idle_timeout_s = registry, idle_timeout_s
+    def __init__(self, registry: Registry, idle_timeout_s: float | None, home: Home) -> None:
+        self._registry, self.idle_timeout_s, self._home = registry, idle_timeout_s, home
         self._kept: dict[str, KeptSession] = {}
         self._owned: dict[str, Playable] = {}
 
@@ -87,6 +101,9 @@ class Sessions:
         Raises:
             EnvError: no slot, or the factory failed.
         """
+        return await at(self._home.loop, self._create)
+
+    async def _create(self) -> KeptSession:
         direct = await open_direct(self._registry, self.idle_timeout_s)
         kept = KeptSession(direct)
         name = kept.id
@@ -106,7 +123,7 @@ class Sessions:
         """Give the session of this id."""
         return self._kept.get(name) or self._owned.get(name)
 
-    def attach(self, name: str) -> Playable:
+    async def attach(self, name: str) -> Playable:
         """Give the session to one WebSocket until `detach`.
 
         Raises:
@@ -118,7 +135,7 @@ class Sessions:
         if kept is None or kept.attached:
             raise SessionLost(f"Session {name} already has an attached WebSocket")
         kept.attached = True
-        kept.hold(None)
+        await kept.hold(None)
         return kept
 
     async def detach(self, name: str) -> None:
@@ -130,7 +147,7 @@ class Sessions:
         if kept.closing:
             await asyncio.shield(kept.aclose())
         else:
-            kept.hold(self.idle_timeout_s)
+            await kept.hold(self.idle_timeout_s)
 
     async def answer(self, request: JsonRpcRequest, own: str | None) -> JsonRpcResponse | None:
         """Answer a session method of JSON-RPC; None for any other method.

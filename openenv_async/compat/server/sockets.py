@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from openenv_async.compat.server.dialect import OpenEnvDialect
+from openenv_async.compat.server.home import at
 from openenv_async.compat.server.jsonrpc import JsonRpcErrorCode, JsonRpcRequest, JsonRpcResponse
 from openenv_async.compat.server.sessions import CLOSE, CREATE, Playable, Sessions, refused, rpc_call
 from openenv_async.compat.server.tools import read_request
@@ -33,6 +34,7 @@ class OwnConnection(JsonConnection):
         self._sessions = sessions
         self._foreign: dict[int, asyncio.Future[Outcome]] = {}
         self._last_foreign = 0
+        self._loop = asyncio.get_running_loop()
 
     @property
     def id(self) -> str:
@@ -41,6 +43,9 @@ class OwnConnection(JsonConnection):
 
     async def call(self, call: Call) -> Outcome:
         """See `Playable.call`."""
+        return await at(self._loop, lambda: self._call(call))
+
+    async def _call(self, call: Call) -> Outcome:
         if self._session is None:
             raise SessionLost("the session has ended")
         # Negative, so that it is none of the connection's own numbers.
@@ -95,7 +100,7 @@ class OwnConnection(JsonConnection):
 async def serve_attached(link: Link, name: str, server: Server, dialect: OpenEnvDialect, sessions: Sessions) -> None:
     """Serve a `/ws` connection that plays in the session of this id, which lives on when it ends."""
     try:
-        session = sessions.attach(name)
+        session = await sessions.attach(name)
     except SessionLost as error:
         await link.send(error_frame("SESSION_ERROR", error.message))
         await link.aclose()
@@ -147,7 +152,7 @@ async def serve_rpc(link: Link, sessions: Sessions) -> None:
 async def _kept(sessions: Sessions) -> AsyncIterator[Any]:
     session = await sessions.create()
     session.attached = True
-    session.hold(None)
+    await session.hold(None)
     try:
         yield session
     finally:

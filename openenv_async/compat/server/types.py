@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pydantic import BaseModel as BaseModel
+from pydantic import ConfigDict as ConfigDict
+from pydantic import Field as Field
+
 from openenv_async.compat.server.bodies import (
     ConcurrencyConfig,
     GetTaskRangeRequest,

@@ -139,6 +139,19 @@ def _register(app: FastAPI, server: HTTPEnvServer, manager: WebInterfaceManager)
             raise HTTPException(status_code=409, detail=str(exc)) from exc
 
 
+_ABSENT = (
+    "ActionLog EpisodeState OPENENV_GRADIO_CSS OPENENV_GRADIO_THEME build_gradio_app get_gradio_display_title "
+    "get_quick_start_markdown _build_gradio_blocks _extract_action_fields _is_chat_env"
+).split()
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ABSENT:
+        instead = "build your page with gradio and mount it on the app"
+        raise ImportError(f"{name} of OpenEnv's web page is not part of openenv-async: {instead}", name=__name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def _json(data: bytes) -> Response:
     return Response(data, media_type="application/json")
 
@@ -154,6 +167,10 @@ def _mounted(app: FastAPI, builder: Callable[..., Any], manager: WebInterfaceMan
         if name != "metadata"
     ]
     is_chat = "tokens" in getattr(manager.action_cls, "model_fields", {})
-    blocks = builder(manager, fields, manager.metadata, is_chat, title, "")
+    try:
+        blocks = builder(manager, fields, manager.metadata, is_chat, title, "")
+    except ImportError as error:  # of OpenEnv's own Gradio parts, most likely
+        logger.warning("the page that gradio_builder= makes is left out: %s", error)
+        return False
     gradio.mount_gradio_app(app, blocks, path="/web")
     return True

@@ -23,12 +23,20 @@ class CallCancelled(Exception):
 
 
 class _Begun:
-    """A coroutine that has run up to its first `await`, for a task to go on with."""
+    """A coroutine that has run up to its first `await`, for a task to go on with.
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Outcome], first: Any) -> None:
-        self._coroutine, self._first = coroutine, first
+    Args:
+        coroutine: gives the call's outcome or, with `warnings`, what the environment's method does.
+        first: what it waits for.
+        warnings: of a bare method's call.
+    """
 
-    def __await__(self) -> Generator[Any, Any, Outcome]:
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, Any], first: Any, warnings: tuple[str, ...] | None = None
+    ) -> None:
+        self._coroutine, self._first, self.warnings = coroutine, first, warnings
+
+    def __await__(self) -> Generator[Any, Any, Any]:
         waits_for = self._first
         try:
             while True:
@@ -39,8 +47,7 @@ class _Begun:
                 else:
                     waits_for = self._coroutine.send(sent)
         except StopIteration as done:
-            outcome: Outcome = done.value
-            return outcome
+            return done.value
 
     def close(self) -> None:
         """Give it up where nobody went on with it."""
@@ -76,7 +83,6 @@ class InlineExecutor:
         """
         self._task, self._cancelled = task, False
         loop = task.get_loop()
-        coroutine = self._host.perform(call, self._offload)
         outer: asyncio.Task[Any] | None = None
         try:
             _enter_task(loop, task)
@@ -86,15 +92,31 @@ class InlineExecutor:
             _leave_task(loop, outer)
             _enter_task(loop, task)
         try:
-            first = context.run(coroutine.send, None)
-        except StopIteration as done:
-            outcome: Outcome = done.value
-            return outcome
+            return context.run(self._begin, call)
         finally:
             _leave_task(loop, task)
             if outer is not None:
                 _enter_task(loop, outer)
-        self._begun = _Begun(coroutine, first)
+
+    def _begin(self, call: Call) -> Outcome | None:
+        host = self._host
+        bare = host.begin(call)
+        if bare is None:
+            whole = host.perform(call, self._offload)
+            try:
+                self._begun = _Begun(whole, whole.send(None))
+            except StopIteration as done:
+                outcome: Outcome = done.value
+                return outcome
+            return None
+        coroutine, warnings = bare
+        try:
+            first = coroutine.send(None)
+        except StopIteration as done:
+            return host.finish(call, done.value, warnings)
+        except BaseException as exc:  # nobody can have cancelled what began just now
+            raise host.failed(call, exc) from exc
+        self._begun = _Begun(coroutine, first, warnings)
         return None
 
     async def call(self, call: Call) -> Outcome:
@@ -106,7 +128,8 @@ class InlineExecutor:
             self._cancelled = False
             work = self._host.perform(call, self._offload)
         else:
-            work, self._begun = self._begun, None
+            begun, self._begun = self._begun, None
+            work = begun if begun.warnings is None else self._host.go_on(call, begun, begun.warnings)
             if self._cancelled and self._task is not None:
                 self._task.cancel()  # between the beginning and now
         self._in_flight = True

@@ -16,7 +16,7 @@ from openenv.core.env_server import ConcurrencyConfig, HTTPEnvServer, create_app
 from openenv.core.env_server.base_transforms import CompositeTransform, NullTransform
 from openenv.core.env_server.interfaces import Environment, Transform
 from openenv.core.env_server.types import Action, EnvironmentMetadata, Observation, ServerMode, State
-from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, field_validator, model_validator
 
 
 class Say(Action):
@@ -153,6 +153,15 @@ class Tagged(Action):
 class Chooses(NoSuper):
     def step(self, action):
         return Said(text=repr(getattr(action, "root", None) or getattr(action, "what", None) or action))
+
+
+class Picky(Action):
+    text: str = "hi"
+
+    @field_validator("text")
+    @classmethod
+    def _picked(cls, value):
+        return {"hi": "hello", "type": int("7")}[value] if value != "number" else int(value)
 
 
 class Asynchronous(Environment[Say, Said, State]):
@@ -350,6 +359,8 @@ app.mount("/redeclared", create_app(Redeclares, Say, Redeclared))
 app.mount("/union", create_app(Chooses, Choice, Said))
 app.mount("/tagged", create_app(Chooses, Tagged, Said))
 app.mount("/base", create_app(Chooses, Action, Observation))
+app.mount("/picky", create_app(NoSuper, Picky, Said))
+app.mount("/noclasses", create_app(NoSuper, None, None))
 app.mount("/async", create_app(Asynchronous, Say, Said, max_concurrent_envs=64))
 app.mount("/half", create_app(HalfAsynchronous, Say, Said))
 app.mount("/onethread", create_app(OneThread, Say, Said, max_concurrent_envs=4))
