@@ -152,6 +152,7 @@ _ROOM: dict[str, str] = {
     "flood:requests": "10,000 requests sent without waiting, on one session or many: memory and others stay well.",
     "flood:chunks": "Chunks of requests that are never finished are bounded for the connection, the limit named.",
     "flood:sessions": "A client that opens 100,000 sessions gets refusals; memory and others stay well.",
+    "flood:pings": "A client that floods the server with pings is cut off; memory and others stay well.",
     "flood:bad-frames": "A flood of bad frames, its errors unread, leaves memory and others well.",
     "flood:handshakes": "A connection that dribbles its first request is cut off after handshake_timeout_s.",
     "flood:connections": "Beyond max_connections a connection is answered HTTP 503 and others play on.",

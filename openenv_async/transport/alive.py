@@ -16,6 +16,9 @@ GRACE_S = 1.0
 _ROUNDING_S = 1e-6
 """Intervals add up to a timeout, except for the last digit."""
 
+MOST_PINGS_PER_S = 1000
+"""A peer that sends more is cut off: each costs some 20 µs, in which others wait."""
+
 
 class KeepAlive:
     """The pings of one connection. `start()` it, set `heard` with everything that is received, `stop()` it.
@@ -77,3 +80,18 @@ class KeepAlive:
 
 def _nothing(*_: float) -> None:
     """What a stopped one does."""
+
+
+class PingRate:
+    """How many pings a peer sends. One that floods is not worth answering."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._since = 0.0
+
+    def too_many(self, now: float) -> bool:
+        """Count one more at `now`, in seconds; True when they are over `MOST_PINGS_PER_S`."""
+        if now - self._since > 1:
+            self._since, self._count = now, 0
+        self._count += 1
+        return self._count > MOST_PINGS_PER_S

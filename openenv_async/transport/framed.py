@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from openenv_async.transport.alive import KeepAlive
+from openenv_async.transport.alive import MOST_PINGS_PER_S, KeepAlive, PingRate
 from openenv_async.transport.link import LinkClosed, Message
 
 UNREAD_BYTES = 4 * 1024 * 1024
@@ -68,6 +68,7 @@ class FramedLink(asyncio.Protocol):
         self._held = False
         self._resting = False
         self._reading = True
+        self._pings = PingRate()
         self._alive = KeepAlive(lambda: self._write(Ping()), self._silent)
 
     async def send(self, message: Message) -> None:
@@ -259,7 +260,8 @@ class FramedLink(asyncio.Protocol):
     def _add(self, event: BytesMessage | TextMessage) -> None:
         if self._closed is not None:
             return
-        self._parts.append(event.data)
+        if event.data or event.message_finished:
+            self._parts.append(event.data)
         self._parts_size += len(event.data)
         if self._most_bytes is not None and self._parts_size > self._most_bytes:
             self._write(CloseConnection(code=1009, reason="message too big"))
@@ -273,11 +275,19 @@ class FramedLink(asyncio.Protocol):
             self._messages.append(message)
             self._unread += len(message)
 
+    def _pinged(self, ping: Ping) -> None:
+        if self._closed is not None:
+            return
+        if self._pings.too_many(self._loop.time()):
+            self._end(LinkClosed(f"the {self._peer} sent over {MOST_PINGS_PER_S} pings in a second", 1008))
+            self._drop()
+        elif self._writable is None:
+            # Whoever pings and does not read gets no pongs: they would be kept for it without a bound.
+            self._write(ping.response())
+
     def _handle(self, event: Event) -> None:
         if isinstance(event, Ping):
-            # One that pings and does not read gets no pongs, which would be kept for it without a bound.
-            if self._writable is None:
-                self._write(event.response())
+            self._pinged(event)
         elif isinstance(event, CloseConnection):
             if self._closed is None:
                 self._write(event.response())

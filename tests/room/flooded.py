@@ -72,13 +72,6 @@ class Flooded:
             self.look()
             await asyncio.sleep(EVERY_S)
 
-    async def played(self, steps: int) -> None:
-        """Return when the neighbour has played so many more steps, however long each took."""
-        least = len(self.latencies) + steps
-        async with asyncio.timeout(BOUND_S):
-            while len(self.latencies) < least:  # noqa: ASYNC110 - looks at figures
-                await asyncio.sleep(EVERY_S)
-
     async def quiet(self, steps: int = 10) -> None:
         """Return when so many more steps were played, the last ones in good time: the flood is dealt with."""
         least = len(self.latencies) + steps

@@ -43,6 +43,7 @@ async def connected(url: str) -> Any:
 async def test_capacity_4_with_64_clients_serves_all_in_order() -> None:
     full = app(max_sessions=4)
     order: list[int] = []
+    heard = [asyncio.Event() for _ in range(64)]
     async with serving(full) as served, contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connected(served.url)) for _ in range(64)]
 
@@ -50,6 +51,7 @@ async def test_capacity_4_with_64_clients_serves_all_in_order() -> None:
             client = clients[number]
             assert isinstance(await client.hear(), Opened)
             order.append(number)
+            heard[number].set()
             await client.reset()
             for n in range(1, 4):
                 assert (await client.step(n=1)).total == n
@@ -63,6 +65,8 @@ async def test_capacity_4_with_64_clients_serves_all_in_order() -> None:
         for number, player in enumerate(players):
             await bounded(player)
             await clients[number].socket.close()
+            if number + 4 < 64:
+                await bounded(heard[number + 4].wait())
         assert (full.server.registry.waiting, order[:4]) == (0, [0, 1, 2, 3])
         assert order == sorted(order)
 
