@@ -24,6 +24,7 @@ from openenv_async.errors import (
     EnvironmentFailed,
     FactoryError,
     InvalidPayload,
+    ServerClosing,
     SessionBroken,
     SessionLost,
     StepTimeout,
@@ -71,7 +72,7 @@ async def test_every_code_is_started_over_or_not_by_its_fault(code: str, when: s
             return
         episode = await bounded(playing)
         # A reset may always open another session in place of one that was lost; no attempt is lost with it.
-        mended = when == "reset" and cls in (SessionLost, SessionBroken)
+        mended = when == "reset" and cls in (SessionLost, SessionBroken, ServerClosing)
         assert [failure.code for failure in episode.failures] == ([] if mended else [code])
         assert (episode.length, len(begun)) == (2, 2)
         assert len(set(begun)) == 2, "it went on in the session that failed"
