@@ -25,7 +25,7 @@ from openenv_async.cli.manifest import shown
 from openenv_async.server.sockets import DEFAULT_HOST, Listeners, url_of
 
 if TYPE_CHECKING:
-    from openenv_async.cli.serve import ServeRequest
+    from openenv_async.cli.serve_request import ServeRequest
     from openenv_async.cli.targets import Target
 
 POLL_S = 0.5

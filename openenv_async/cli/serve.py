@@ -11,14 +11,14 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from openenv_async.cli.compat import apply_compat, compat_option
-from openenv_async.cli.errors import BadInput, CommandFailed
+from openenv_async.cli.errors import CommandFailed
+from openenv_async.cli.serve_request import ServeRequest
 
 if TYPE_CHECKING:
     import ssl
@@ -28,45 +28,6 @@ if TYPE_CHECKING:
     from openenv_async.cli.reload import Supervised
     from openenv_async.cli.targets import Target
     from openenv_async.server.sockets import Listeners
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ServeRequest:
-    """The options of one `openenv serve`, as given; `None` where the user gave none."""
-
-    target: str
-    host: str | None
-    port: int | None
-    reload: bool
-    max_sessions: int | None
-    execution: str | None
-    unix: Path | None
-    token: str | None = field(repr=False)
-    allow_origin: tuple[str, ...]
-    certfile: Path | None
-    keyfile: Path | None
-    log_level: str
-    debug: bool
-    step_timeout: float | None
-    grace: float | None
-    compat: str
-    supervised: str | None
-    sessions_per_process: int | None
-    spare_processes: int | None
-
-    @property
-    def for_create_app(self) -> list[str]:
-        """The options given that only an app of `create_app` heeds."""
-        given = {
-            "--max-sessions": self.max_sessions,
-            "--execution": self.execution,
-            "--step-timeout": self.step_timeout,
-            "--token": self.token,
-            "--allow-origin": self.allow_origin,
-            "--sessions-per-process": self.sessions_per_process,
-            "--spare-processes": self.spare_processes is not None,
-        }
-        return [name for name, value in given.items() if value]
 
 
 _EXAMPLES = """\b
@@ -157,7 +118,7 @@ def serve(**options: Any) -> None:
     one, or an Environment class. gym:ENV_ID serves any Gymnasium environment.
     """
     request = ServeRequest(**options)
-    _check(request)
+    request.check()
     # The overrides carry it from here on. Programs that an environment starts inherit the variables, and an
     # agent's code may be among them.
     os.environ.pop("OPENENV_TOKEN", None)
@@ -165,19 +126,6 @@ def serve(**options: Any) -> None:
         _serve(request)
     except KeyboardInterrupt:
         click.echo("Stopped before it was ready.", err=True)
-
-
-def _check(request: ServeRequest) -> None:
-    if request.unix is not None and (request.host is not None or request.port is not None):
-        raise BadInput("--unix goes without --host and --port: it is an address of its own")
-    if request.token is not None and not request.token.strip():
-        raise BadInput("--token is empty: give the secret that clients must present, or leave the option out")
-    if request.keyfile is not None and request.certfile is None:
-        raise BadInput("--keyfile needs --certfile: the certificate that the key belongs to")
-    if request.unix is not None and request.certfile is not None:
-        raise BadInput("--certfile is for --host and --port: what goes through a unix socket stays on this machine")
-    if request.reload and os.name != "posix":
-        raise BadInput("--reload needs a POSIX system: run without it and restart by hand")
 
 
 def _serve(request: ServeRequest) -> None:
