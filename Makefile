@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 CODE := openenv_async openenv_sync tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: run test test-hub test-docker test-interop test-all check lint types fmt bench build clean help
+.PHONY: run test test-hub test-docker test-interop test-all soak fuzz check lint types fmt bench build clean help
 
 run: $(INSTALLED)  ## Write an environment into ./run, serve it, play an episode, stop the server
 	@$(BIN)/python examples/first_run.py
@@ -31,6 +31,13 @@ test-interop: $(INSTALLED)  ## This project and openenv 0.10.0, each with the ot
 
 test-all: check  ## The checks, then every test: none may be skipped
 	OPENENV_TEST_ALL=1 tests/docker/engine.sh $(BIN)/python -m pytest $(ARGS)
+
+soak: $(INSTALLED)  ## Five minutes of full load on a bad network, and then nothing has grown; ARGS="--seconds 60"
+	$(BIN)/python tests/faults/soak.py $(ARGS)
+
+fuzz: $(INSTALLED)  ## Coverage-guided fuzzing of the decoders for 30 s; ARGS="--seconds 600"
+	@$(BIN)/python -c "import atheris" 2>/dev/null || $(BIN)/python -m pip install --quiet --editable ".[fuzz]"
+	$(BIN)/python tests/fuzz/fuzz_decoders.py $(ARGS)
 
 check: lint types  ## Lint, format and types
 

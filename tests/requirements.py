@@ -208,6 +208,21 @@ _EPISODES = {
     "errors:of-tomorrow": "A code of a newer server keeps its name, its fault and whether a retry is safe.",
 }
 
+_FAULTS = {
+    "faults:json-loud": "On the JSON wire a cut is SessionLost each time, never a silent continuation.",
+    "faults:room": "Four slots and 64 clients at once: all are served in order, none starves.",
+    "faults:soak": "Memory, tasks, threads and descriptors of a loaded server on a bad network do not grow.",
+    "faults:fuzz-decoders": "Whatever a peer sends, what reads it raises what it promises and reads on.",
+    "faults:fuzz-native": "Whatever comes on the native wire: one answer for each request, and no session pays for it.",
+    "faults:fuzz-json": "Whatever comes on the JSON wire: one answer for each message, and the session goes on.",
+    "faults:cuts": "1,000 cuts at random bytes over 200 sessions: no step is lost, none done twice, none swapped.",
+    "faults:paused": "The same while the process of the server, or of the clients, stands still now and then.",
+    "faults:kinds": "Delayed, throttled, half-open, truncated and repeated traffic loses, doubles and swaps no step.",
+    "faults:rolling": "No call fails while a server drains and another takes over from it.",
+    "faults:fuzz-sockets": "Whatever bytes come on a socket, the server and those who play on it go on.",
+    "faults:restart": "When a server is killed, each of 200 clients is told; reset() goes on with the next one.",
+}
+
 _COMPAT: dict[str, str] = {
     "compat:names": "With compat on, every module of OpenEnv's server side is imported by its name, old or new.",
     "compat:absent": "A name of OpenEnv's that is not provided raises an ImportError that names the alternative.",
@@ -264,6 +279,7 @@ REQUIREMENTS: dict[str, str] = (
     | _SECURITY
     | _CHECK
     | _EPISODES
+    | _FAULTS
     | _COMPAT
     | _COMPAT_CLIENT
 )

@@ -18,12 +18,13 @@ import h11
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
-from hypercorn.events import Closed, RawData
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.typing import AppWrapper
 
+from openenv_async.transport.link import LinkClosed
 from openenv_async.transport.taken import TAKE_OVER, TakenLink
 
 _READ_BYTES = 64 * 1024
@@ -169,10 +170,17 @@ class Connection(TCPServer):
 
         Args:
             chunks: what `chunks` was as the handshake began; anything since is a message that waits elsewhere.
+
+        Raises:
+            LinkClosed: there is no such WebSocket any longer.
         """
         stream = getattr(self.protocol.protocol, "stream", None)
         if self.taken is not None or self.chunks != chunks or not isinstance(stream, WSStream):
             return None
+        if not hasattr(stream, "connection"):
+            # It did not wait for the handshake's answer, or left: Hypercorn refused it, and tells nobody when it goes.
+            asyncio.get_running_loop().call_soon(self._task.cancel)
+            raise LinkClosed("the client was refused during the handshake")
         transport = cast("asyncio.Transport", self.writer.transport)
         link = TakenLink(stream.connection, self.config.websocket_max_message_size, transport.get_protocol())
         link.connection_made(transport)
@@ -191,7 +199,13 @@ class Connection(TCPServer):
         if self.taken is not None:
             await self.taken.aclose(code)
 
+    async def protocol_send(self, event: Event) -> None:
+        """Pass on what HTTP has to say, but wait for no further request of a client that has gone."""
+        if not (isinstance(event, Updated) and self.context.gone.is_set()):
+            await super().protocol_send(event)
+
     async def _read_data(self) -> None:
+        self._task = cast("asyncio.Task[Any]", asyncio.current_task())
         try:
             while (link := self.taken) is None and not self.reader.at_eof():
                 try:
@@ -205,6 +219,8 @@ class Connection(TCPServer):
             await self.protocol.handle(Closed())
         finally:
             self.context.gone.set()
+            # Hypercorn would hold the connection, with its socket, until the keep-alive time is over.
+            await self.idle_task.stop()
 
     async def _pass_on(self, data: bytes) -> None:
         if self.taken is None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from openenv_async.errors import EnvError, InvalidMessage, InvalidPayload, SessionLost
@@ -111,6 +111,8 @@ class HttpRoutes:
             response: Response = await handler(*args)
         except HTTPException:
             raise
+        except ClientDisconnect:
+            return Response(status_code=400)  # it left before its request was whole, and nobody reads this
         except Exception as exc:  # every failure has an answer; a bug of ours is logged on its way
             return _failure(exc)
         return response

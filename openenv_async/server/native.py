@@ -162,9 +162,9 @@ class NativeConnection:
             seat.session.submit(rid, call)
 
     def _ask_again(self, seat: Seat, rid: int) -> None:
-        """Take a request that this session has had before: a client that resumed asks for the outcome it missed."""
+        """Take a request that this session has had before: its client missed the outcome, or the network repeats it."""
         session = seat.session
-        if not seat.resumed or rid < session.newest:
+        if not session.token or rid < session.newest:
             text = f"request {rid} came after request {session.newest}; ids only grow"
             self._fail(seat.sid, rid, RemoteProtocolError(text))
             return

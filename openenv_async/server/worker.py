@@ -143,7 +143,7 @@ class Worker:
         try:
             await Connection(self._app, loop, self._config, context, self._state, reader, writer)
         except asyncio.CancelledError:
-            # Only close() cancels, and nobody awaits this task; asyncio would report it as an error.
+            # By close(), or by the connection itself, and nobody awaits this task; asyncio would report it as an error.
             writer.transport.abort()
         except Exception:
             logger.exception("a connection ended with an error")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
@@ -17,6 +18,21 @@ def test_port_zero_tells_the_real_port() -> None:
         port = listeners.sockets[0].getsockname()[1]
         assert listeners.urls == [f"http://127.0.0.1:{port}"]
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
+
+
+async def test_what_is_accepted_sends_at_once() -> None:
+    accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sock = writer.get_extra_info("socket")
+        accepted.set_result(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    with Listeners.bind(("127.0.0.1", 0)) as listeners:
+        async with await asyncio.start_server(serve, sock=listeners.sockets[0].dup()):
+            _, writer = await asyncio.open_connection(*listeners.sockets[0].getsockname())
+            assert await asyncio.wait_for(accepted, 5)
+            writer.close()
 
 
 def test_localhost_is_one_port_on_each_of_its_addresses() -> None:
