@@ -8,7 +8,6 @@ below is one as it is there. Knows nothing of what the modules hold.
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -18,17 +17,12 @@ from types import ModuleType
 from typing import Literal, cast
 
 from openenv_async.compat import modules
+from openenv_async.compat.extras import load_module
 
 VARIABLE = "OPENENV_COMPAT"
 """Set to `auto`, `force` or `off`, so that processes this one starts can do the same: see `apply`."""
 
 Mode = Literal["auto", "force", "off"]
-
-_EXTRA = {"fastapi": "compat", "pydantic": "compat", "fastmcp": "mcp"}
-
-
-class MissingExtra(ImportError):
-    """A package that the answer needs is not installed."""
 
 
 class CompatFinder(MetaPathFinder):
@@ -70,14 +64,7 @@ class _Alias(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
-        try:
-            real = importlib.import_module(self.ours)
-        except ModuleNotFoundError as error:
-            missing = (error.name or "").partition(".")[0]
-            if missing not in _EXTRA:
-                raise
-            extra = f"pip install 'openenv-async[{_EXTRA[missing]}]'"
-            raise MissingExtra(f"{name} needs {missing}, which is not installed: {extra}", name=name) from error
+        real = load_module(self.ours, name)
         if not hasattr(real, "__path__") and module.__spec__ and module.__spec__.submodule_search_locations is not None:
             real.__path__ = []  # what the import system asks of a module that has others below it
         sys.modules[name] = real

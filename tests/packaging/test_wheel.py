@@ -26,8 +26,14 @@ for package in ("openenv_async", "openenv_sync"):
     root = importlib.import_module(package)
     for name in sorted(m.name for m in pkgutil.walk_packages(root.__path__, package + ".")):
         # What serves Gymnasium may import it: the extra `gym` brings it, and nothing else leads there.
-        if not name.endswith("__main__") and ".gym" not in name:
+        if name.endswith(("__main__", ".openenv_core")) or ".gym" in name:
+            continue
+        try:
             importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            # Environments written for OpenEnv are pydantic's and FastAPI's: the extras `compat` and `mcp` bring them.
+            if ".compat." not in name or error.name.partition(".")[0] not in ("pydantic", "fastapi", "fastmcp"):
+                raise
     for name in getattr(root, "__all__", ()):
         getattr(root, name)
 print("imported")

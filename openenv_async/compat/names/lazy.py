@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
+
+from openenv_async.compat.extras import load_module
 
 
 def load(front: ModuleType, name: str, homes: Mapping[str, str], absent: Mapping[str, str]) -> Any:
@@ -25,6 +26,6 @@ def load(front: ModuleType, name: str, homes: Mapping[str, str], absent: Mapping
         raise ImportError(f"{name} of OpenEnv is not part of openenv-async: {absent[name]}", name=front.__name__)
     if name not in homes:
         raise AttributeError(f"module {front.__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(homes[name]), name)
+    value = getattr(load_module(homes[name], f"{name} of OpenEnv"), name)
     setattr(front, name, value)
     return value
