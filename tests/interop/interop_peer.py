@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,8 @@ def peer() -> str:
     """
     named = os.environ.get(VARIABLE)
     if named:
-        return named
+        path = Path(named)
+        return str(path / "bin" / "python" if path.is_dir() else path)
     if os.environ.get("OPENENV_TEST_ALL") != "1":
         pytest.skip(f"{VARIABLE} names no interpreter that has openenv 0.10.0; `make test-interop` makes one")
     from benchmarks.peer import peer_python
