@@ -18,15 +18,19 @@ from requirements import requirement
 class Servers:
     """The servers of one side, started when first asked for."""
 
-    def __init__(self, stack: contextlib.ExitStack, *, ours: bool) -> None:
-        self._stack, self._ours = stack, ours
+    def __init__(self, stack: contextlib.ExitStack, *options: str, ours: bool) -> None:
+        self._stack, self._options, self._ours = stack, options, ours
         self._urls: dict[tuple[str, Variables], str] = {}
 
     def url(self, case: Case) -> str:
         key = case.world, case.variables
         if key not in self._urls:
             port = free_port()
-            command = our_command(case.world, port) if self._ours else peer_command(peer(), case.world, port)
+            command = (
+                [*our_command(case.world, port), *self._options]
+                if self._ours
+                else peer_command(peer(), case.world, port)
+            )
             self._urls[key] = self._stack.enter_context(serving(command, port, dict(case.variables)))
         return self._urls[key]
 
@@ -35,6 +39,12 @@ class Servers:
 def ours() -> Iterator[Servers]:
     with contextlib.ExitStack() as stack:
         yield Servers(stack, ours=True)
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Servers]:
+    with contextlib.ExitStack() as stack:
+        yield Servers(stack, "--execution", "process", ours=True)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +69,23 @@ def check(case: Case, url: str) -> None:
 @pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case.name)
 def test_this_runtime_answers_as_openenv_does(case: Case, ours: Servers) -> None:
     check(case, ours.url(case))
+
+
+IN_PROCESSES = [name for name in CASES if name.startswith("tools-")] + [
+    "basics-ws-episode",
+    "basics-ws-actions",
+    "basics-ws-values",
+    "basics-http-step",
+    "basics-http-questions",
+    "authors-tasks",
+    "authors-fails",
+]
+
+
+@requirement("compat:parity")
+@pytest.mark.parametrize("name", IN_PROCESSES)
+def test_environments_in_processes_answer_so_too(name: str, processes: Servers) -> None:
+    check(CASES[name], processes.url(CASES[name]))
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case.name)

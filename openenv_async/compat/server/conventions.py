@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -155,15 +155,34 @@ def _prepare_rpc(blueprint: Blueprint, env: Any, call: Call) -> Callable[[], Any
 
 
 def _prepare_task(env: Any, call: Call) -> Callable[[], Any]:
+    """Give what asks for tasks: in a dict, beside which a problem that has a status of its own may stand."""
     name, *arguments = loads(call.payload)
 
     def ask() -> Any:
         method = getattr(env, name, None)
         if not callable(method):
-            raise NotImplementedError(name)
-        return method(*arguments)
+            return _NO_METHOD
+        try:
+            value = method(*arguments)
+        except (NotImplementedError, IndexError) as exc:
+            return _problem(exc)
+        return _asked(value) if inspect.isawaitable(value) else {"value": value}
 
     return ask
+
+
+_NO_METHOD = {"problem": "NotImplementedError"}
+
+
+async def _asked(waiting: Awaitable[Any]) -> dict[str, Any]:
+    try:
+        return {"value": await waiting}
+    except (NotImplementedError, IndexError) as exc:
+        return _problem(exc)
+
+
+def _problem(exc: Exception) -> dict[str, Any]:
+    return {"problem": "IndexError" if isinstance(exc, IndexError) else "NotImplementedError"}
 
 
 def _finish_observation(blueprint: Blueprint, call: Call, value: Any) -> bytes:
@@ -190,10 +209,14 @@ def _finish_metadata(blueprint: Blueprint, call: Call, value: Any) -> bytes:
 
 
 def _finish_task(blueprint: Blueprint, call: Call, value: Any) -> bytes:
-    name = loads(call.payload)[0]
+    if "problem" in value:
+        return encode_dumped_json(value)
+    name, found = loads(call.payload)[0], value["value"]
     if name == "list_splits":
-        return encode_dumped_json([split_of(split) for split in value])
-    return encode_dumped_json(value if name == "num_tasks" else plain(value))
+        found = [split_of(split) for split in found]
+    elif name != "num_tasks":
+        found = plain(found)
+    return encode_dumped_json({"value": found})
 
 
 def _written(cls: Any, value: Any) -> bytes:

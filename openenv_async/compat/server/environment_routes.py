@@ -25,7 +25,7 @@ from openenv_async.compat.server.codecs import problems
 from openenv_async.compat.server.models import EnvironmentMetadata, HealthStatus
 from openenv_async.compat.server.route_config import GetEndpointConfig, register_get_endpoints
 from openenv_async.compat.server.serialization import deserialize_action
-from openenv_async.errors import EnvError
+from openenv_async.errors import EnvError, EnvironmentFailed, FactoryError, InvalidPayload
 from openenv_async.protocol.failures import describe
 from openenv_async.runtime.calls import Call, Wire
 from openenv_async.server.http import STATUS
@@ -117,6 +117,8 @@ async def answer(server: HTTPEnvServer, call: Call) -> Response:
     """
     try:
         outcome = await server.running.once(call)
+    except (EnvironmentFailed, FactoryError, InvalidPayload):
+        raise  # the environment's own, from a process whose exceptions do not travel
     except EnvError as error:
         what = describe(error)
         raise HTTPException(STATUS.get(what.code, 500), detail=what.message) from error

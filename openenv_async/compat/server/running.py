@@ -52,7 +52,8 @@ class Running:
         """What else ends with the app's lifespan."""
         self.home = Home(self.drain)
         self.sessions = Sessions(self.server.registry, idle_timeout_s, self.home)
-        self.requests = Registry(blueprint, settings.limits, MOST_REQUESTS)
+        # The server's blueprint, which knows its processes.
+        self.requests = Registry(self.server.blueprint, settings.limits, MOST_REQUESTS)
 
     async def once(self, call: Call) -> Outcome:
         """Do one call with an environment of its own, which is closed when this returns.

@@ -50,10 +50,10 @@ def register_tasks(app: FastAPI, server: HTTPEnvServer) -> None:
 async def _ask(server: HTTPEnvServer, env_name: str, method: str, *arguments: Any) -> Any:
     if env_name.lower() != server.env_name.lower():
         raise HTTPException(status_code=404, detail=f"unknown environment {env_name!r}")
-    try:
-        outcome = await server.running.once(Call("task", json.dumps([method, *arguments]).encode(), Wire.HTTP))
-    except NotImplementedError as exc:
-        raise HTTPException(status_code=501, detail=f"{method} is not supported for this environment") from exc
-    except IndexError as exc:
-        raise HTTPException(status_code=400, detail="Invalid task index") from exc
-    return json.loads(outcome.data)
+    outcome = await server.running.once(Call("task", json.dumps([method, *arguments]).encode(), Wire.HTTP))
+    answer = json.loads(outcome.data)
+    if answer.get("problem") == "NotImplementedError":
+        raise HTTPException(status_code=501, detail=f"{method} is not supported for this environment")
+    if answer.get("problem") == "IndexError":
+        raise HTTPException(status_code=400, detail="Invalid task index")
+    return answer["value"]

@@ -45,7 +45,7 @@ class WebInterfaceManager:
         self._server = server
         self._session: KeptSession | None = None
         running = server.running
-        self._registry = Registry(running.blueprint, running.server.limits, 1)
+        self._registry = Registry(running.server.blueprint, running.server.limits, 1)
         running.before_drain.append(self.aclose)
 
     async def reset_environment(self, reset_kwargs: dict[str, Any] | None = None) -> dict[str, Any]:
