@@ -84,7 +84,8 @@ class ServerProcess:
         since = 0
         for _ in range(round(timeout_s * LOOKS_PER_S)):
             descriptors = self.seen.num_fds()  # before the look, which takes one
-            seen = await self.look() | {"descriptors": descriptors}
+            children = len(self.seen.children(recursive=True))
+            seen = await self.look() | {"descriptors": descriptors, "processes": children}
             lower = {name: min(found.get(name, seen[name]), seen[name]) for name in names}
             since = since + 1 if lower == found else 0
             found = lower

@@ -27,7 +27,7 @@ from proxy import Proxy
 from server_process import ServerProcess, server_process
 from soak_load import Load
 
-EXECUTIONS = ("inline", "thread")
+EXECUTIONS = ("inline", "thread", "process")
 WORKERS = 32
 APART = 300_000
 """Bytes between two faults of one connection, at most."""
@@ -54,6 +54,7 @@ class Look:
     tasks: int
     threads: int
     descriptors: int
+    processes: int = 0
 
 
 @dataclass
@@ -106,8 +107,8 @@ async def soak(seconds: float, seed: int, executions: tuple[str, ...] = EXECUTIO
             report.looks[name] = before, looks[1][name]
             report.problems += _growth(name, *report.looks[name])
         for name, server in servers.items():
-            counts = (await server.look())["counts"]
-            if counts["built"] != counts["closed"]:
+            counts = (await server.look())["counts"]  # none where the environments have processes of their own
+            if counts.get("built") != counts.get("closed"):
                 report.problems.append(f"{name}: {counts['built']} environments built, {counts['closed']} closed")
             report.problems += [
                 f"{name} said: {line.strip()}" for line in server.said if "a bug in the runtime" in line
@@ -131,7 +132,7 @@ async def _look(servers: dict[str, ServerProcess]) -> dict[str, Look]:
 async def _look_into(server: ServerProcess) -> Look:
     await server.until("sessions", 0, QUIET_S)
     await server.until("connections", 0, QUIET_S)
-    least = await server.least("tasks", "threads", "descriptors", timeout_s=QUIET_S)
+    least = await server.least("tasks", "threads", "descriptors", "processes", timeout_s=QUIET_S)
     return Look(memory_mib=server.seen.memory_info().rss / 2**20, **least)
 
 
@@ -140,7 +141,7 @@ def _growth(name: str, before: Look, after: Look) -> list[str]:
     most = max(before.memory_mib * (1 + MOST_GROWTH), before.memory_mib + MOST_GROWTH_MIB)
     if after.memory_mib > most:
         problems.append(f"{name}: memory grew from {before.memory_mib:.1f} to {after.memory_mib:.1f} MiB")
-    for what in ("tasks", "threads", "descriptors"):
+    for what in ("tasks", "threads", "descriptors", "processes"):
         was, now = getattr(before, what), getattr(after, what)
         if now > was:
             problems.append(f"{name}: {what} grew from {was} to {now}")
