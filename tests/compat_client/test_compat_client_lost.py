@@ -54,6 +54,32 @@ async def test_no_answer_in_time() -> None:
         assert (await env.reset()).observation == {"n": 0}
 
 
+@pytest.mark.parametrize("loss", ["no answer", "drop"])
+async def test_a_reset_whose_outcome_is_unknown_is_no_beginning(loss: str) -> None:
+    connections = 0
+
+    async def script(peer: Peer) -> None:
+        nonlocal connections
+        connections += 1
+        await peer.request()
+        if connections == 1:
+            if loss == "drop":
+                await peer.drop()
+            await peer.request()
+        await peer.send(observation(n=connections))
+
+    async with json_server(script) as url:
+        env = GenericEnvClient(url, message_timeout_s=0.2)
+        with pytest.raises(TimeoutError if loss == "no answer" else ConnectionError):
+            await env.reset()
+        for call in (env.step, env._step_async):
+            with pytest.raises(ConnectionError, match=r"call reset\(\)"):
+                await call({})
+        assert connections == 1
+        assert (await env.reset()).observation == {"n": 2}
+        await env.close()
+
+
 async def test_a_late_answer_is_nobody_elses() -> None:
     late = asyncio.Event()
 

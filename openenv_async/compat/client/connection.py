@@ -43,7 +43,7 @@ class Connection(Owning):
         self._ws_loop: asyncio.AbstractEventLoop | None = None
         self._pending_close_tasks: set[asyncio.Task[None]] = set()
         self._answered = False
-        """The session on this connection has answered something, so that it may have come to hold an episode."""
+        """The session on this connection has answered, or may have acted, so that there may be an episode to lose."""
         self._lost: str | None = None
         self._gave_up = False
         """The server may still be at a call that nobody waits for any longer."""
@@ -141,12 +141,12 @@ class Connection(Owning):
             async with asyncio.timeout(self._message_timeout):
                 raw = await self._ws.recv()
         except TimeoutError:
-            self._gave_up = True
+            self._answered = self._gave_up = True
             limit = f"{self._message_timeout:g} s" if self._message_timeout is not None else "its time"
             self._schedule_socket_close(self._lose(f"the server did not answer within {limit}"))
             raise TimeoutError(f"the server did not answer within {limit} (message_timeout_s)") from None
         except asyncio.CancelledError:
-            self._gave_up = True
+            self._answered = self._gave_up = True
             # Its answer may still come, and would be taken for the next one's.
             self._schedule_socket_close(self._lose("a call was cancelled while the server was at it"))
             raise
@@ -205,13 +205,19 @@ class Connection(Owning):
         return response
 
     async def _exchange(self, message: dict[str, Any]) -> dict[str, Any]:
+        sent = False
         try:
             await self._send(message)
+            sent = True
         except Exception as exc:
             # A server that refuses a session says why, and closes: its word may be there still.
             if not _is_gone(exc):
                 raise
-        return await self._receive()
+        try:
+            return await self._receive()
+        except Exception as exc:
+            self._answered |= sent and _is_gone(exc)
+            raise
 
     async def _exchange_again(self, message: dict[str, Any]) -> dict[str, Any]:
         try:
