@@ -4,10 +4,17 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+WORKERS ?= 3
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 CODE := openenv_async openenv_sync tests examples benchmarks
+
+# What shares a container engine runs one after the other, everything else in WORKERS processes: most of it waits.
+ENGINE := tests/docker tests/providers tests/guide tests/validation/test_validation_full.py \
+	tests/compat_client/test_compat_client_providers.py
+APART := -n $(WORKERS) --dist loadfile $(ENGINE:%=--ignore=%)
+PEER = $$($(BIN)/python -c 'from benchmarks.peer import peer_python; print(peer_python(lambda line: None))')
 
 .DEFAULT_GOAL := help
 .PHONY: run test test-hub test-docker test-interop test-all soak fuzz check lint types fmt bench build clean help
@@ -16,7 +23,12 @@ run: $(INSTALLED)  ## Write an environment into ./run, serve it, play an episode
 	@$(BIN)/python examples/first_run.py
 
 test: $(INSTALLED)  ## Run the tests; ARGS="-k name" chooses some
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/python -m pytest $(APART)
+	$(BIN)/python -m pytest $(ENGINE)
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 
 test-hub: $(INSTALLED)  ## The part of the tests that talks to a Hub, which is their own
 	$(BIN)/python -m pytest tests/hub $(ARGS)
@@ -30,7 +42,8 @@ test-interop: $(INSTALLED)  ## This project and openenv 0.10.0, each with the ot
 	OPENENV_TEST_ALL=1 $(BIN)/python -m pytest tests/interop $(ARGS)
 
 test-all: check  ## The checks, then every test: none may be skipped
-	OPENENV_TEST_ALL=1 tests/docker/engine.sh $(BIN)/python -m pytest $(ARGS)
+	OPENENV_PEER="$${OPENENV_PEER:-$(PEER)}" OPENENV_TEST_ALL=1 $(BIN)/python -m pytest $(APART)
+	OPENENV_TEST_ALL=1 tests/docker/engine.sh $(BIN)/python -m pytest $(ENGINE)
 
 soak: $(INSTALLED)  ## Five minutes of full load on a bad network, and then nothing has grown; ARGS="--seconds 60"
 	$(BIN)/python tests/faults/soak.py $(ARGS)

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 from checked import HERE, broke, checked, of, process
+from interop_peer import peer
 
-VARIABLE = "OPENENV_PEER"
-PEER = os.environ.get(VARIABLE)
-
-pytestmark = [
-    pytest.mark.asyncio(loop_factories=["asyncio-debug"]),
-    pytest.mark.skipif(PEER is None, reason=f"{VARIABLE} names no interpreter that has openenv 0.10.0"),
-]
-
-
-def interpreter() -> str:
-    """Take a virtual environment or its interpreter."""
-    path = Path(str(PEER))
-    return str(path / "bin" / "python" if path.is_dir() else path)
+pytestmark = pytest.mark.asyncio(loop_factories=["asyncio-debug"])
 
 
 async def test_what_breaks_on_the_peer() -> None:
-    with process([interpreter(), str(HERE / "peer_server.py"), "8"]) as url:
+    with process([peer(), str(HERE / "peer_server.py"), "8"]) as url:
         report = await checked(url)
     assert broke(report) == ["lost-socket", "garbage-object", "garbage-binary", "garbage-depth", "garbage-size"]
     assert report.wires == ["json"] and report.max_sessions == 8
@@ -33,7 +19,7 @@ async def test_what_breaks_on_the_peer() -> None:
 
 
 async def test_a_peer_with_one_place() -> None:
-    with process([interpreter(), str(HERE / "peer_server.py"), "1"]) as url:
+    with process([peer(), str(HERE / "peer_server.py"), "1"]) as url:
         report = await checked(url, chaos=False)
     assert broke(report) == ["lost-socket"]
     assert of(report, "leaving").verdict == "held"

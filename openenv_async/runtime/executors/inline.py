@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Coroutine, Generator
 from contextvars import Context
@@ -50,8 +51,12 @@ class _Begun:
             return done.value
 
     def close(self) -> None:
-        """Give it up where nobody went on with it."""
-        self._coroutine.close()
+        """Give it up where nobody went on with it, as a cancelled task would."""
+        # Whatever the author's code makes of that, SystemExit too: nobody is left to hear of it.
+        with contextlib.suppress(BaseException):
+            self._coroutine.throw(asyncio.CancelledError())
+        with contextlib.suppress(BaseException):
+            self._coroutine.close()
 
 
 class InlineExecutor:
