@@ -6,6 +6,7 @@ passed over because one before them failed.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ import httpx
 from openenv_async.errors import EnvError, FactoryError
 from openenv_async.transport.link import LinkClosed
 from openenv_async.validation.checks import Check, Level, Result
+
+_LOG_WAIT_S = 1.0
+"""Seconds that the server's log may come after the answer that names it."""
 
 _LOG_LINES = 12
 
@@ -108,12 +112,20 @@ class Recorder:
         try:
             said = await check()
         except EnvError as error:
-            said = _of_error(error, self.log())
+            said = _of_error(error, await self._log_with(error))
         except (httpx.HTTPError, LinkClosed, OSError) as error:
             said = failed(f"the server did not answer: {str(error) or type(error).__name__}")
         self._over(name)
         self.say(name, said, time.monotonic() - began)
         return said.result != "failed"
+
+    async def _log_with(self, error: EnvError) -> Sequence[str]:
+        """Give the log, with the error's own lines in it if they come: the answer may be quicker than they are."""
+        error_id = error.details.get("error_id")
+        until = time.monotonic() + (_LOG_WAIT_S if error_id and self.log() else 0.0)
+        while not _is_whole(_logged(str(error_id), self.log())) and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+        return self.log()
 
     def out_of_time(self, timeout_s: float) -> None:
         """The run's time is over: the check in progress failed, those after it were not begun."""
@@ -141,6 +153,10 @@ def _of_error(error: EnvError, log: Sequence[str]) -> Said:
     return Said(
         sentence=sentence, result="failed", hint=error.details.get("hint"), details=(*more, *traceback[-_LOG_LINES:])
     )
+
+
+def _is_whole(traceback: Sequence[str]) -> bool:
+    return len(traceback) > 1 and not traceback[-1].startswith(" ")
 
 
 def _logged(error_id: str, log: Sequence[str]) -> list[str]:

@@ -161,7 +161,7 @@ async def test_a_cancelled_receive_loses_no_message(connect: Connect, from_clien
         got: list[Message] = []
         async with asyncio.timeout(60):
             while len(got) < len(messages):
-                for turns in range(4):
+                for turns in range(12):
                     task = asyncio.ensure_future(receiver.receive())
                     for _ in range(turns):
                         await asyncio.sleep(0)
