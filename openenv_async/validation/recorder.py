@@ -123,7 +123,7 @@ class Recorder:
         """Give the log, with the error's own lines in it if they come: the answer may be quicker than they are."""
         error_id = error.details.get("error_id")
         until = time.monotonic() + (_LOG_WAIT_S if error_id and self.log() else 0.0)
-        while not _is_whole(_logged(str(error_id), self.log())) and time.monotonic() < until:
+        while not _is_whole(_logged(str(error_id), self.log())) and time.monotonic() < until:  # noqa: ASYNC110 - a file
             await asyncio.sleep(0.02)
         return self.log()
 
