@@ -26,6 +26,7 @@ from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.inline import CallCancelled
 from openenv_async.runtime.resumable import Resumable
 from openenv_async.runtime.sink import Sink
+from openenv_async.runtime.watch import Watch
 
 logger = logging.getLogger("openenv_async")
 
@@ -45,6 +46,7 @@ class Session(Resumable):
         "_executor",
         "idle",
         "_waker",
+        "began_at",
         "created_at",
         "episodes",
         "id",
@@ -55,10 +57,15 @@ class Session(Resumable):
         "steps",
         "task",
         "was_broken",
+        "watch",
     )
 
     def __init__(self, session_id: str, limits: Limits, sink: Sink, idle_timeout_s: float | None = None) -> None:
         super().__init__(sink)
+        self.watch: Watch | None = None
+        """Who hears of its calls; None: nobody."""
+        self.began_at = 0.0
+        """When its newest call began, by `time.perf_counter`; kept for `watch` alone."""
         self.id = session_id
         self.limits = limits
         self.created_at = time.time()
@@ -108,6 +115,8 @@ class Session(Resumable):
         self._rid = rid
         self._kept = None
         self.state.move(Move.CALL)
+        if self.watch is not None:
+            self.began_at = time.perf_counter()
         self.idle = False
         if call.timeout_s is None and self.step_timeout_s is not None:
             call = structs.replace(call, timeout_s=self.step_timeout_s)
@@ -193,6 +202,8 @@ class Session(Resumable):
         begin = getattr(executor, "begin", None)
         if begin is not None and self.idle_timeout_s is None:
             self._begin = begin
+        if self.watch is not None:
+            self.watch.opened(self)
         self.sink.opened(self)
         while not self.was_broken:
             if self._delivering is not None:
@@ -216,6 +227,8 @@ class Session(Resumable):
         self._rid = rid
         self._kept = None
         self.state.move(Move.CALL)
+        if self.watch is not None:
+            self.began_at = time.perf_counter()
         if call.timeout_s is None and self.step_timeout_s is not None:
             call = structs.replace(call, timeout_s=self.step_timeout_s)
         return self._end_call(rid, call, await self._play(executor, call))
@@ -240,6 +253,8 @@ class Session(Resumable):
             self.state.move(Move.DONE)
         else:
             self._settle(outcome)
+        if self.watch is not None:
+            self.watch.called(self, rid, call, outcome, time.perf_counter() - self.began_at)
         if self._cancelled and rid in self._cancelled:
             self._cancelled.discard(rid)
             return None
