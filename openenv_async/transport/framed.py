@@ -257,7 +257,7 @@ class FramedLink(asyncio.Protocol):
             self._messages.append(message)
             self._unread += len(message)
 
-    def _refuse(self, message: TooBig) -> None:
+    def _end_oversized(self, message: TooBig) -> None:
         if self._closed is None:
             self._write(CloseConnection(code=1009, reason="message too big"))
             self._end(LinkClosed(f"the {self._peer} sent a message of over {message.most_bytes:,} bytes", 1009))
@@ -276,7 +276,7 @@ class FramedLink(asyncio.Protocol):
         if isinstance(event, Ping):
             self._pinged(event)
         elif isinstance(event, TooBig):
-            self._refuse(event)
+            self._end_oversized(event)
         elif isinstance(event, CloseConnection):
             if self._closed is None:
                 self._write(event.response())

@@ -56,7 +56,7 @@ class Incoming:
             LocalProtocolError: they came after the close.
         """
         for piece in self._frames.feed(data):
-            if type(piece) is Unread:
+            if isinstance(piece, Unread):
                 yield from self.interpret(piece.data)
             else:
                 yield self._checked(piece, len(piece))
