@@ -89,6 +89,9 @@ async def open_direct_link(address: Address, host: str, port: int, target: str) 
     loop = asyncio.get_running_loop()
     link: DirectLink | None = None
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in address.headers.items()]
+    # A server behind a tunnel may go by another name than its address.
+    named = [value.decode("latin-1") for name, value in headers if name.lower() == b"host"]
+    there = named[-1] if named else host if port == 80 else f"{host}:{port}"
     try:
         async with asyncio.timeout(address.connect_timeout_s):
             if address.unix_path is not None:
@@ -97,10 +100,10 @@ async def open_direct_link(address: Address, host: str, port: int, target: str) 
                 _, link = await loop.create_connection(DirectLink, host, port)
             link.request(
                 Request(
-                    host=host if port == 80 else f"{host}:{port}",
+                    host=there,
                     target=target,
                     subprotocols=list(address.subprotocols),
-                    extra_headers=headers,
+                    extra_headers=[header for header in headers if header[0].lower() != b"host"],
                 )
             )
             await link.opened
