@@ -14,7 +14,7 @@ from contextvars import Context, copy_context
 
 from msgspec import structs
 
-from openenv_async.protocol.states import Move
+from openenv_async.protocol.states import CALL
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.base import Executor, Landing
 from openenv_async.runtime.resumable import Resumable
@@ -99,7 +99,7 @@ class AtOnce(Resumable):
         """A call begins."""
         self._rid = rid
         self._kept = None
-        self.state.move(Move.CALL)
+        self.state.move(CALL)
         if self.watch is not None:
             self.began_at = time.perf_counter()
 
@@ -113,7 +113,8 @@ class AtOnce(Resumable):
         assert self._begin is not None and self.task is not None  # submit() took care
         self._enter(rid)
         self.idle = False
-        call = self._limited(call)
+        if self.step_timeout_s is not None:
+            call = self._limited(call)
         outcome: Outcome | BaseException | None
         try:
             outcome = self._begin(call, self.task, self._context)

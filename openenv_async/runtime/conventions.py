@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from openenv_async.codec import ModelCodec, codec_for
 from openenv_async.errors import EnvError, EnvironmentFailed, InvalidPayload, UsageError
-from openenv_async.runtime.calls import Call, CallKind, Outcome, Wire
+from openenv_async.runtime import calls
+from openenv_async.runtime.calls import Call, CallKind, Outcome
 from openenv_async.runtime.signatures import fit_reset, method_accepts
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class NativeConventions:
         """See `Conventions.prepare`."""
         if call.kind == "step":
             codec = blueprint.action
-            action = codec.decode_msgpack(call.payload) if call.wire is Wire.NATIVE else codec.decode_json(call.payload)
+            action = codec.decode_msgpack(call.payload) if call.wire is calls.NATIVE else codec.decode_json(call.payload)
             # Inspected once per function: `signatures` remembers.
             if call.timeout_s is not None and "timeout_s" in method_accepts(env.step).names:
                 return functools.partial(env.step, action, timeout_s=call.timeout_s), ()
@@ -109,15 +110,15 @@ class NativeConventions:
         if call.kind == "state":
             state = blueprint.state
             value = {} if value is None else value
-            return Outcome(state.encode_msgpack(value) if call.wire is Wire.NATIVE else state.encode_json(value))
+            return Outcome(state.encode_msgpack(value) if call.wire is calls.NATIVE else state.encode_json(value))
         if value is None:
             raise EnvironmentFailed(
                 f"{call.kind}() returned None; it must return an observation", exception_type="TypeError"
             )
         codec = blueprint.observation
-        if call.wire is Wire.NATIVE:
+        if call.wire is calls.NATIVE:
             return Outcome(codec.encode_native(value), warnings)
-        if call.wire is Wire.JSON:
+        if call.wire is calls.JSON:
             return Outcome(codec.encode_ws_json(value), warnings)
         return Outcome(codec.encode_http_json(value), warnings)
 
@@ -136,7 +137,7 @@ def reset_arguments(call: Call) -> dict[str, Any]:
     Raises:
         InvalidPayload: they are no map of names.
     """
-    decode = _ARGUMENTS.decode_msgpack if call.wire is Wire.NATIVE else _ARGUMENTS.decode_json
+    decode = _ARGUMENTS.decode_msgpack if call.wire is calls.NATIVE else _ARGUMENTS.decode_json
     arguments = decode(call.payload)
     if not isinstance(arguments, dict) or not all(isinstance(key, str) for key in arguments):
         raise InvalidPayload("the arguments of reset must be a map with text keys")

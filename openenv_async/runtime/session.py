@@ -17,7 +17,7 @@ from typing import Any
 from openenv_async.errors import EnvironmentCrashed, StepTimeout
 from openenv_async.limits import Limits
 from openenv_async.protocol.batches import too_large
-from openenv_async.protocol.states import Move, State
+from openenv_async.protocol.states import DONE, Move, State
 from openenv_async.runtime.at_once import AtOnce
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.base import Executor
@@ -183,7 +183,7 @@ class Session(AtOnce):
                 self.steps += 1
             elif call.kind == "reset":
                 self.episodes += 1
-            self.state.move(Move.DONE)
+            self.state.move(DONE)
         else:
             self._settle(outcome)
         if self.watch is not None:
