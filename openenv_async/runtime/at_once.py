@@ -111,7 +111,11 @@ class AtOnce(Resumable):
     def _start(self, rid: int, call: Call) -> None:
         """Begin a coroutine; if it waits, the task goes on with it."""
         assert self._begin is not None and self.task is not None  # submit() took care
-        self._enter(rid)
+        self._rid = rid
+        self._kept = None
+        self.state.move(CALL)
+        if self.watch is not None:
+            self.began_at = time.perf_counter()
         self.idle = False
         if self.step_timeout_s is not None:
             call = self._limited(call)

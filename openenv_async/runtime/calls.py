@@ -24,6 +24,7 @@ class Wire(Enum):
     HTTP = auto()
     """OpenEnv's HTTP bodies: as JSON, with `reward` as a float and `metadata` always there."""
 
+
 NATIVE, JSON = Wire.NATIVE, Wire.JSON
 """For what happens at every call: Python 3.11 takes 0.1 µs to look up a member of an Enum."""
 

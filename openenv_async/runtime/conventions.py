@@ -80,7 +80,9 @@ class NativeConventions:
         """See `Conventions.prepare`."""
         if call.kind == "step":
             codec = blueprint.action
-            action = codec.decode_msgpack(call.payload) if call.wire is calls.NATIVE else codec.decode_json(call.payload)
+            action = (
+                codec.decode_msgpack(call.payload) if call.wire is calls.NATIVE else codec.decode_json(call.payload)
+            )
             # Inspected once per function: `signatures` remembers.
             if call.timeout_s is not None and "timeout_s" in method_accepts(env.step).names:
                 return functools.partial(env.step, action, timeout_s=call.timeout_s), ()
@@ -101,6 +103,8 @@ class NativeConventions:
     def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
         """See `Conventions.transform`."""
         transform = getattr(env, "transform", None)
+        if transform is None:
+            return None
         return transform if callable(transform) and call.kind in ("reset", "step") else None
 
     def finish(self, blueprint: Blueprint, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
