@@ -223,11 +223,11 @@ class ProcessExecutor:
     def heard(self, reply: Reply) -> None:
         """See `Sitter.heard`."""
         kind = reply.kind
-        if kind == Kind.OUTCOME or (kind == Kind.FAILED and reply.rid):
+        if kind == messages.OUTCOME or (kind == messages.FAILED and reply.rid):
             if reply.rid != self._flight:
                 return
             self._flight = 0
-            self._land(messages.outcome_of(reply) if kind == Kind.OUTCOME else self._error_of(reply))
+            self._land(messages.outcome_of(reply) if kind == messages.OUTCOME else self._error_of(reply))
         elif kind == Kind.OPENED:
             _settle(self._opened, msgspec.msgpack.decode(reply.payload, type=Facts))
         elif kind == Kind.BEGUN:
