@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from openenv_async.transport.asgi import Receive, Send
+from openenv_async.server.web.tickets import Gate
 from openenv_async.transport.inprocess import AsgiApp
 
 OPEN_PATHS = frozenset({"/health"})
@@ -27,10 +28,13 @@ class Guard:
         token: required as `Authorization: Bearer TOKEN`; None: no token is needed.
         allow_origins: origins such as `https://example.org` whose pages may connect, besides the
             server's own; `"*"` allows every page.
+        page: what is open to the server's own web page.
     """
 
-    def __init__(self, app: AsgiApp, token: str | None, allow_origins: tuple[str, ...]) -> None:
-        self._app = app
+    def __init__(
+        self, app: AsgiApp, token: str | None, allow_origins: tuple[str, ...], page: Gate | None = None
+    ) -> None:
+        self._app, self._page = app, page
         self._token = token.encode() if token else None
         self._origins = frozenset(origin.rstrip("/").lower() for origin in allow_origins)
 
@@ -44,11 +48,20 @@ class Guard:
                 text = f"pages of {origin} may not use this server; allow them with --allow-origin {origin}"
                 await _refuse(scope, receive, send, 403, "FORBIDDEN_ORIGIN", text)
                 return
-            if self._token is not None and path not in OPEN_PATHS and not self._token_fits(headers):
+            if self._token is not None and not (self._is_open(path, scope) or self._token_fits(headers)):
                 text = "this server needs a token: send it as `Authorization: Bearer TOKEN` (token= of the client)"
                 await _refuse(scope, receive, send, 401, "UNAUTHORIZED", text)
                 return
         await self._app(scope, receive, send)
+
+    def _is_open(self, path: str, scope: Any) -> bool:
+        if path in OPEN_PATHS:
+            return True
+        if self._page is None:
+            return False
+        if scope["type"] == "websocket":
+            return self._page.admits(path, scope.get("subprotocols", ()))
+        return self._page.shows(path)
 
     def _token_fits(self, headers: dict[bytes, bytes]) -> bool:
         kind, _, given = headers.get(b"authorization", b"").partition(b" ")

@@ -1,0 +1,57 @@
+"""How the web page talks over `/ws`: as any client of the JSON wire, and two questions more.
+
+`{"type": "metadata"}` is answered by what the environment says of itself, and
+`{"type": "web", "data": OBSERVATION}` by what it draws: `{"html", "actions"}`. Only a
+connection that agreed on the page's subprotocol may ask.
+"""
+
+from __future__ import annotations
+
+from openenv_async.limits import Limits
+from openenv_async.protocol.openenv import Kind, Request, read_object, reply
+from openenv_async.runtime.calls import Call, Outcome, Wire
+from openenv_async.server.dialect import Dialect
+from openenv_async.transport.link import Message
+
+IDLE_S = 900.0
+"""Seconds after which a page that nobody uses gives its session back: a tab that was left open holds no slot."""
+
+_KINDS: dict[bytes, Kind] = {b'"metadata"': "metadata", b'"web"': "web"}
+
+
+class PageDialect(Dialect):
+    """Another dialect, and the page's own questions.
+
+    Args:
+        inner: words everything else.
+    """
+
+    def __init__(self, inner: Dialect) -> None:
+        self._inner = inner
+        self.idle_timeout_s = IDLE_S if inner.idle_timeout_s is None else min(IDLE_S, inner.idle_timeout_s)
+        self.warns_early = inner.warns_early
+
+    def read(self, message: Message) -> Request:
+        """See `Dialect.read`."""
+        if isinstance(message, str) and message.startswith(('{"type":"metadata"', '{"type":"web"')):
+            fields = read_object(message)
+            kind = _KINDS.get(bytes(fields["type"]))
+            if kind is not None:
+                return Request(kind, fields.get("data", fields["type"]))
+        return self._inner.read(message)
+
+    def call(self, request: Request, limits: Limits) -> Call | Outcome:
+        """See `Dialect.call`."""
+        if request.kind == "metadata" or request.kind == "web":
+            return Call(request.kind, request.data, Wire.JSON, limits.state_timeout_s)
+        return self._inner.call(request, limits)
+
+    def answer(self, kind: Kind, outcome: Outcome) -> str:
+        """See `Dialect.answer`."""
+        if kind == "metadata" or kind == "web":
+            return reply(kind, outcome.data)
+        return self._inner.answer(kind, outcome)
+
+    def failure(self, error: BaseException) -> str:
+        """See `Dialect.failure`."""
+        return self._inner.failure(error)
