@@ -2,12 +2,13 @@
 
 Nothing in them is of the environment, so they need no token. The page runs scripts and
 styles of its own files only and turns no text into markup (Trusted Types say so to the
-browser too). `frame.html`, in which an author's HTML is drawn, has styles and no
-network, in an origin of its own.
+browser too). `frame.html`, in which an author's HTML is drawn, has an origin of its
+own, styles, no network, and one script, which its policy names by its hash.
 """
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
 from importlib.resources import files
@@ -32,7 +33,7 @@ _PAGE_POLICY = (
     "frame-ancestors {ancestors}"
 )
 _FRAME_POLICY = (
-    "sandbox allow-scripts; default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "sandbox allow-scripts; default-src 'none'; script-src '{script}'; style-src 'unsafe-inline'; img-src data: blob:; "
     "font-src data:; media-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
 )
 
@@ -55,6 +56,13 @@ def page_files() -> dict[str, File]:
             body = entry.read_bytes()
             found[entry.name] = File(body, media_type, f'"{hashlib.sha256(body).hexdigest()[:20]}"')
     return found
+
+
+@functools.cache
+def frame_script() -> str:
+    """Give the hash of the frame's one script, as a Content-Security-Policy names it."""
+    script = page_files()[FRAME].body.partition(b"<script>")[2].partition(b"</script>")[0]
+    return "sha256-" + base64.b64encode(hashlib.sha256(script).digest()).decode()
 
 
 class PageFiles:
@@ -87,7 +95,7 @@ class PageFiles:
             "referrer-policy": "no-referrer",
         }
         if name.endswith(".html"):
-            policy = _FRAME_POLICY if name == FRAME else _PAGE_POLICY
+            policy = _FRAME_POLICY.replace("{script}", frame_script()) if name == FRAME else _PAGE_POLICY
             headers["content-security-policy"] = policy.format(ancestors=self._ancestors)
         if request.headers.get("if-none-match") == file.etag:
             return Response(None, 304, headers)

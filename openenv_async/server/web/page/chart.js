@@ -3,7 +3,7 @@
 import { h, put, svg } from "./dom.js";
 
 const HEIGHT = 96;
-const MARGIN = { top: 10, right: 10, bottom: 18, left: 44 };
+const MARGIN = { top: 10, right: 10, bottom: 18, left: 48 };
 const MOST_DOTS = 120;
 
 /** Draw `points` ({number, reward, index, selected}) into a place. */
@@ -15,17 +15,17 @@ export function drawChart(place, points, choose) {
   }
   const width = Math.max(220, place.clientWidth || 480);
   const rewards = known.map((point) => Number(point.reward));
-  const low = Math.min(0, ...rewards), high = Math.max(0, ...rewards);
-  const span = high - low || 1;
+  const flat = rewards.every((reward) => reward === 0);
+  const low = flat ? -1 : Math.min(0, ...rewards), high = flat ? 1 : Math.max(0, ...rewards);
   const last = Math.max(points.length, 2);
   const x = (at) => MARGIN.left + ((width - MARGIN.left - MARGIN.right) * at) / (last - 1 || 1);
-  const y = (value) => MARGIN.top + (HEIGHT - MARGIN.top - MARGIN.bottom) * (1 - (value - low) / span);
+  const y = (value) => MARGIN.top + (HEIGHT - MARGIN.top - MARGIN.bottom) * (1 - (value - low) / (high - low));
   const line = known.map((point, index) => `${index ? "L" : "M"}${x(point.at).toFixed(1)} ${y(Number(point.reward)).toFixed(1)}`).join("");
   const words = `Rewards of ${known.length} steps, from ${figure(Math.min(...rewards))} to ${figure(Math.max(...rewards))}`;
   const dots = known.filter((point) => known.length <= MOST_DOTS || point.selected).map((point) =>
     svg("circle", { cx: x(point.at), cy: y(Number(point.reward)), r: point.selected ? 5 : 3, class: point.selected ? "dot now" : "dot" },
       svg("title", {}, `step ${point.number}: ${figure(Number(point.reward))}`)));
-  const edges = low === high ? [0] : [low, high];
+  const edges = flat ? [0] : [low, high];
   put(place, svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img", "aria-label": words, onclick: (event) => {
     const box = event.currentTarget.getBoundingClientRect();
     const at = ((event.clientX - box.left) * (width / box.width));
@@ -43,5 +43,5 @@ export function figure(value) {
   if (value === null || value === undefined) return "–";
   if (typeof value === "boolean") return value ? "1" : "0";
   const number = Number(value);
-  return Number.isFinite(number) ? String(Number(number.toPrecision(4))) : String(value);
+  return Number.isFinite(number) ? String(Number(Math.abs(number) < 1000 ? number.toPrecision(3) : number.toPrecision(6))) : String(value);
 }

@@ -13,13 +13,13 @@ export class Problem extends Error {
   }
 }
 
-/** A label, an input and what the schema says of it. `asked`: {schema, label, required, nullable}. */
-export function labelled(asked, input, ...more) {
+/** A label, what the schema says, and the input, or what it stands in. `asked`: {schema, label, required, nullable}. */
+export function labelled(asked, input, ...shown) {
   input.id ||= fresh("field");
   const hint = asked.schema.description ? h("p", { class: "hint", id: `${input.id}-hint` }, asked.schema.description) : null;
   if (hint) input.setAttribute("aria-describedby", hint.id);
   if (asked.required && !asked.nullable) input.setAttribute("aria-required", "true");
-  return h("div", { class: "field" }, h("label", { for: input.id }, asked.label, mark(asked)), hint, input, ...more);
+  return h("div", { class: "field" }, h("label", { for: input.id }, asked.label, mark(asked)), hint, shown.length ? shown : input);
 }
 
 /** What stands behind a label. */
@@ -69,12 +69,9 @@ export function numberField(asked, whole) {
     slider.oninput = () => { input.value = String(Number(Number(slider.value).toPrecision(12))); };
     input.oninput = () => { if (input.value !== "") slider.value = input.value; };
   }
-  write(schema.default ?? (asked.required && !asked.nullable ? (low ?? (whole ? 0 : 0)) : ""));
-  const row = slider ? h("div", { class: "row" }, input, slider) : input;
-  const node = slider ? labelled(asked, input) : labelled(asked, input);
-  if (slider) node.append(row);
+  write(schema.default ?? (asked.required && !asked.nullable ? (low ?? 0) : ""));
   return {
-    node,
+    node: labelled(asked, input, ...(slider ? [h("div", { class: "row" }, input, slider)] : [])),
     focus: () => { input.focus(); input.select(); },
     write,
     read() {
@@ -139,7 +136,7 @@ export function jsonField(asked, rows = 3) {
   const write = (value) => { input.value = value === undefined ? "" : writeJson(value, 2); };
   write(asked.schema.default ?? (asked.required ? (asked.schema.type === "object" ? {} : null) : undefined));
   return {
-    node: labelled(asked, input, asked.bare ? null : h("p", { class: "hint" }, "As JSON")),
+    node: labelled(asked, input, input, asked.bare ? null : h("p", { class: "hint" }, "As JSON")),
     focus: () => input.focus(),
     write,
     read() {
@@ -172,7 +169,7 @@ export function bytesField(asked) {
     show();
   };
   return {
-    node: labelled(asked, input, shown),
+    node: labelled(asked, input, input, shown),
     focus: () => input.focus(),
     write: (given) => { value = typeof given === "string" ? given : undefined; show(); },
     read() {

@@ -3,7 +3,7 @@
 import { fresh, h, put } from "./dom.js";
 import { Problem, mark } from "./fields.js";
 import { control } from "./form.js";
-import { discriminator, fits, isObject, variantName } from "./schema.js";
+import { discriminator, fits, isObject, shape, variantName } from "./schema.js";
 
 const hintOf = (asked) => (asked.schema.description && asked.depth > 0 ? h("p", { class: "hint" }, asked.schema.description) : null);
 
@@ -41,33 +41,31 @@ export function optionalGroup(asked, make) {
 export function objectField(asked) {
   const { schema, root, depth } = asked;
   const required = new Set(schema.required ?? []);
-  const parts = Object.entries(schema.properties).map(([name, property]) =>
-    [name, control({ schema: property, root, name, label: property.title && depth < 0 ? property.title : name, required: required.has(name), depth: depth + 1 })]);
-  const aside = parts.filter(([name]) => name === "metadata" && !required.has(name));
-  const shown = parts.filter((part) => !aside.includes(part));
+  // OpenEnv's actions all may carry `metadata`; whoever wants it writes the action as JSON.
+  const fields = Object.entries(schema.properties).filter(([name, property]) => name !== "metadata" || required.has(name) || shape(property, root).kind !== "any");
+  const parts = fields.map(([name, property]) =>
+    [name, control({ schema: property, root, name, label: name, required: required.has(name), depth: depth + 1 })]);
   let beside = {};
   return {
-    node: framed(asked, shown.map(([, part]) => part.node),
-      aside.length ? h("details", {}, h("summary", {}, "Metadata"), aside.map(([, part]) => part.node)) : null),
-    focus: shown.find(([, part]) => part.focus)?.[1].focus,
+    node: framed(asked, parts.map(([, part]) => part.node)),
+    focus: parts.find(([, part]) => part.focus)?.[1].focus,
     write(value) {
       if (!isObject(value)) return;
       for (const [name, part] of parts) part.write(value[name]);
       // What the form has no field for is kept, so that nothing is lost between the form and JSON.
-      beside = Object.fromEntries(Object.entries(value).filter(([name]) => !(name in schema.properties)));
+      const shown = new Set(parts.map(([name]) => name));
+      beside = Object.fromEntries(Object.entries(value).filter(([name]) => !shown.has(name)));
     },
     read() {
       const value = { ...beside };
       for (const [name, part] of parts) {
         const given = part.read();
-        if (given !== undefined && !(name === "metadata" && !required.has(name) && isEmpty(given))) value[name] = given;
+        if (given !== undefined) value[name] = given;
       }
       return value;
     },
   };
 }
-
-const isEmpty = (value) => isObject(value) && Object.keys(value).length === 0;
 
 const MOST_ITEMS = 500;
 

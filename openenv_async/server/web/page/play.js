@@ -127,7 +127,7 @@ export class Play {
     this._timeline.show(episode, this._selected);
     this._stage.show(episode, this._selected);
     const { steps } = episode;
-    put(byId("episode-facts"), steps.length ? h("span", { class: "fact" }, `${steps.length} steps, total reward `, h("b", {}, figure(episode.total))) : null,
+    put(byId("episode-facts"), steps.length ? h("span", { class: "fact" }, `${steps.length} ${steps.length === 1 ? "step" : "steps"}, total reward `, h("b", {}, figure(episode.total))) : null,
       this._recording ? h("span", { class: "fact tag" }, `recording ${episode.source}`) : null);
     this._chart();
     this._offers();
@@ -150,11 +150,12 @@ export class Play {
   }
 
   _buttons() {
-    const can = this._canPlay;
+    // Not while a call is under way: a button that is disabled for a moment loses the keyboard.
     const { began, replaying } = this._player;
+    const can = (this._link.usable || this._link.state === "busy") && !replaying;
     byId("step").disabled = !can || !began;
     byId("state").disabled = !can;
-    byId("reset").disabled = replaying || this._player.busy || this._link.state === "connecting" || this._link.state === "locked";
+    byId("reset").disabled = replaying || this._link.state === "connecting" || this._link.state === "locked";
     for (const offer of byId("offers").children) offer.disabled = !can || !began;
     const over = !began || this._player.episode.entries.findLast((entry) => entry.type !== "state")?.done === true;
     byId("reset").classList.toggle("main", over);

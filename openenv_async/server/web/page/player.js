@@ -31,9 +31,7 @@ export class Player {
 
   async reset(request) {
     this.episode = this._fresh();
-    const entry = await this._call("reset", request);
-    this.began = !entry.error;
-    return entry;
+    return this._call("reset", request);
   }
 
   step(request) {
@@ -63,6 +61,7 @@ export class Player {
       entry.error = { code: error.code ?? "CONNECTION_LOST", message: error.message };
     }
     this.busy = false;
+    if (type === "reset") this.began = !entry.error;
     this.episode.add(entry);
     this._changed();
     return entry;
@@ -91,8 +90,8 @@ export class Player {
     try {
       for (const [index, call] of calls.entries()) {
         if (!this.replaying || !this._link.usable) break;
-        if (call.type === "reset" && index > 0) this.began = false;
-        const entry = await (call.type === "reset" && index === 0 ? this.reset(call.request ?? {}) : this._again(call));
+        if (index === 0) this.episode = this._fresh();
+        const entry = await this._call(call.type, call.request ?? {});
         done += 1;
         const found = difference(call, entry);
         if (found) {
@@ -109,9 +108,4 @@ export class Player {
     return { same: different === 0 && done === calls.length, text: first ? `${count}; ${different} differ, first ${first}.` : `${count}, each answered as recorded.` };
   }
 
-  async _again(call) {
-    const entry = await this._call(call.type, call.request ?? {});
-    if (call.type === "reset") this.began = !entry.error;
-    return entry;
-  }
 }

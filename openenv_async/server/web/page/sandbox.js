@@ -19,7 +19,7 @@ export class Sandbox {
     this._place.hidden = html === null;
     if (html === null) return;
     if (this._frame === null) {
-      // No allow-same-origin: what runs in it has an origin of its own. The scripts allowed are this page's `frame.js`.
+      // No allow-same-origin: what runs in it has an origin of its own. The one script that runs is `frame.html`'s.
       this._frame = h("iframe", { src: "frame.html", sandbox: "allow-scripts", title: "The environment's own drawing", class: "drawing" });
       this._place.append(this._frame);
     } else this._send();

@@ -13,6 +13,7 @@ export class Stage {
   constructor() {
     this._place = byId("observation");
     this._facts = byId("stage-facts");
+    this._troubles = byId("troubles");
     this._title = byId("stage-title");
     this._sandbox = new Sandbox(byId("drawing"));
     this._raw = byId("stage-raw");
@@ -36,14 +37,19 @@ export class Stage {
     if (!entry) {
       put(this._title, "Observation");
       put(this._facts);
+      put(this._troubles);
       put(this._place, h("p", { class: "quiet" }, "Reset begins an episode."));
       this._sandbox.show(null);
       return;
     }
     put(this._title, titleOf(episode, index));
     put(this._facts, ...this._figures(entry, index, episode));
-    this._sandbox.show(!this.raw && typeof entry.html === "string" && entry.html !== "" ? entry.html : null);
-    put(this._place, this.raw ? h("pre", { tabindex: "0" }, write(rawOf(entry), 2)) : this._drawn(entry));
+    // Whoever corrects a call that failed sees what it was to follow.
+    const before = entry.error ? lastSeen(episode.entries, index) : null;
+    const { html } = before ?? entry;
+    this._sandbox.show(!this.raw && typeof html === "string" && html !== "" ? html : null);
+    put(this._troubles, this._wrong(entry));
+    put(this._place, this.raw ? h("pre", { tabindex: "0" }, write(rawOf(entry), 2)) : before ? this._still(before) : this._drawn(entry));
   }
 
   _figures(entry, index, episode) {
@@ -55,16 +61,25 @@ export class Stage {
     return made;
   }
 
+  _wrong(entry) {
+    return [
+      entry.error ? h("div", { class: "failed", role: "alert" }, h("strong", {}, entry.error.code), h("p", {}, entry.error.message)) : null,
+      (entry.warnings ?? []).map((warning) => h("p", { class: "warned" }, warning)),
+      entry.differs ? h("p", { class: "warned" }, `Not as recorded: ${entry.differs}`) : null,
+    ];
+  }
+
+  _still(before) {
+    return h("div", { class: "still" }, h("p", { class: "quiet" }, "As it was before:"), this._drawn({ observation: before.observation }));
+  }
+
   _drawn(entry) {
     const made = [];
-    if (entry.error) made.push(h("div", { class: "failed", role: "alert" }, h("strong", {}, entry.error.code), h("p", {}, entry.error.message)));
-    for (const warning of entry.warnings ?? []) made.push(h("p", { class: "warned" }, warning));
-    if (entry.differs) made.push(h("p", { class: "warned" }, `Not as recorded: ${entry.differs}`));
     if (entry.observation !== undefined) {
       const { observation } = this.schemas;
       const at = { schema: observation, root: observation, name: "observation", depth: 0 };
       made.push(typeof entry.observation === "object" && entry.observation !== null && !Array.isArray(entry.observation)
-        ? drawObject(entry.observation, at, BESIDE.filter((name) => name !== "metadata" || entry.metadata !== undefined)) : draw(entry.observation, at));
+        ? drawObject(entry.observation, at, leftOut(entry)) : draw(entry.observation, at));
     }
     if (entry.state !== undefined) made.push(draw(entry.state, { schema: this.schemas.state, root: this.schemas.state, name: "state", depth: 0 }));
     if (entry.metadata && Object.keys(entry.metadata).length) {
@@ -73,6 +88,18 @@ export class Stage {
     return made;
   }
 }
+
+function lastSeen(entries, index) {
+  for (let at = index - 1; at >= 0 && entries[index].type !== "reset"; at -= 1) {
+    if (entries[at].observation !== undefined) return entries[at];
+    if (entries[at].type === "reset") return null;
+  }
+  return null;
+}
+
+/** What is shown elsewhere, or says nothing. */
+const leftOut = ({ observation, metadata }) =>
+  BESIDE.filter((name) => name !== "metadata" || metadata !== undefined || Object.keys(observation.metadata ?? {}).length === 0);
 
 function rawOf(entry) {
   const { html, actions, differs, ...rest } = entry;

@@ -27,7 +27,7 @@ export function drawObject(value, at, leaveOut = []) {
   if (names.length === 0) return h("span", { class: "quiet" }, at.depth === 0 ? "Nothing in it." : "empty");
   const rows = names.slice(0, MOST_ITEMS).map((name) => h("div", { class: "pair" }, h("dt", {}, name),
     h("dd", {}, draw(value[name], { ...below(at, name), name, depth: at.depth + 1 }))));
-  return h("dl", { class: at.depth === 0 ? "fields top" : "fields" }, rows, more(names.length));
+  return h("dl", { class: at.depth === 0 ? "fields whole" : "fields" }, rows, more(names.length));
 }
 
 function below(at, name) {
