@@ -34,4 +34,5 @@ class WebSocketEndpoint:
         if native:
             await NativeConnection(self._server, link).run()
         else:
-            await JsonConnection(self._server, link, PageDialect(DIALECT) if page else DIALECT).run()
+            idle_s = self._server.limits.page_idle_timeout_s
+            await JsonConnection(self._server, link, PageDialect(DIALECT, idle_s) if page else DIALECT).run()

@@ -87,7 +87,8 @@ class Running:
         if native:
             await NativeConnection(self.server, link).run()
         elif page:
-            await JsonConnection(self.server, link, PageDialect(self.dialect)).run()
+            idle_s = self.server.limits.page_idle_timeout_s
+            await JsonConnection(self.server, link, PageDialect(self.dialect, idle_s)).run()
         else:
             await self._serve_json(link, websocket.query_params.get("session_id"))
 

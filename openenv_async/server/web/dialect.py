@@ -13,9 +13,6 @@ from openenv_async.runtime.calls import Call, Outcome, Wire
 from openenv_async.server.dialect import Dialect
 from openenv_async.transport.link import Message
 
-IDLE_S = 900.0
-"""Seconds after which a page that nobody uses gives its session back: a tab that was left open holds no slot."""
-
 _KINDS: dict[bytes, Kind] = {b'"metadata"': "metadata", b'"web"': "web"}
 
 
@@ -24,11 +21,14 @@ class PageDialect(Dialect):
 
     Args:
         inner: words everything else.
+        idle_timeout_s: seconds without a message after which the session ends.
     """
 
-    def __init__(self, inner: Dialect) -> None:
+    tells_end = True
+
+    def __init__(self, inner: Dialect, idle_timeout_s: float) -> None:
         self._inner = inner
-        self.idle_timeout_s = IDLE_S if inner.idle_timeout_s is None else min(IDLE_S, inner.idle_timeout_s)
+        self.idle_timeout_s = min(idle_timeout_s, inner.idle_timeout_s or idle_timeout_s)
         self.warns_early = inner.warns_early
 
     def read(self, message: Message) -> Request:

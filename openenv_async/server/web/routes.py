@@ -15,7 +15,6 @@ from openenv_async.environment import Environment
 from openenv_async.runtime.drawing import may_draw
 from openenv_async.server.core import Server
 from openenv_async.server.web.arguments import reset_schema
-from openenv_async.server.web.dialect import IDLE_S
 from openenv_async.server.web.files import PageFiles
 from openenv_async.server.web.readme import find_readme
 from openenv_async.server.web.tickets import LIFETIME_S
@@ -79,7 +78,6 @@ class PageRoutes:
             "schemas": {**self._schemas(), "reset": reset_schema(method)},
             "draws": may_draw(cls, (self._base,)),
             "readme": find_readme(cls),
-            "idle_timeout_s": IDLE_S,
         }
         return msgspec.json.encode(told)
 
