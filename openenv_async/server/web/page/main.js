@@ -28,7 +28,7 @@ const link = new Link((state, why) => {
 function lock(why) {
   const form = byId("token");
   byId("token-problem").textContent = hasToken() ? why : "";
-  byId("panel-play").classList.add("waiting");
+  document.body.classList.add("waiting");
   form.hidden = false;
   byId("token-value").focus();
 }
@@ -55,7 +55,7 @@ async function begin() {
   }
   dismiss("link");
   byId("token").hidden = true;
-  byId("panel-play").classList.remove("waiting");
+  document.body.classList.remove("waiting");
   showAbout(about);
   play ??= new Play(link, about);
   await link.connect();

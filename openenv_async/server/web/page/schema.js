@@ -28,7 +28,7 @@ function lookup(ref, root) {
   return place ?? {};
 }
 
-const LONG = 200;
+const LONG = 300;
 const LONG_NAMES = /(^|_)(code|text|prompt|script|source|body|content|query|patch|diff|essay|markdown)$/i;
 
 /** Say what a schema is: `{kind, schema, nullable}`, for a union with `variants`. */
