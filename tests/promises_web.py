@@ -15,7 +15,7 @@ WEB = {
     "web:other-wires": "Without the page's subprotocol /ws answers none of its questions.",
     "web:compat": "An OpenEnv app has the same page, and draws with OpenEnv's render_web.",
     "web:play": "An episode can be played to its end by clicking and by keyboard alone.",
-    "web:forms": "A form asks for nested objects, unions, lists, maps, bytes and any JSON; the value arrives as entered.",
+    "web:forms": "A form asks for nested objects, unions, lists, maps, bytes and JSON; values arrive as entered.",
     "web:values": "Images, arrays, tables, Markdown and code are drawn as what they are.",
     "web:sandbox": "The author's HTML is drawn in a frame without scripts, network and access to the page.",
     "web:timeline": "An episode can be looked back over, exported, opened again and replayed.",

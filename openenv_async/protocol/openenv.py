@@ -145,7 +145,9 @@ def _invalid(loc: list[str], text: str, type_: str = "extra_forbidden") -> Inval
     return InvalidPayload(f"Invalid message: {text}", path=".".join(problem["loc"]), errors=[problem])
 
 
-def reply(kind: Literal["observation", "state", "mcp", "metadata", "web"], data: bytes, warnings: tuple[str, ...] = ()) -> str:
+def reply(
+    kind: Literal["observation", "state", "mcp", "metadata", "web"], data: bytes, warnings: tuple[str, ...] = ()
+) -> str:
     """Give the text of a reply around `data`, which is JSON already.
 
     `warnings` go beside it: OpenEnv has no place for them, and its clients pass over what they do not know.

@@ -45,7 +45,10 @@ def draw(env: Any, observation: Any) -> Answers | Awaitable[Answers]:
         raise InvalidPayload("a web message needs `data`: an observation", path="data")
     html, actions = (getattr(env, name, None) for name in _METHODS)
     over = observation.get("done") is True
-    given = (html(observation) if callable(html) else None, actions(observation) if callable(actions) and not over else [])
+    given = (
+        html(observation) if callable(html) else None,
+        actions(observation) if callable(actions) and not over else [],
+    )
     return _settled(*given) if any(inspect.isawaitable(value) for value in given) else given
 
 

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from openenv_async.transport.asgi import Receive, Send
 from openenv_async.server.web.tickets import Gate
+from openenv_async.transport.asgi import Receive, Send
 from openenv_async.transport.inprocess import AsgiApp
 
 OPEN_PATHS = frozenset({"/health"})

@@ -6,8 +6,8 @@ from typing import Any
 
 from openenv_async.protocol.frames import SUBPROTOCOL
 from openenv_async.server.core import Server
-from openenv_async.server.native import NativeConnection
 from openenv_async.server.dialect import DIALECT
+from openenv_async.server.native import NativeConnection
 from openenv_async.server.openenv_ws import JsonConnection
 from openenv_async.server.web.dialect import PageDialect
 from openenv_async.server.web.tickets import SUBPROTOCOL as PAGE

@@ -15,11 +15,13 @@ from openenv_async import create_app
 from openenv_async.server.app import EnvApp
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Page, expect  # noqa: E402
+from playwright.sync_api import Page, expect
 
-FOREIGN = """() => [...document.querySelectorAll(
-    'script:not([src="main.js"]), iframe:not(.drawing), object, embed, base, meta[http-equiv], math, [onload], [onerror], [onclick], style')]
-    .map(node => node.outerHTML)"""
+NOT_OURS = (
+    "script:not([src='main.js']), iframe:not(.drawing), object, embed, base, meta[http-equiv], math, style, "
+    "[onload], [onerror], [onclick]"
+)
+FOREIGN = f"""() => [...document.querySelectorAll("{NOT_OURS}")].map(node => node.outerHTML)"""
 
 ADDRESSES = "() => [...document.querySelectorAll('a[href]')].map(link => link.href)"
 

@@ -12,7 +12,7 @@ from requirements import requirement
 from web_worlds import ROOT, FailEnvironment, NestedEnvironment, PictureEnvironment, WordleEnvironment, app
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Page, expect  # noqa: E402
+from playwright.sync_api import Page, expect
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 

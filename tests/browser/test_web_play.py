@@ -23,7 +23,7 @@ from web_worlds import (
 )
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Page, expect  # noqa: E402
+from playwright.sync_api import Page, expect
 
 Open = Callable[..., Visit]
 Sites = Callable[..., Site]

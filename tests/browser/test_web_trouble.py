@@ -18,7 +18,7 @@ from web_worlds import EchoEnvironment, FailEnvironment, app
 from openenv_async.limits import Limits
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Page, expect  # noqa: E402
+from playwright.sync_api import Page, expect
 
 Open = Callable[..., Visit]
 Sites = Callable[..., Site]

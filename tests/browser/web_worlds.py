@@ -223,7 +223,7 @@ EVIL = [
     "[click](data:text/html,<script>window.ran=1</script>)",
     "![x](x onerror=window.ran=1)",
     "`<script>window.ran=1</script>` **<img src=x onerror=window.ran=1>**",
-    "# <img src=x onerror=window.ran=1>\n\n| <b onclick=window.ran=1> | b |\n|---|---|\n| <script>window.ran=1</script> | 2 |",
+    "# <img src=x onerror=window.ran=1>\n\n| <b onclick=window.ran=1> | b |\n|---|---|\n| <script>ran=1</script> | 2 |",
     "<a href='javascript:window.ran=1'>x</a>",
     "'\"><script>window.ran=1</script>",
     "{{constructor.constructor('window.ran=1')()}}",

@@ -7,6 +7,11 @@ connection that agreed on the page's subprotocol may ask.
 
 from __future__ import annotations
 
+import contextlib
+
+import msgspec
+
+from openenv_async.errors import EnvError
 from openenv_async.limits import Limits
 from openenv_async.protocol.openenv import Kind, Request, read_object, reply
 from openenv_async.runtime.calls import Call, Outcome, Wire
@@ -33,12 +38,14 @@ class PageDialect(Dialect):
 
     def read(self, message: Message) -> Request:
         """See `Dialect.read`."""
-        if isinstance(message, str) and message.startswith(('{"type":"metadata"', '{"type":"web"')):
-            fields = read_object(message)
-            kind = _KINDS.get(bytes(fields["type"]))
-            if kind is not None:
-                return Request(kind, fields.get("data", fields["type"]))
-        return self._inner.read(message)
+        fields: dict[str, msgspec.Raw] = {}
+        if isinstance(message, str):
+            with contextlib.suppress(EnvError):  # which the other dialect words
+                fields = read_object(message)
+        kind = _KINDS.get(bytes(fields.get("type", b"")))
+        if kind is None:
+            return self._inner.read(message)
+        return Request(kind, fields.get("data", msgspec.Raw(b"null")))
 
     def call(self, request: Request, limits: Limits) -> Call | Outcome:
         """See `Dialect.call`."""
