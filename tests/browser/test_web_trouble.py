@@ -10,10 +10,12 @@ import pytest
 from browser_fixtures import Site, Visit
 from requirements import requirement
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from web_compat import lamp_app
-from web_worlds import EchoEnvironment, FailEnvironment, app
+from web_worlds import GATE, EchoEnvironment, FailEnvironment, app
 
 from openenv_async.limits import Limits
 
@@ -129,6 +131,63 @@ def test_a_page_that_nobody_uses_gives_its_session_back(site: Sites, visit: Open
     expect(page.locator("#capacity")).to_have_text("0 of 1024 sessions")
     page.locator("#reset").click()
     expect(page.locator("#timeline .call")).to_have_count(1)
+
+
+@requirement("web:errors")
+def test_one_need_not_wait_for_an_environment_that_hangs(site: Sites, visit: Open) -> None:
+    page = visit(site(lambda: app(FailEnvironment)).url + "/web").page
+    state(page, "ready")
+    reset(page)
+    page.get_by_label("how").select_option(label="hang")
+    page.locator("#step").click()
+    state(page, "busy")
+    page.get_by_role("button", name="Give up").click()
+    expect(page.locator("#troubles .failed")).to_contain_text("The connection was lost before the answer came.")
+    GATE.set()
+    state(page, "ready")
+    expect(page.locator("#step")).to_be_disabled()
+    expect(page.locator("#waiting")).to_be_hidden()
+    reset(page)
+
+
+@requirement("web:restart")
+def test_a_server_that_comes_back_changed_has_other_forms(site: Sites, visit: Open) -> None:
+    versions = iter([EchoEnvironment, FailEnvironment])
+    served = site(lambda: app(next(versions)))
+    page = visit(served.url + "/web", calm=False).page
+    state(page, "ready")
+    expect(page.get_by_label("message")).to_be_visible()
+    served.stop()
+    served.start()
+    expect(page.locator("#title")).to_have_text("FailEnvironment")
+    expect(page.get_by_label("how")).to_be_visible()
+    expect(page.get_by_label("message")).to_have_count(0)
+    state(page, "ready")
+    reset(page)
+
+
+@requirement("web:frame")
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_page_of_another_origin_frames_it_only_if_it_may(site: Sites, visit: Open, allowed: bool) -> None:
+    async def hub(request: Request) -> HTMLResponse:
+        return HTMLResponse(f"<iframe src='{inner.url}/web' width=900 height=700></iframe>")
+
+    outer = site(lambda: Starlette(routes=[Route("/", hub)]))
+    elsewhere = outer.url.replace("127.0.0.1", "localhost")
+    inner = site(lambda: app(EchoEnvironment, token="t", allow_origins=(elsewhere,) if allowed else ()))
+    page = visit(elsewhere, calm=False).page
+    framed = page.frame_locator("iframe")
+    if not allowed:
+        expect(framed.locator("#link")).to_have_count(0)
+        assert "/web" not in page.frames[-1].url
+        return
+    framed.get_by_label("Token").fill("t")
+    framed.get_by_label("Token").press("Enter")
+    expect(framed.locator("#link")).to_have_attribute("data-state", "ready")
+    framed.locator("#reset").click()
+    framed.get_by_label("message").fill("framed")
+    framed.get_by_label("message").press("Enter")
+    expect(framed.locator("#observation")).to_contain_text("framed")
 
 
 class Stripping:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
+import threading
 import zlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -188,7 +189,11 @@ class AsyncLight(LightEnvironment):
 
 
 class FailAction(Action):
-    how: Literal["fine", "raise", "drawing"] = "fine"
+    how: Literal["fine", "raise", "drawing", "hang"] = "fine"
+
+
+GATE = threading.Event()
+"""What a step that hangs waits for."""
 
 
 class FailEnvironment(Environment[FailAction, Observation, State]):
@@ -200,6 +205,8 @@ class FailEnvironment(Environment[FailAction, Observation, State]):
         return Observation()
 
     def step(self, action: FailAction) -> Observation:
+        if action.how == "hang":
+            GATE.wait(60)
         if action.how == "raise":
             raise RuntimeError("the <b>bridge</b> is out")
         return Observation(reward=1.0, metadata={"how": action.how})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ from openenv_async.server.web.arguments import reset_schema
 from openenv_async.server.web.files import PageFiles
 from openenv_async.server.web.readme import find_readme
 from openenv_async.server.web.tickets import LIFETIME_S
+
+logger = logging.getLogger("openenv_async")
 
 Schemas = Callable[[], dict[str, Any]]
 
@@ -75,11 +78,18 @@ class PageRoutes:
         told = {
             "name": blueprint.name,
             "title": self._title or blueprint.name,
-            "schemas": {**self._schemas(), "reset": reset_schema(method)},
+            "schemas": {**self._known_schemas(), "reset": reset_schema(method)},
             "draws": may_draw(cls, (self._base,)),
             "readme": find_readme(cls),
         }
         return msgspec.json.encode(told)
+
+    def _known_schemas(self) -> dict[str, Any]:
+        try:
+            return self._schemas()
+        except Exception as exc:  # a class without a schema can still be played, by JSON
+            logger.warning("the web page has no form for the actions of %s: %s", self._server.blueprint.name, exc)
+            return {"action": {}, "observation": {}, "state": {}}
 
     async def ticket(self, request: Request) -> Response:
         """`POST /web/ticket`: lets one WebSocket through the token, which this request has shown."""

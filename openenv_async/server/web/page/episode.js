@@ -14,24 +14,16 @@ export class Episode {
     this.ended = null;
   }
 
+  /** Add a call; a step gets its number in the episode. */
   add(entry) {
+    const last = this.entries.at(-1)?.number ?? 0;
+    entry.number = entry.type === "reset" ? 0 : entry.type === "step" ? last + 1 : last;
     this.entries.push(entry);
     return entry;
   }
 
   get steps() {
     return this.entries.filter((entry) => entry.type === "step");
-  }
-
-  /** The number of the episode's step that an entry is; 0 for its reset. */
-  numberOf(index) {
-    let number = 0;
-    for (let at = 0; at <= index; at += 1) {
-      const { type } = this.entries[at];
-      if (type === "reset") number = 0;
-      else if (type === "step") number += 1;
-    }
-    return number;
   }
 
   /** The sum of the rewards of the steps. */

@@ -53,7 +53,9 @@ export class Form {
   }
 
   _draw(value) {
-    const asked = { schema: this._schema, root: this._schema, name: "", label: this._label, required: true, depth: 0 };
+    const { kind } = shape(this._schema, this._schema);
+    const schema = kind === "any" ? { type: "object" } : this._schema; // whatever it is, it is an object
+    const asked = { schema, root: this._schema, name: "", label: this._label, required: true, depth: 0 };
     this._control = this.raw ? jsonField({ ...asked, schema: { type: "object" }, bare: true }, 10) : control(asked);
     put(this._place, this._control.node);
     if (value !== undefined) this._control.write(value);

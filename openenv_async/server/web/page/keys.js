@@ -23,6 +23,11 @@ export function keys(does) {
 
 function onEnter(event, at, does) {
   const forced = event.ctrlKey || event.metaKey;
+  if (!forced && at.closest?.("#arguments") && editable(at) && !at.matches("select, [data-long]")) {
+    event.preventDefault();
+    does.reset();
+    return;
+  }
   // In a long text Enter is a new line; with Ctrl it steps from there too.
   const steps = forced || (at.closest?.("#action") ? editable(at) && !at.matches("select, [data-long]") && !event.shiftKey : !pressable(at));
   if (!steps || event.repeat) return;

@@ -1,6 +1,6 @@
 // The page's session: one WebSocket, requests answered in order. Says at all times how it stands with the server.
 
-import { Locked, socket } from "./access.js";
+import { Locked, ask, socket } from "./access.js";
 import { read, write } from "./json.js";
 
 /** What the server refused, in its own words. */
@@ -47,6 +47,8 @@ export class Link {
     this._refusal = null;
     this._become("connecting");
     try {
+      // Whether it is the token that keeps us out, no WebSocket says.
+      if (this._attempt > 0) await ask("capacity.json");
       this._listen(await socket());
     } catch (error) {
       if (error instanceof Locked) this._become("locked", error.message);
@@ -120,6 +122,11 @@ export class Link {
       this._waiting.push({ done, fail });
       this._socket.send(write(data === undefined ? { type } : { type, data }));
     });
+  }
+
+  /** Wait no longer for what was asked: the session ends with its connection, and another one is opened. */
+  giveUp() {
+    this._socket?.close();
   }
 
   /** Ask one thing and wait for the answer. Throws ServerError or Gone. */

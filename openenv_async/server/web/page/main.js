@@ -3,6 +3,7 @@
 import { showAbout, showMetadata } from "./about.js";
 import { Locked, ask, hasToken, useToken } from "./access.js";
 import { byId, dismiss, notice } from "./dom.js";
+import { write } from "./json.js";
 import { keys } from "./keys.js";
 import { Link } from "./link.js";
 import { Play } from "./play.js";
@@ -13,17 +14,30 @@ import { theme } from "./theme.js";
 const capacity = new Capacity();
 let play = null;
 let about = null;
+let seen = 0;
 
 const link = new Link((state, why) => {
   showLink(state);
   if (state === "locked") lock(why);
-  if (state === "ready") {
-    showMetadata(link.metadata, about);
+  if (state === "ready" && link.sessions > seen) {
+    seen = link.sessions;
     dismiss("link");
+    showMetadata(link.metadata, about);
+    if (seen > 1) renew();
   }
   play?.linkChanged(state, why);
   if (state !== "busy") capacity.look();
 });
+
+/** A server that came back may serve something else: its author has changed it. */
+async function renew() {
+  const found = await ask("about.json").catch(() => about);
+  if (write(found) === write(about)) return;
+  about = found;
+  showAbout(about);
+  showMetadata(link.metadata, about);
+  play.renew(about);
+}
 
 function lock(why) {
   const form = byId("token");

@@ -9,6 +9,8 @@ import { Player } from "./player.js";
 import { Stage } from "./stage.js";
 import { Timeline } from "./timeline.js";
 
+const PATIENCE_MS = 3000;
+
 export class Play {
   constructor(link, about) {
     this._link = link;
@@ -33,6 +35,7 @@ export class Play {
     byId("replay").onclick = () => this._replay();
     byId("export").onclick = () => this._export();
     byId("open").onchange = (event) => this._open(event.target);
+    byId("give-up").onclick = () => this._link.giveUp();
     byId("raw").onclick = () => {
       this._action.toggle();
       byId("raw").setAttribute("aria-pressed", String(this._action.raw));
@@ -80,8 +83,25 @@ export class Play {
     return await call();
   }
 
+  /** The server came back with another environment, or with another version of it. */
+  renew(about) {
+    this._player.about = about;
+    this._action = new Form(byId("fields"), about.schemas.action, "Action");
+    this._arguments = new Form(byId("reset-fields"), about.schemas.reset, "Arguments");
+    byId("raw").setAttribute("aria-pressed", "false");
+    this._stage.schemas = about.schemas;
+    this._show();
+  }
+
+  _waiting(state) {
+    clearTimeout(this._patience);
+    byId("waiting").hidden = true;
+    if (state === "busy") this._patience = setTimeout(() => { byId("waiting").hidden = false; }, PATIENCE_MS);
+  }
+
   /** The link's state changed. */
   linkChanged(state, why) {
+    this._waiting(state);
     const gone = state === "lost" || state === "refused" || state === "asleep";
     if (gone && this._player.lose(why)) {
       notice("warning", `${why || "The server closed the connection."} The episode is over: Reset begins another.`, { key: "episode" });
@@ -135,10 +155,8 @@ export class Play {
   }
 
   _chart() {
-    const episode = this._episode;
-    let number = 0;
-    const points = episode.entries.map((entry, index) => ({ entry, index })).filter(({ entry }) => entry.type === "step")
-      .map(({ entry, index }, at) => ({ at, index, number: (number += 1), reward: entry.error ? null : entry.reward, selected: index === this._selected }));
+    const points = this._episode.entries.map((entry, index) => ({ entry, index })).filter(({ entry }) => entry.type === "step")
+      .map(({ entry, index }, at) => ({ at, index, number: entry.number, reward: entry.error ? null : entry.reward, selected: index === this._selected }));
     drawChart(byId("chart"), points, (index) => this.choose(index));
   }
 

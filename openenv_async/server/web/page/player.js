@@ -8,7 +8,7 @@ export class Player {
   /** `changed()` hears of every change of what was played. */
   constructor(link, about, changed) {
     this._link = link;
-    this._about = about;
+    this.about = about;
     this._changed = changed;
     this.episode = this._fresh();
     this.began = false;
@@ -18,7 +18,7 @@ export class Player {
 
   _fresh() {
     const random = crypto.getRandomValues(new Uint32Array(2));
-    return new Episode({ session_id: `web-${random[0].toString(16)}${random[1].toString(16)}`, environment: this._about.name, started_at: Date.now() / 1000 });
+    return new Episode({ session_id: `web-${random[0].toString(16)}${random[1].toString(16)}`, environment: this.about.name, started_at: Date.now() / 1000 });
   }
 
   /** The episode went with its session. */
@@ -69,7 +69,7 @@ export class Player {
 
   /** Have the environment draw an observation, and offer actions. */
   async draw(entry) {
-    if (!this._about.draws || entry.html !== undefined || entry.observation === undefined) return;
+    if (!this.about.draws || entry.html !== undefined || entry.observation === undefined) return;
     entry.html = null;
     entry.actions = [];
     try {

@@ -42,7 +42,7 @@ export class Stage {
       this._sandbox.show(null);
       return;
     }
-    put(this._title, titleOf(episode, index));
+    put(this._title, titleOf(entry));
     put(this._facts, ...this._figures(entry, index, episode));
     // Whoever corrects a call that failed sees what it was to follow.
     const before = entry.error ? lastSeen(episode.entries, index) : null;
@@ -102,6 +102,6 @@ const leftOut = ({ observation, metadata }) =>
   BESIDE.filter((name) => name !== "metadata" || metadata !== undefined || Object.keys(observation.metadata ?? {}).length === 0);
 
 function rawOf(entry) {
-  const { html, actions, differs, ...rest } = entry;
+  const { html, actions, differs, number, ...rest } = entry;
   return rest;
 }

@@ -20,10 +20,10 @@ export class Timeline {
     this._slider.max = String(Math.max(0, entries.length - 1));
     this._slider.value = String(Math.max(0, selected));
     this._slider.disabled = entries.length < 2;
-    this._slider.setAttribute("aria-valuetext", entries[selected] ? titleOf(episode, selected) : "nothing yet");
+    this._slider.setAttribute("aria-valuetext", entries[selected] ? titleOf(entries[selected]) : "nothing yet");
     // Of a long episode the part around the moment; the slider reaches the rest.
     const from = Math.max(0, Math.min(selected - WINDOW / 2, entries.length - WINDOW));
-    put(this._list, entries.slice(from, from + WINDOW).map((entry, at) => this._row(episode, entry, from + at, selected)));
+    put(this._list, entries.slice(from, from + WINDOW).map((entry, at) => this._row(entry, from + at, selected)));
     this._scroll();
   }
 
@@ -37,13 +37,13 @@ export class Timeline {
     }
   }
 
-  _row(episode, entry, index, selected) {
+  _row(entry, index, selected) {
     const asked = entry.request && Object.keys(entry.request).length ? brief(summary(entry.request), 120) : "";
     return h("li", {}, h("button", {
       type: "button", class: "call", "data-type": entry.type, "data-error": entry.error ? true : null,
       "aria-current": index === selected ? "step" : null, onclick: () => this._choose(index),
     },
-      h("span", { class: "number" }, entry.type === "step" ? String(episode.numberOf(index)) : entry.type),
+      h("span", { class: "number" }, entry.type === "step" ? String(entry.number) : entry.type),
       h("span", { class: "asked" }, asked),
       entry.differs ? h("span", { class: "tag bad" }, "differs") : null,
       entry.error ? h("span", { class: "tag bad" }, entry.error.code) : null,
@@ -60,11 +60,10 @@ function summary(request) {
 }
 
 /** What an entry is called. */
-export function titleOf(episode, index) {
-  const entry = episode.entries[index];
+export function titleOf(entry) {
   if (entry.type === "reset") return "Reset";
   if (entry.type === "state") return "State";
-  return `Step ${episode.numberOf(index)}`;
+  return `Step ${entry.number}`;
 }
 
 /** A time as people read it. */
