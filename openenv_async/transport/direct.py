@@ -7,22 +7,46 @@ client's handshake; `framed` has the open connection.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import wsproto
 from wsproto.events import AcceptConnection, Event, RejectConnection, RejectData, Request
 
 from openenv_async.transport.address import Address
 from openenv_async.transport.framed import FramedLink
-from openenv_async.transport.link import LinkClosed, LinkRefused
+from openenv_async.transport.incoming import TooBig
+from openenv_async.transport.link import LinkClosed, LinkRefused, Message
+
+MOST_HEAD_BYTES = 64 * 1024
+"""Of the server's answer to the handshake."""
+
+_BLANK_LINE = b"\r\n\r\n"
 
 
 class DirectLink(FramedLink):
     """One WebSocket. Make it with `open_direct_link()`."""
 
     def __init__(self) -> None:
-        super().__init__(wsproto.WSConnection(wsproto.ConnectionType.CLIENT), "server")
+        super().__init__(wsproto.WSConnection(wsproto.ConnectionType.CLIENT), "server", masks=True)
         self.opened: asyncio.Future[None] = self._loop.create_future()
         self._dropped = False
+        self._head = b""
+        self._shaken = False
+        """The server has accepted."""
+
+    def _read(self, data: bytes) -> Iterator[Message | TooBig | Event]:
+        # Frames begin behind the blank line that ends the server's answer; what is held is bounded, as h11's is.
+        while not self._shaken:
+            head, blank, data = (self._head + data).partition(_BLANK_LINE)
+            if not blank and len(head) < MOST_HEAD_BYTES:
+                self._head = head
+                return
+            self._head = b""
+            # Each event is handled before the next is asked for, so that this tells whether the server has accepted.
+            yield from self._incoming.interpret(head + blank)
+            if not data:
+                return
+        yield from super()._read(data)
 
     def request(self, event: Request) -> None:
         """Send the handshake."""
@@ -40,9 +64,10 @@ class DirectLink(FramedLink):
             # Whoever opened it may have given up meanwhile.
             self.opened.exception()
 
-    def _handle(self, event: Event) -> None:
+    def _handle(self, event: Event | TooBig) -> None:
         if isinstance(event, AcceptConnection):
             self.subprotocol = event.subprotocol
+            self._shaken = True
             self.opened.set_result(None)
         elif isinstance(event, RejectConnection):
             self._refuse(event)
