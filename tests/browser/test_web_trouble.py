@@ -166,6 +166,20 @@ def test_a_server_that_comes_back_changed_has_other_forms(site: Sites, visit: Op
     reset(page)
 
 
+@requirement("web:errors")
+def test_a_server_that_refuses_the_pages_origin_says_so(site: Sites, visit: Open) -> None:
+    class Elsewhere:
+        """A proxy that calls the server by another name than its users do."""
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            kept = [(name, value) for name, value in scope.get("headers", ()) if name != b"host"]
+            await inner({**scope, "headers": [*kept, (b"host", b"inside:1")]}, receive, send)
+
+    inner = app(EchoEnvironment)
+    page = visit(site(Elsewhere).url + "/web", calm=False).page
+    expect(page.locator("#notices")).to_contain_text("may not use this server; allow them with --allow-origin http://")
+
+
 @requirement("web:frame")
 @pytest.mark.parametrize("allowed", [True, False])
 def test_a_page_of_another_origin_frames_it_only_if_it_may(site: Sites, visit: Open, allowed: bool) -> None:

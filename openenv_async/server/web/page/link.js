@@ -1,6 +1,6 @@
 // The page's session: one WebSocket, requests answered in order. Says at all times how it stands with the server.
 
-import { Locked, ask, socket } from "./access.js";
+import { Locked, socket } from "./access.js";
 import { read, write } from "./json.js";
 
 /** What the server refused, in its own words. */
@@ -47,12 +47,10 @@ export class Link {
     this._refusal = null;
     this._become("connecting");
     try {
-      // Whether it is the token that keeps us out, no WebSocket says.
-      if (this._attempt > 0) await ask("capacity.json");
       this._listen(await socket());
     } catch (error) {
       if (error instanceof Locked) this._become("locked", error.message);
-      else this._comeBack("lost", "The server cannot be reached.");
+      else this._comeBack("lost", error instanceof TypeError ? "The server cannot be reached." : error.message);
     } finally {
       this._opening = false;
     }
