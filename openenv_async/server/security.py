@@ -45,25 +45,23 @@ class Guard:
         if scope["type"] in ("http", "websocket"):
             headers = dict(scope["headers"])
             path = scope["path"].removeprefix(scope.get("root_path", ""))
-            if not self._origin_fits(scope, headers):
+            shown = scope["type"] == "http" and self._page is not None and self._page.shows(path)
+            # The page's own files are the same on every server. A page that may not go on can say so.
+            if not shown and not self._origin_fits(scope, headers):
                 origin = headers.get(b"origin", b"").decode("latin-1")
                 text = f"pages of {origin} may not use this server; allow them with --allow-origin {origin}"
                 await _refuse(scope, receive, send, 403, "FORBIDDEN_ORIGIN", text)
                 return
-            if self._token is not None and not (self._is_open(path, scope) or self._token_fits(headers)):
+            if self._token is not None and not (shown or self._is_open(path, scope) or self._token_fits(headers)):
                 text = "this server needs a token: send it as `Authorization: Bearer TOKEN` (token= of the client)"
                 await _refuse(scope, receive, send, 401, "UNAUTHORIZED", text)
                 return
         await self._app(scope, receive, send)
 
     def _is_open(self, path: str, scope: Any) -> bool:
-        if path in OPEN_PATHS:
-            return True
-        if self._page is None:
-            return False
-        if scope["type"] == "websocket":
+        if scope["type"] == "websocket" and self._page is not None:
             return self._page.admits(path, scope.get("subprotocols", ()))
-        return self._page.shows(path)
+        return path in OPEN_PATHS
 
     def _token_fits(self, headers: dict[bytes, bytes]) -> bool:
         kind, _, given = headers.get(b"authorization", b"").partition(b" ")
