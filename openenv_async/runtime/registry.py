@@ -110,7 +110,7 @@ class Registry:
         try:
             if self.closing:
                 raise ServerClosing("the server is stopping and takes no new sessions")
-            async with self.room.slot(party, wait_s):
+            async with self.room.slot(party, self._patience_s(wait_s)):
                 executor = await start_executor(self.blueprint, session.id, self.limits.create_timeout_s)
                 try:
                     await session.serve(executor)
@@ -126,6 +126,16 @@ class Registry:
             if session.state.may(Move.CLOSE):
                 session.state.move(Move.CLOSE)
         session.sink.ended(session, error or session.reason)
+
+    def _patience_s(self, wait_s: float) -> float:
+        """Give how long a newcomer waits: one that would not waits for a slot that is being given back all the same.
+
+        Whoever closes a connection and opens the next one at once finds the first one's environment still closing.
+        """
+        if wait_s > 0 or self.room.held < self.room.slots:
+            return wait_s
+        leaving = sum(session.is_leaving for session in self.sessions.values())
+        return self.limits.close_timeout_s + 1 if leaving > self.room.waiting else wait_s
 
     async def _close(self, session: Session, executor: Executor) -> None:
         limit_s = self.limits.close_timeout_s
