@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+import uuid
 from collections import Counter
 
 import anyio
@@ -66,7 +66,7 @@ class Registry:
             idle_timeout_s: seconds without a request before it ends; None: never.
             party: whose turn it takes while slots are scarce; None: the sink's.
         """
-        session = Session(secrets.token_hex(8), self.limits, sink, idle_timeout_s)
+        session = Session(str(uuid.uuid4()), self.limits, sink, idle_timeout_s)
         self.sessions[session.id] = session
         task = session.start(self._live(session, wait_s, party or sink))
         task.add_done_callback(lambda _: self._never_began(session))

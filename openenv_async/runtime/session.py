@@ -269,14 +269,16 @@ class Session(Resumable):
         waker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waker = waker
         self.idle = True
-        if self.idle_timeout_s is None:
-            await waker
-            return True
         try:
+            if self.idle_timeout_s is None:
+                await waker
+                return True
             async with asyncio.timeout(self.idle_timeout_s):
                 await waker
         except TimeoutError:
-            self.idle = False
             # A request that came in the very turn in which the time ran out is heard.
             return bool(self._queue)
+        finally:
+            # Also when the task is cancelled: no call is begun in a session that ends.
+            self.idle = False
         return True

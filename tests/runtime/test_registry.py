@@ -177,7 +177,7 @@ class Crowd:
     def _join(self) -> None:
         for thread in threading.enumerate():
             # A session's: other tests of this run may have left the sync client's loop, which goes on.
-            if re.fullmatch("openenv-[0-9a-f]{16}", thread.name):
+            if re.fullmatch("openenv-[0-9a-f-]{36}", thread.name):
                 thread.join(5)
 
 
