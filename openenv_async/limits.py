@@ -54,7 +54,8 @@ class Limits:
     A client may ask for less. HTTP always refuses at once, as OpenEnv does."""
 
     json_queue_timeout_s: float = 0.0
-    """The same for the JSON wire: by default it refuses at once, as OpenEnv does."""
+    """The same for the JSON wire: by default it refuses at once, as OpenEnv does. A slot whose session has ended is
+    waited for in any case while its environment closes."""
 
     max_waiting: int = 4096
     """Sessions that may wait for a slot. Beyond it the connection that wants the most loses its latest wish."""

@@ -46,8 +46,13 @@ class Conventions(Protocol):
             EnvError: the bytes do not fit.
         """
 
-    def session(self, env: Any) -> AbstractAsyncContextManager[Any] | None:
-        """Give what is entered before an environment on the event loop first steps, and left before it is closed."""
+    def session(self, env: Any, call: Call) -> AbstractAsyncContextManager[Any] | None:
+        """Give what is entered before an environment on the event loop first steps, and left before it is closed.
+
+        Args:
+            env: the environment.
+            call: its first step.
+        """
 
     def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
         """Give what changes the value before it is written."""
@@ -96,7 +101,7 @@ class NativeConventions:
             return functools.partial(draw, env, _ARGUMENTS.decode_json(call.payload)), ()
         raise UsageError(f"an environment of this package has no {call.kind} calls")
 
-    def session(self, env: Any) -> AbstractAsyncContextManager[Any] | None:
+    def session(self, env: Any, call: Call) -> AbstractAsyncContextManager[Any] | None:
         """See `Conventions.session`."""
         return None
 
