@@ -18,6 +18,7 @@ from openenv_async.codec import ModelCodec, codec_for
 from openenv_async.errors import EnvError, EnvironmentFailed, InvalidPayload, UsageError
 from openenv_async.runtime import calls
 from openenv_async.runtime.calls import Call, CallKind, Outcome
+from openenv_async.runtime.drawing import draw, drawn
 from openenv_async.runtime.signatures import fit_reset, method_accepts
 
 if TYPE_CHECKING:
@@ -46,8 +47,13 @@ class Conventions(Protocol):
             EnvError: the bytes do not fit.
         """
 
-    def session(self, env: Any) -> AbstractAsyncContextManager[Any] | None:
-        """Give what is entered before an environment on the event loop first steps, and left before it is closed."""
+    def session(self, env: Any, call: Call) -> AbstractAsyncContextManager[Any] | None:
+        """Give what is entered before an environment on the event loop first steps, and left before it is closed.
+
+        Args:
+            env: the environment.
+            call: its first step.
+        """
 
     def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
         """Give what changes the value before it is written."""
@@ -94,9 +100,11 @@ class NativeConventions:
             return env.get_metadata, ()
         if call.kind == "state":
             return lambda: read_state(env), ()
+        if call.kind == "web":
+            return functools.partial(draw, env, _ARGUMENTS.decode_json(call.payload)), ()
         raise UsageError(f"an environment of this package has no {call.kind} calls")
 
-    def session(self, env: Any) -> AbstractAsyncContextManager[Any] | None:
+    def session(self, env: Any, call: Call) -> AbstractAsyncContextManager[Any] | None:
         """See `Conventions.session`."""
         return None
 
@@ -109,8 +117,8 @@ class NativeConventions:
 
     def finish(self, blueprint: Blueprint, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
         """See `Conventions.finish`."""
-        if call.kind == "metadata":
-            return Outcome(_METADATA.encode_json(value))
+        if call.kind in ("metadata", "web"):
+            return Outcome(_METADATA.encode_json(drawn(value) if call.kind == "web" else value))
         if call.kind == "state":
             state = blueprint.state
             value = {} if value is None else value
