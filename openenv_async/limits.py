@@ -78,6 +78,9 @@ class Limits:
     http_idle_timeout_s: float = 300.0
     """Seconds without a request before a session opened over HTTP is closed."""
 
+    page_idle_timeout_s: float = 900.0
+    """Seconds without a request before the session of the web page is closed: a tab left open holds no slot."""
+
     resume_window_s: float = 60.0
     """Seconds a native session outlives its lost connection, waiting for the client to come back; a call in flight is
     waited for beyond them. 0: sessions end with their connection."""

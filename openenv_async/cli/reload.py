@@ -216,6 +216,8 @@ def _command(request: ServeRequest, supervised: Supervised) -> list[str]:
     command += [f"{name}={value}" for name, value in options.items() if value is not None]
     command += [f"--allow-origin={origin}" for origin in request.allow_origin]
     command += ["--debug"] * request.debug
+    if request.interface is not None:
+        command.append("--interface" if request.interface else "--no-interface")
     return [*command, "--", request.target]
 
 

@@ -35,6 +35,7 @@ class ServeRequest:
     supervised: str | None
     sessions_per_process: int | None
     spare_processes: int | None
+    interface: bool | None
 
     @property
     def for_create_app(self) -> list[str]:
@@ -47,6 +48,7 @@ class ServeRequest:
             "--allow-origin": self.allow_origin,
             "--sessions-per-process": self.sessions_per_process,
             "--spare-processes": self.spare_processes is not None,
+            "--interface": self.interface,
         }
         return [name for name, value in given.items() if value]
 

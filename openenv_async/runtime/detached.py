@@ -52,6 +52,8 @@ class Detached:
         if not session.resumable:
             return False
         session.detach(self)
+        if session.watch is not None:
+            session.watch.detached(session)
         loop = asyncio.get_running_loop()
         self._timers[session] = loop.call_later(self._window_s, self._lapse, session)
         return True

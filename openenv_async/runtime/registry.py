@@ -23,6 +23,7 @@ from openenv_async.runtime.executors.start import start_executor
 from openenv_async.runtime.session import Session
 from openenv_async.runtime.sink import Sink
 from openenv_async.runtime.waiting import WaitingRoom
+from openenv_async.runtime.watch import Watch
 
 logger = logging.getLogger("openenv_async")
 
@@ -39,6 +40,8 @@ class Registry:
         self.detached = Detached(self.sessions, limits.resume_window_s)
         """Those whose connection is lost."""
         self.closing = False
+        self.watch: Watch | None = None
+        """Who hears of every session that begins from now on."""
         self.room = WaitingRoom(max_sessions, limits.max_waiting)
 
     @property
@@ -68,6 +71,9 @@ class Registry:
         """
         session = Session(str(uuid.uuid4()), self.limits, sink, idle_timeout_s)
         self.sessions[session.id] = session
+        session.watch = self.watch
+        if session.watch is not None:
+            session.watch.waiting(session)
         task = session.start(self._live(session, wait_s, party or sink))
         task.add_done_callback(lambda _: self._never_began(session))
         return session
@@ -76,7 +82,7 @@ class Registry:
         """A task that is cancelled before its first step runs no `finally`: the sink must hear of it all the same."""
         if self.sessions.pop(session.id, None) is not None:
             session.state.move(Move.CLOSE)
-            session.sink.ended(session, session.reason or ServerClosing("the session was closed before it began"))
+            self._tell(session, session.reason or ServerClosing("the session was closed before it began"))
 
     async def drain(self, grace_s: float, *, episodes: bool = False) -> None:
         """End every session: calls in flight get `grace_s` seconds, then are cancelled; every `close()` runs.
@@ -125,7 +131,13 @@ class Registry:
             del self.sessions[session.id]
             if session.state.may(Move.CLOSE):
                 session.state.move(Move.CLOSE)
-        session.sink.ended(session, error or session.reason)
+        self._tell(session, error or session.reason)
+
+    def _tell(self, session: Session, error: BaseException | None) -> None:
+        """Let everybody concerned know that the session is over."""
+        if session.watch is not None:
+            session.watch.ended(session, error)
+        session.sink.ended(session, error)
 
     def _patience_s(self, wait_s: float) -> float:
         """Give how long a newcomer waits: one that would not waits for a slot that is being given back all the same.

@@ -27,6 +27,7 @@ from openenv_async.server.logs import protect
 from openenv_async.server.openapi import Documents
 from openenv_async.server.security import Guard
 from openenv_async.server.settings import settle
+from openenv_async.server.web.routes import PageRoutes
 from openenv_async.server.ws import WebSocketEndpoint
 
 
@@ -50,9 +51,11 @@ class EnvApp(Starlette):
             Route("/openapi.json", documents.openapi),
             Route("/docs", documents.docs),
         ]
+        if server.page.on:
+            routes += PageRoutes(server, http.capacity, http.schemas).routes()
         settings = server.settings
         protect([settings.token])
-        guard = Middleware(Guard, token=settings.token, allow_origins=settings.allow_origins)
+        guard = Middleware(Guard, token=settings.token, allow_origins=settings.allow_origins, page=server.page)
         handlers: Any = {HTTPException: plain_failure, EnvError: plain_failure}
         super().__init__(
             debug=False, routes=routes, middleware=[guard], exception_handlers=handlers, lifespan=_lifespan
@@ -82,6 +85,7 @@ def create_app(
     allow_origins: Sequence[str] = (),
     debug: bool = False,
     processes: ProcessOptions | None = None,
+    interface: bool | None = None,
 ) -> EnvApp:
     """Make the ASGI app that serves an environment. It runs under Hypercorn, uvicorn or any other ASGI server.
 
@@ -99,6 +103,7 @@ def create_app(
         allow_origins: web origins whose pages may connect, besides the server's own.
         debug: show clients the tracebacks of the environment's exceptions.
         processes: for `"process"`: how many sessions share one, how many are kept ready, limits.
+        interface: serve a web page at `/web` to play by hand; by default what `ENABLE_WEB_INTERFACE` says, else not.
 
     Raises:
         TypeError: `env` cannot be called: an instance was given in place of its class.
@@ -118,6 +123,7 @@ def create_app(
         allow_origins=tuple(allow_origins),
         debug=debug,
         processes=processes,
+        interface=interface,
     )
     blueprint = Blueprint(
         factory=env,

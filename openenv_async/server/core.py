@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.registry import Registry
 from openenv_async.server.settings import Settings
+from openenv_async.server.web.tickets import Gate
 
 if TYPE_CHECKING:
     from openenv_async.runtime.processes.pool import ProcessPool
@@ -38,6 +39,7 @@ class Server:
             blueprint = dataclasses.replace(blueprint, launcher=self.processes)
         self.blueprint = blueprint
         self.settings = settings
+        self.page = Gate(settings.interface, settings.token)
         self.limits = settings.limits
         self.id = secrets.token_hex(6)
         self.registry = Registry(blueprint, settings.limits, settings.limits.max_sessions)

@@ -214,6 +214,8 @@ class NativeConnection:
         self._server.registry.detached.release(seat.session)
         self._places.sit(seat)
         seat.session.attach(self)
+        if seat.session.watch is not None:
+            seat.session.watch.attached(seat.session)
 
     def _close(self, sid: int) -> None:
         seat = self._seats.get(sid)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ class Overrides:
     step_timeout_s: float | None = None
     sessions_per_process: int | None = None
     spare_processes: int | None = None
+    interface: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +43,10 @@ class Settings:
     allow_origins: tuple[str, ...]
     debug: bool
     processes: ProcessOptions = ProcessOptions()
+    interface: bool = False
+    """There is a web page at `/web`."""
+    frame_ancestors: tuple[str, ...] = ("'self'",)
+    """Whose pages may show the web page in a frame, as a Content-Security-Policy says it."""
 
 
 _overrides = Overrides()
@@ -62,6 +68,7 @@ def settle(
     allow_origins: tuple[str, ...],
     debug: bool,
     processes: ProcessOptions | None = None,
+    interface: bool | None = None,
 ) -> Settings:
     """Combine the options, the arguments and the environment variables, in that order of weight.
 
@@ -90,7 +97,26 @@ def settle(
         allow_origins=tuple(origins),
         debug=debug if _overrides.debug is None else _overrides.debug,
         processes=_process_options(processes),
+        interface=wants_interface(interface),
+        frame_ancestors=_frame_ancestors(tuple(origins)),
     )
+
+
+def wants_interface(chosen: bool | None = None) -> bool:
+    """Say whether there is to be a web page: by the command's option, what the author chose, `ENABLE_WEB_INTERFACE`."""
+    if _overrides.interface is not None:
+        return _overrides.interface
+    if chosen is not None:
+        return chosen
+    return os.environ.get("ENABLE_WEB_INTERFACE", "").strip().lower() in ("1", "true", "yes", "on")
+
+
+def _frame_ancestors(origins: tuple[str, ...]) -> tuple[str, ...]:
+    """Let the Hub show a Space's page in a frame, as it does, and whoever may connect anyway."""
+    if "*" in origins:
+        return ("*",)
+    hub = ("https://huggingface.co", "https://*.hf.space") if os.environ.get("SPACE_ID") else ()
+    return ("'self'", *hub, *(origin for origin in origins if re.fullmatch(r"[\w.:/*-]+", origin)))
 
 
 def _seconds(variable: str) -> float | None:

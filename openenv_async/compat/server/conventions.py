@@ -31,6 +31,7 @@ from openenv_async.errors import EnvError, EnvironmentFailed
 from openenv_async.protocol.failures import safe_text
 from openenv_async.runtime.calls import Call, CallKind, Outcome, Wire
 from openenv_async.runtime.conventions import Prepared, read_state, reset_arguments
+from openenv_async.runtime.drawing import draw, drawn
 
 if TYPE_CHECKING:
     from openenv_async.runtime.blueprint import Blueprint
@@ -79,6 +80,8 @@ class OpenEnvConventions:
             return _prepare_rpc(blueprint, env, call), ()
         if call.kind == "task":
             return _prepare_task(env, call), ()
+        if call.kind == "web":
+            return functools.partial(draw, env, loads(call.payload)), ()
         return lambda: read_state(env), ()
 
     def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
@@ -222,6 +225,10 @@ def _finish_task(blueprint: Blueprint, call: Call, value: Any) -> bytes:
     return encode_dumped_json({"value": found})
 
 
+def _finish_web(blueprint: Blueprint, call: Call, value: Any) -> bytes:
+    return encode_dumped_json(plain(drawn(value)))
+
+
 def _written(cls: Any, value: Any) -> bytes:
     """Write a value as FastAPI does with a response model: by the fields of the declared class."""
     adapter = _adapter(cls)
@@ -248,4 +255,5 @@ _FINISH: dict[CallKind, Callable[[Any, Call, Any], bytes]] = {
     "metadata": _finish_metadata,
     "task": _finish_task,
     "mcp": _finish_rpc,
+    "web": _finish_web,
 }
