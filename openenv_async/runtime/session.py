@@ -116,7 +116,7 @@ class Session(Resumable):
         self._kept = None
         self.state.move(Move.CALL)
         if self.watch is not None:
-            self.began_at = time.perf_counter()
+            self.began_at, self.doing = time.perf_counter(), call.kind
         self.idle = False
         if call.timeout_s is None and self.step_timeout_s is not None:
             call = structs.replace(call, timeout_s=self.step_timeout_s)
@@ -181,14 +181,14 @@ class Session(Resumable):
         self.idle_timeout_s = idle_s if self.idle_timeout_s is None else min(idle_s, self.idle_timeout_s)
         self._wake()
 
-    def close(self) -> None:
-        """End the session; the call in flight is stopped if it can be, and its result goes nowhere."""
+    def close(self, reason: BaseException | None = None) -> None:
+        """End the session; the call in flight is stopped if it can be, and its result goes nowhere. See `finish`."""
         if self.state.now is State.BUSY and self._executor is not None:
             self._cancelled.add(self._rid)
             # A process can be ended with its call, where a thread has to be waited for.
             leave: Callable[[], object] = getattr(self._executor, "leave", self._executor.cancel)
             leave()
-        self.finish()
+        self.finish(reason)
 
     async def serve(self, executor: Executor) -> None:
         """Play requests until the session is closed, idle for too long, or its environment is given up.
@@ -228,7 +228,7 @@ class Session(Resumable):
         self._kept = None
         self.state.move(Move.CALL)
         if self.watch is not None:
-            self.began_at = time.perf_counter()
+            self.began_at, self.doing = time.perf_counter(), call.kind
         if call.timeout_s is None and self.step_timeout_s is not None:
             call = structs.replace(call, timeout_s=self.step_timeout_s)
         return self._end_call(rid, call, await self._play(executor, call))

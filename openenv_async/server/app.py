@@ -25,6 +25,7 @@ from openenv_async.server.core import Server
 from openenv_async.server.http import HttpRoutes, plain_failure
 from openenv_async.server.logs import protect
 from openenv_async.server.openapi import Documents
+from openenv_async.server.operators import operator_routes
 from openenv_async.server.security import Guard
 from openenv_async.server.settings import settle
 from openenv_async.server.ws import WebSocketEndpoint
@@ -47,6 +48,7 @@ class EnvApp(Starlette):
             Route("/reset", http.reset, methods=["POST"]),
             Route("/step", http.step, methods=["POST"]),
             Route("/session", http.end, methods=["DELETE"]),
+            *operator_routes(server),
             Route("/openapi.json", documents.openapi),
             Route("/docs", documents.docs),
         ]

@@ -8,7 +8,9 @@ import secrets
 from typing import TYPE_CHECKING, Protocol
 
 from openenv_async.runtime.blueprint import Blueprint
+from openenv_async.runtime.census import Census
 from openenv_async.runtime.registry import Registry
+from openenv_async.runtime.watch import Watch, together
 from openenv_async.server.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,6 +45,13 @@ class Server:
         self.registry = Registry(blueprint, settings.limits, settings.limits.max_sessions)
         self.connections: set[Connection] = set()
         self._draining: asyncio.Task[None] | None = None
+        self.census = Census()
+        """What each session does, for its operators."""
+        self.look_on(self.census)
+
+    def look_on(self, watch: Watch) -> None:
+        """Let one more hear of every session that begins from now on."""
+        self.registry.watch = together(self.registry.watch, watch)
 
     def start(self) -> None:
         """Take work (again): called as the app's lifespan begins.

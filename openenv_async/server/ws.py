@@ -25,7 +25,14 @@ class WebSocketEndpoint:
             link = await accept_link(receive, send, SUBPROTOCOL if native else None, scope.get("extensions"))
         except LinkClosed:
             return
-        if native:
-            await NativeConnection(self._server, link).run()
-        else:
-            await JsonConnection(self._server, link).run()
+        connection = NativeConnection(self._server, link) if native else JsonConnection(self._server, link)
+        connection.peer = peer_of(scope)
+        await connection.run()
+
+
+def peer_of(scope: Any) -> str | None:
+    """Give the address that a connection comes from, `host:port`; None for a unix socket."""
+    host, port = (scope.get("client") or ("", None))[:2]
+    if not host:
+        return None
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

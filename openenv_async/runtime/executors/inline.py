@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Generator
 from contextvars import Context
 from typing import Any
 
+from openenv_async.environment import Execution
 from openenv_async.errors import StepTimeout
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.abandoned import Abandoned
@@ -68,6 +69,9 @@ class InlineExecutor:
             cancelled; None runs them on the loop too.
         session_id: for the log.
     """
+
+    execution: Execution = "inline"
+    pid = None
 
     def __init__(self, host: Host, offload: Offload | None, session_id: str) -> None:
         self.step_timeout_s = host.step_timeout_s
