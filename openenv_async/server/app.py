@@ -6,6 +6,7 @@ Owns the composition only: settings, blueprint, routes and guard each have their
 from __future__ import annotations
 
 import contextlib
+import os
 import typing
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from openenv_async.codec import codec_for, observation_codec_for
 from openenv_async.environment import Environment, State
 from openenv_async.errors import EnvError
 from openenv_async.limits import Limits
+from openenv_async.recording.options import RecordOptions
 from openenv_async.runtime.blueprint import Blueprint, chosen_execution
 from openenv_async.runtime.processes.options import ProcessOptions
 from openenv_async.server.core import Server
@@ -84,6 +86,7 @@ def create_app(
     allow_origins: Sequence[str] = (),
     debug: bool = False,
     processes: ProcessOptions | None = None,
+    record: RecordOptions | str | os.PathLike[str] | None = None,
 ) -> EnvApp:
     """Make the ASGI app that serves an environment. It runs under Hypercorn, uvicorn or any other ASGI server.
 
@@ -101,10 +104,11 @@ def create_app(
         allow_origins: web origins whose pages may connect, besides the server's own.
         debug: show clients the tracebacks of the environment's exceptions.
         processes: for `"process"`: how many sessions share one, how many are kept ready, limits.
+        record: a folder in which every session is recorded, or options with it; by default `OPENENV_RECORD`.
 
     Raises:
         TypeError: `env` cannot be called: an instance was given in place of its class.
-        ValueError: settings that contradict each other.
+        ValueError: settings that contradict each other, or a folder that nothing can be recorded in.
     """
     if not callable(env):
         raise TypeError(
@@ -120,6 +124,7 @@ def create_app(
         allow_origins=tuple(allow_origins),
         debug=debug,
         processes=processes,
+        record=record,
     )
     blueprint = Blueprint(
         factory=env,
