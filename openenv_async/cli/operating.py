@@ -116,7 +116,9 @@ class Operator:
         if said.get("message"):
             return Refused(f"{self.url} refuses: {said['message']}")
         if status in (404, 405):
-            return Refused(f"the server at {self.url} does not list its sessions: it is of an older release, or OpenEnv's")
+            return Refused(
+                f"the server at {self.url} does not list its sessions: it is of an older release, or OpenEnv's"
+            )
         return Refused(f"{self.url} answers {status}, and not as a server of openenv-async would")
 
     def __enter__(self) -> Self:

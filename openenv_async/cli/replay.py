@@ -143,7 +143,12 @@ def _as_json(recording: Recording, done: Replayed | None) -> dict[str, Any]:
                 "episode": episode.number,
                 "missing": episode.missing,
                 "calls": [
-                    {"line": call.line, "kind": call.kind, "latency_ms": call.latency_ms, "reward": to_json(call.reward)}
+                    {
+                        "line": call.line,
+                        "kind": call.kind,
+                        "latency_ms": call.latency_ms,
+                        "reward": to_json(call.reward),
+                    }
                     | {"done": to_json(call.done), "error": call.error}
                     for call in episode.calls
                 ],

@@ -27,7 +27,9 @@ def show_recording(recording: Recording) -> None:
     """Show every episode as a table, a call in each row."""
     session = recording.session
     began = _moment(session.get("started_at"))
-    click.echo(f"Session {session.get('session_id')} of {session.get('environment')}, {session.get('wire')} wire{began}")
+    click.echo(
+        f"Session {session.get('session_id')} of {session.get('environment')}, {session.get('wire')} wire{began}"
+    )
     for episode in recording.episodes:
         _episode(episode)
     calls = sum(len(episode.calls) for episode in recording.episodes)

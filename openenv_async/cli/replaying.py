@@ -131,7 +131,9 @@ def _playable(call: RecordedCall) -> None:
     """Stop at what cannot be played or says nothing."""
     where = f"line {call.line}"
     if call.error is not None and not _is_the_tasks(call.error):
-        raise _Stop(f"{where}: {call.kind} ended with {call.error.get('code')}, which is no outcome of the environment's")
+        raise _Stop(
+            f"{where}: {call.kind} ended with {call.error.get('code')}, which is no outcome of the environment's"
+        )
     if call.request is None and call.kind == "step":
         raise _Stop(f"{where}: its action is not in the recording")
     if "request" in call.left_out:
@@ -168,7 +170,9 @@ def _compare(call: RecordedCall, got: StepResult[Any] | EnvError, skip: Skip) ->
     recorded_code = None if call.error is None else str(call.error.get("code"))
     got_code = got.code if isinstance(got, EnvError) else None
     if recorded_code != got_code:
-        words = [f"{code}: {text}" if code else "none" for code, text in ((recorded_code, _text(call)), (got_code, got))]
+        words = [
+            f"{code}: {text}" if code else "none" for code, text in ((recorded_code, _text(call)), (got_code, got))
+        ]
         return Difference("error", *words)
     if isinstance(got, EnvError):
         return None

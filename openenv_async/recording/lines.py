@@ -128,7 +128,7 @@ def call_line(played: Played, redactor: Redactor) -> dict[str, Any]:
         code, message = played.error
         line["error"] = {"code": code, "message": redactor.change((), message)}
     if played.large:
-        line["left_out"] = {name: size for name, size in played.large}
+        line["left_out"] = dict(played.large)
     return line
 
 

@@ -1,6 +1,6 @@
 """Plays an app that records on a disk that is full for a while; a program of its own, as the limit is a process's.
 
-    python small_disk.py FOLDER
+python small_disk.py FOLDER
 """
 
 from __future__ import annotations

@@ -176,7 +176,9 @@ async def test_a_folder_that_is_gone_costs_no_call(
                 await env.reset()
                 assert (await env.step({"n": 1})).observation["total"] == 1
             await app.server.recorder.aclose()
-        assert [r.getMessage() for r in caplog.records if "fails" in r.msg][0].startswith(f"recording in {folder} fails")
+        assert [r.getMessage() for r in caplog.records if "fails" in r.msg][0].startswith(
+            f"recording in {folder} fails"
+        )
         folder.mkdir()
         async with AsyncEnv(served.url) as env:
             await env.reset()
