@@ -64,8 +64,8 @@ def _in_dicts(one: dict[Any, Any], other: dict[Any, Any], path: str, skip: Skip 
         elif skip is not None and skip(where):
             found = None
         else:
-            parts = [_short(side[key]) if key in side else "absent" for side in (one, other)]
-            found = Difference(where, *parts, "is there only once")
+            first, second = (_short(side[key]) if key in side else "absent" for side in (one, other))
+            found = Difference(where, first, second, "is there only once")
         if found:
             return found
     return None

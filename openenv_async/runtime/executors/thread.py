@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
+from typing import Any
 
 from openenv_async.environment import Execution
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.abandoned import Abandoned
+from openenv_async.runtime.executors.base import Landing
 from openenv_async.runtime.host import Host
 from openenv_async.runtime.threads import PinnedThread
 
@@ -31,6 +34,15 @@ class ThreadExecutor:
         self._host, self._thread, self._name = host, thread, name
         self._in_flight = False
         self._closing: asyncio.Future[None] | None = None
+
+    def launch(self, call: Call, landed: Landing) -> None:
+        """See `Launcher.launch`."""
+        self._in_flight = True
+        self._thread.send(partial(self._came, landed), self._host.perform_blocking, call)
+
+    def _came(self, landed: Landing, outcome: Any, error: BaseException | None) -> None:
+        self._in_flight = False
+        landed(outcome if error is None else error)
 
     async def call(self, call: Call) -> Outcome:
         """See `Executor.call`."""
