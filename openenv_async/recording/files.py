@@ -63,15 +63,21 @@ class Files:
         moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(started_at))
         return SessionFile(f"{moment}-{_ODD.sub('-', environment)[:40]}-{session_id}", first)
 
-    def write(self, file: SessionFile, line: bytes) -> None:
-        """Write one line, whole or not at all.
+    def write(self, file: SessionFile, lines: list[bytes]) -> None:
+        """Write lines, each whole or not at all, and take those that are written from the list.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: those that are left cannot be written.
         """
-        if file.path is None or file.path not in self._sizes or file.size + len(line) > self._max_file:
-            self._next_part(file)
-        self._append(file, line)
+        while lines:
+            if file.path is None or file.path not in self._sizes or file.size + len(lines[0]) > self._max_file:
+                self._next_part(file)
+            room, count = self._max_file - file.size - len(lines[0]), 1
+            while count < len(lines) and len(lines[count]) <= room:
+                room -= len(lines[count])
+                count += 1
+            self._append(file, b"".join(lines[:count]))
+            del lines[:count]
 
     def _next_part(self, file: SessionFile) -> None:
         self.close(file)
@@ -83,24 +89,24 @@ class Files:
         self._keep_open(file)
         self._append(file, file.first(part))
 
-    def _append(self, file: SessionFile, line: bytes) -> None:
+    def _append(self, file: SessionFile, data: bytes) -> None:
         assert file.path is not None
         if file.descriptor is None:
             file.descriptor = os.open(file.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             self._keep_open(file)
         self._open.move_to_end(file)
         try:
-            written = os.write(file.descriptor, line)
-            while written < len(line):
-                written += os.write(file.descriptor, line[written:])
+            written = os.write(file.descriptor, data)
+            while written < len(data):
+                written += os.write(file.descriptor, data[written:])
         except OSError:
             # Half a line would spoil the file for its reader.
             with contextlib.suppress(OSError):
                 os.ftruncate(file.descriptor, file.size)
             raise
-        file.size += len(line)
+        file.size += len(data)
         self._sizes[file.path] = file.size
-        self._total += len(line)
+        self._total += len(data)
         self._make_room(file.path)
 
     def _make_room(self, but: Path) -> None:

@@ -103,7 +103,9 @@ class Recorder(Watch):
         else:
             # A copy: it may be a view of the message that it came in.
             payload = bytes(call.payload)
-        data, warnings, error = None, (), None
+        data: bytes | None = None
+        warnings: tuple[str, ...] = ()
+        error: tuple[str, str] | None = None
         if isinstance(outcome, Outcome):
             warnings = outcome.warnings
             if len(outcome.data) > most:

@@ -1,26 +1,25 @@
 """The thread that writes recordings, and the queue in front of it, which has a bound.
 
 Owns what becomes of events that find no room, or no disk: they are counted, and a `gap` line stands where they
-would have stood. The thread gives way after every line, so that the event loop does not wait for it, and ends
-when it has had nothing to do for a while; the next event begins another.
+would have stood. The thread gives way again and again, so that the event loop does not wait for it, and ends when
+it has had nothing to do for a while; the next event begins another.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
-from typing import Any
 from weakref import WeakSet
 
 from openenv_async.recording.files import Files, SessionFile
 from openenv_async.recording.lines import (
     Begun,
-    Ended,
     Event,
     Moved,
     Played,
@@ -40,6 +39,13 @@ IDLE_S = 2.0
 
 RETRY_S = 5.0
 """Seconds after which a disk that failed is tried again."""
+
+SLICE_S = 0.001
+"""Seconds of work after which the interpreter is given back; it would be taken away only after 5 ms."""
+
+MOST_AT_ONCE = 2048
+"""Events that are written together. Files are written to once for all of theirs: each time the interpreter is given
+away, and a busy loop gives it back late."""
 
 FLUSH_S = 5.0
 """Seconds that the end of a server, or of its process, waits for what is still to be written."""
@@ -97,7 +103,7 @@ class Writer:
 
     def _hand_over(self, item: Event | threading.Event) -> None:
         self._queue.put(item)
-        if self._thread is None or not self._thread.is_alive():
+        if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="openenv recording", daemon=True)
             self._thread.start()
 
@@ -123,35 +129,70 @@ class Writer:
                     self._files.close_all()
                     self._thread = None
                     return
-            if isinstance(item, threading.Event):
-                item.set()
-                continue
-            try:
-                self._write(item)
-            except Exception:  # a bug of ours must not end all recording
-                logger.exception("a line of the recording of session %s could not be made", item.session_id)
-            finally:
-                with self._lock:
-                    self._held -= item.size
-            # The loop waits for the interpreter while this thread has it: up to 5 ms, were it not given back.
-            time.sleep(0)
+            flushed = [item] if isinstance(item, threading.Event) else self._batch(item)
+            for event in flushed:
+                event.set()
 
-    def _write(self, event: Event) -> None:
+    def _batch(self, event: Event) -> list[threading.Event]:
+        """Write an event and what is queued behind it, each file once; give who waits for that."""
+        waiting: list[threading.Event] = []
+        pending: dict[str, list[tuple[bytes, int]]] = {}
+        over: list[str] = []
+        held, until = 0, time.monotonic() + SLICE_S
+        for number in range(MOST_AT_ONCE):
+            held += event.size
+            with self._bugs_logged(event.session_id):
+                self._prepare(event, pending, over)
+            if time.monotonic() > until:
+                # The loop waits for the interpreter while this thread has it.
+                time.sleep(0)
+                until = time.monotonic() + SLICE_S
+            item = self._next() if number + 1 < MOST_AT_ONCE else None
+            if isinstance(item, threading.Event):
+                waiting.append(item)
+            if item is None or isinstance(item, threading.Event):
+                break
+            event = item
+        for name, lines in pending.items():
+            with self._bugs_logged(name):
+                self._write(name, lines, final=name in over)
+        for name in over:
+            self._files.close(self._sessions.pop(name))
+            self._missing.pop(name, None)
+        with self._lock:
+            self._held -= held
+        return waiting
+
+    def _next(self) -> Event | threading.Event | None:
+        try:
+            return self._queue.get_nowait()
+        except Empty:
+            return None
+
+    @contextlib.contextmanager
+    def _bugs_logged(self, name: str) -> Iterator[None]:
+        """A bug of ours must not end all recording."""
+        try:
+            yield
+        except Exception:
+            logger.exception("lines of the recording of session %s could not be made", name)
+
+    def _prepare(self, event: Event, pending: dict[str, list[tuple[bytes, int]]], over: list[str]) -> None:
+        """Make the lines of an event; each with the calls that are missing when it is not written."""
         if isinstance(event, Begun):
             self._begin(event)
             return
-        file = self._sessions[event.session_id]
+        lines = pending.setdefault(event.session_id, [])
+        if isinstance(event, Moved):
+            lines.append((encoded({"type": event.what, "at": event.at}), 0))
+            return
+        if event.gap:
+            lines.append((encoded(gap_line(event.at, event.gap, NO_ROOM)), event.gap))
         if isinstance(event, Played):
-            lines = [gap_line(event.at, event.gap, NO_ROOM)] if event.gap else []
-            self._line(event, file, [*lines, call_line(event, self._redactor)])
-        elif isinstance(event, Moved):
-            self._line(event, file, [{"type": event.what, "at": event.at}])
-        elif isinstance(event, Ended):
-            lines = [gap_line(event.at, event.gap, NO_ROOM)] if event.gap else []
-            self._line(event, file, [*lines, last_line(event, self._redactor)])
-            self._files.close(file)
-            del self._sessions[event.session_id]
-            self._missing.pop(event.session_id, None)
+            lines.append((encoded(call_line(event, self._redactor)), 1))
+        else:
+            lines.append((encoded(last_line(event, self._redactor)), 0))
+            over.append(event.session_id)
 
     def _begin(self, begun: Begun) -> None:
         def first(part: int) -> bytes:
@@ -160,20 +201,20 @@ class Writer:
         file = self._files.begin(begun.session_id, self._environment, begun.started_at, first)
         self._sessions[begun.session_id] = file
 
-    def _line(self, event: Played | Moved | Ended, file: SessionFile, lines: list[dict[str, Any]]) -> None:
-        name = event.session_id
-        if self._failed_at is not None and time.monotonic() - self._failed_at < RETRY_S:
+    def _write(self, name: str, lines: list[tuple[bytes, int]], *, final: bool) -> None:
+        if self._failed_at is not None and time.monotonic() - self._failed_at < RETRY_S and not final:
             # At the end there is no later: it is tried whatever happened a moment ago.
-            if not isinstance(event, Ended):
-                self._not_taken(event)
-                return
-        missing = self._missing.get(name, 0)
+            self._not_taken(name, sum(calls for _, calls in lines))
+            return
+        missing = self._missing.pop(name, 0)
         if missing:
-            lines = [gap_line(event.at, missing, NO_DISK), *lines]
+            lines = [(encoded(gap_line(time.time(), missing, NO_DISK)), missing), *lines]
+            self.lost -= missing
+        left = [line for line, _ in lines]
         try:
-            self._files.write(file, b"".join(map(encoded, lines)))
+            self._files.write(self._sessions[name], left)
         except OSError as error:
-            self._not_taken(event)
+            self._not_taken(name, sum(calls for _, calls in lines[len(lines) - len(left) :]))
             if self._failed_at is None:
                 logger.warning(
                     "recording in %s fails: %s; what is played meanwhile is left out, and tried again every %g s",
@@ -183,12 +224,12 @@ class Writer:
                 )
             self._failed_at = time.monotonic()
             return
-        self._missing.pop(name, None)
+        self.lost += missing
         if self._failed_at is not None:
             self._failed_at = None
             logger.warning("recording in %s goes on; %d calls were left out", self._options.folder, self.lost)
 
-    def _not_taken(self, event: Played | Moved | Ended) -> None:
-        if isinstance(event, Played):
-            self.lost += 1 + event.gap
-            self._missing[event.session_id] = self._missing.get(event.session_id, 0) + 1 + event.gap
+    def _not_taken(self, name: str, calls: int) -> None:
+        if calls:
+            self.lost += calls
+            self._missing[name] = self._missing.get(name, 0) + calls

@@ -24,7 +24,7 @@ SORTS = ("age", "steps", "latency", "busy", "memory", "id")
 
 MOST_LISTED = 1000
 
-_BY_STEP = {True: "inline", False: "thread"}
+_BY_STEP: dict[bool | None, str] = {True: "inline", False: "thread"}
 """Where environments run that do not say it, by whether `step` is `async def`."""
 
 

@@ -38,5 +38,6 @@ async def main(folder: Path) -> None:
 if __name__ == "__main__":
     # Every line is tried, so that the file says which were not taken.
     writer.RETRY_S = 0.0
+    writer.MOST_AT_ONCE = 1
     logging.basicConfig(level="INFO", format="%(levelname)s %(message)s")
     asyncio.run(main(Path(sys.argv[1])))

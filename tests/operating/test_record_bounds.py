@@ -99,10 +99,10 @@ class Stuck(Files):
         self.going = threading.Event()
         self.asked = threading.Event()
 
-    def write(self, file: SessionFile, line: bytes) -> None:
+    def write(self, file: SessionFile, lines: list[bytes]) -> None:
         self.asked.set()
         assert self.going.wait(BOUND_S)
-        super().write(file, line)
+        super().write(file, lines)
 
 
 @requirement("record:bounded")

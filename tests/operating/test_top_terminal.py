@@ -39,8 +39,8 @@ def test_the_table_follows_the_sessions_and_leaves_a_clean_terminal(server: Serv
         env.reset()
         for n in range(7):
             env.step({"message": str(n)})
-        assert env.session_id is not None
-        text = top.until(lambda text: env.session_id in text and re.search(r"\b7 ", text))
+        name = str(env.session_id)
+        text = top.until(lambda text: name in text and re.search(r"\b7 ", text))
         assert re.search(rf"{env.session_id}\s+ready\s+7\s+1\s", text) and "idle" in text
         assert "slots 1/" in text and "waiting 0" in text and re.search(r"steps/s \d", text)
         env.step({"message": "one more"})
