@@ -106,7 +106,8 @@ def _play(
     total = sum(call.kind != "state" for episode in recording.episodes for call in episode.calls)
     # What is not in the file cannot be compared.
     unknown = [pattern for field in recording.redacted for pattern in (field, f"*.{field}")]
-    chosen = WIRES.get(wire or str(recording.session.get("wire")), "auto")
+    # The web page, which speaks JSON, does not say so.
+    chosen = WIRES.get(wire or str(recording.session.get("wire")), "json")
     with Progress(sys.stderr) as progress, warnings.catch_warnings():
         # Of the environment, which it gave while it was recorded too.
         warnings.simplefilter("ignore")

@@ -113,6 +113,10 @@ def test_the_same_is_exit_0(wire: str, world: Path) -> None:
         done = piped("replay", str(path), "--against", url, *MOVING)
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout == "Same: 6 calls of 2 whole episodes.\n"
+        if wire == "json":
+            # As the web page writes it.
+            first, rest = path.read_text().split("\n", 1)
+            path.write_text(first.replace('"wire":"json",', "") + "\n" + rest)
         said = json.loads(piped("replay", str(path), "--against", url, "--json", *MOVING).stdout)
     assert (said["same"], said["calls"], said["difference"], said["notes"]) == (True, 6, None, [])
 
