@@ -221,6 +221,8 @@ def _command(request: ServeRequest, supervised: Supervised) -> list[str]:
     command += [f"--allow-origin={origin}" for origin in request.allow_origin]
     command += [f"--record-redact={field}" for field in request.record_redact]
     command += ["--debug"] * request.debug
+    if request.interface is not None:
+        command.append("--interface" if request.interface else "--no-interface")
     return [*command, "--", request.target]
 
 

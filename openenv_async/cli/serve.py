@@ -104,6 +104,11 @@ Examples:
     help="What is written to stderr; debug adds a line for every request.",
 )
 @record_options
+@click.option(
+    "--interface/--no-interface",
+    default=None,
+    help="A web page at /web, to play by hand. [default: the app's own, or ENABLE_WEB_INTERFACE; else off]",
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks, to clients too.")
 @click.option(
     "--grace",
@@ -194,6 +199,7 @@ def _run(
     core = getattr(app, "server", None)
     settings = getattr(core, "settings", None)
     has_token = bool(getattr(settings, "token", None))
+    page = bool(getattr(getattr(core, "page", None), "on", False))
     idle = request.for_create_app if settings is None else []
     if idle:
         click.echo(f"Warning: {target.name} is no app of create_app, so nothing enforces {', '.join(idle)}.", err=True)
@@ -211,7 +217,7 @@ def _run(
         if child is not None and child.generation > 0:
             click.echo(f"Serving the changed {target.name} on {', '.join(urls)}")
             return
-        said = announce(target.name, urls, has_token=has_token, reload=child is not None)
+        said = announce(target.name, urls, has_token=has_token, reload=child is not None, page=page)
         click.echo(said.partition("\n")[0] if is_quiet() else said)
         if listeners.public and not has_token:
             click.echo(token_warning(urls), err=True)
@@ -247,6 +253,7 @@ def _load(request: ServeRequest, target: Target) -> ASGIApp:
             record_redact=request.record_redact or None,
             record_file_mb=request.record_file_mb,
             record_total_mb=request.record_total_mb,
+            interface=request.interface,
         )
     )
     try:

@@ -39,6 +39,7 @@ class ServeRequest:
     record_redact: tuple[str, ...]
     record_file_mb: float | None
     record_total_mb: float | None
+    interface: bool | None
 
     @property
     def for_create_app(self) -> list[str]:
@@ -52,6 +53,7 @@ class ServeRequest:
             "--sessions-per-process": self.sessions_per_process,
             "--spare-processes": self.spare_processes is not None,
             "--record": self.record,
+            "--interface": self.interface,
         }
         return [name for name, value in given.items() if value]
 

@@ -30,6 +30,7 @@ from openenv_async.server.openapi import Documents
 from openenv_async.server.operators import operator_routes
 from openenv_async.server.security import Guard
 from openenv_async.server.settings import settle
+from openenv_async.server.web.routes import PageRoutes
 from openenv_async.server.ws import WebSocketEndpoint
 
 
@@ -54,9 +55,11 @@ class EnvApp(Starlette):
             Route("/openapi.json", documents.openapi),
             Route("/docs", documents.docs),
         ]
+        if server.page.on:
+            routes += PageRoutes(server, http.capacity, http.schemas).routes()
         settings = server.settings
         protect([settings.token])
-        guard = Middleware(Guard, token=settings.token, allow_origins=settings.allow_origins)
+        guard = Middleware(Guard, token=settings.token, allow_origins=settings.allow_origins, page=server.page)
         handlers: Any = {HTTPException: plain_failure, EnvError: plain_failure}
         super().__init__(
             debug=False, routes=routes, middleware=[guard], exception_handlers=handlers, lifespan=_lifespan
@@ -87,6 +90,7 @@ def create_app(
     debug: bool = False,
     processes: ProcessOptions | None = None,
     record: RecordOptions | str | os.PathLike[str] | None = None,
+    interface: bool | None = None,
 ) -> EnvApp:
     """Make the ASGI app that serves an environment. It runs under Hypercorn, uvicorn or any other ASGI server.
 
@@ -105,6 +109,7 @@ def create_app(
         debug: show clients the tracebacks of the environment's exceptions.
         processes: for `"process"`: how many sessions share one, how many are kept ready, limits.
         record: a folder in which every session is recorded, or options with it; by default `OPENENV_RECORD`.
+        interface: serve a web page at `/web` to play by hand; by default what `ENABLE_WEB_INTERFACE` says, else not.
 
     Raises:
         TypeError: `env` cannot be called: an instance was given in place of its class.
@@ -125,6 +130,7 @@ def create_app(
         debug=debug,
         processes=processes,
         record=record,
+        interface=interface,
     )
     blueprint = Blueprint(
         factory=env,

@@ -13,6 +13,7 @@ from openenv_async.runtime.registry import Registry
 from openenv_async.runtime.watch import Watch, together
 from openenv_async.server.logs import FILTER, protect
 from openenv_async.server.settings import Settings
+from openenv_async.server.web.tickets import Gate
 
 if TYPE_CHECKING:
     from openenv_async.recording.recorder import Recorder
@@ -42,6 +43,7 @@ class Server:
             blueprint = dataclasses.replace(blueprint, launcher=self.processes)
         self.blueprint = blueprint
         self.settings = settings
+        self.page = Gate(settings.interface, settings.token)
         self.limits = settings.limits
         self.id = secrets.token_hex(6)
         self.registry = Registry(blueprint, settings.limits, settings.limits.max_sessions)

@@ -254,7 +254,8 @@ class JsonConnection:
             self._refusal = self._refusal or error
             self._end()
         else:
-            self._refusal = self._refusal or (None if self._served else error)
+            untold = self._served and not self._dialect.tells_end
+            self._refusal = self._refusal or (None if untold else error)
             self._end()
 
     def _refuse_all(self, waiting: dict[int, Kind], error: BaseException) -> None:

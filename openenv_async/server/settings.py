@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ class Overrides:
     record_redact: tuple[str, ...] | None = None
     record_file_mb: float | None = None
     record_total_mb: float | None = None
+    interface: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +50,10 @@ class Settings:
     debug: bool
     processes: ProcessOptions = ProcessOptions()
     record: RecordOptions | None = None
+    interface: bool = False
+    """There is a web page at `/web`."""
+    frame_ancestors: tuple[str, ...] = ("'self'",)
+    """Whose pages may show the web page in a frame, as a Content-Security-Policy says it."""
 
 
 _overrides = Overrides()
@@ -70,6 +76,7 @@ def settle(
     debug: bool,
     processes: ProcessOptions | None = None,
     record: RecordOptions | str | os.PathLike[str] | None = None,
+    interface: bool | None = None,
 ) -> Settings:
     """Combine the options, the arguments and the environment variables, in that order of weight.
 
@@ -99,7 +106,26 @@ def settle(
         debug=debug if _overrides.debug is None else _overrides.debug,
         processes=_process_options(processes),
         record=_record_options(record),
+        interface=wants_interface(interface),
+        frame_ancestors=_frame_ancestors(tuple(origins)),
     )
+
+
+def wants_interface(chosen: bool | None = None) -> bool:
+    """Say whether there is to be a web page: by the command's option, what the author chose, `ENABLE_WEB_INTERFACE`."""
+    if _overrides.interface is not None:
+        return _overrides.interface
+    if chosen is not None:
+        return chosen
+    return os.environ.get("ENABLE_WEB_INTERFACE", "").strip().lower() in ("1", "true", "yes", "on")
+
+
+def _frame_ancestors(origins: tuple[str, ...]) -> tuple[str, ...]:
+    """Let the Hub show a Space's page in a frame, as it does, and whoever may connect anyway."""
+    if "*" in origins:
+        return ("*",)
+    hub = ("https://huggingface.co", "https://*.hf.space") if os.environ.get("SPACE_ID") else ()
+    return ("'self'", *hub, *(origin for origin in origins if re.fullmatch(r"[\w.:/*-]+", origin)))
 
 
 def _record_options(chosen: RecordOptions | str | os.PathLike[str] | None) -> RecordOptions | None:

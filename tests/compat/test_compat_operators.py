@@ -11,7 +11,12 @@ from operator_asks import close, listed
 from requirements import requirement
 
 from openenv_async.compat.server import create_app
-from openenv_async.recording.reading import read_recording
+from openenv_async.recording.reading import Recording, read_recording
+
+
+def kept_in(folder: Path) -> Recording:
+    (path,) = folder.glob("*.jsonl")
+    return read_recording(path)
 
 
 @requirement("sessions:listed", "sessions:closed", "record:lines")
@@ -28,7 +33,6 @@ async def test_an_openenv_session_is_listed_closed_and_recorded(
         assert (await close(served.url, row["id"])).json()["closed"] is True
         await bounded(journal.until("close"))
         assert (await listed(served.url))["total"] == 0
-    (path,) = tmp_path.glob("*.jsonl")
-    kept = read_recording(path)
+    kept = kept_in(tmp_path)
     assert [call.kind for call in kept.episodes[0].calls] == ["reset", "step"]
     assert kept.end is not None and kept.end["reason"] == "SESSION_LOST"
