@@ -95,13 +95,13 @@ class AtOnce(Resumable):
     def _not_by_itself(self) -> None:
         self._begin = self._launch = None
 
-    def _enter(self, rid: int) -> None:
+    def _enter(self, rid: int, call: Call) -> None:
         """A call begins."""
         self._rid = rid
         self._kept = None
         self.state.move(CALL)
         if self.watch is not None:
-            self.began_at = time.perf_counter()
+            self.began_at, self.doing = time.perf_counter(), call.kind
 
     def _limited(self, call: Call) -> Call:
         if call.timeout_s is None and self.step_timeout_s is not None:
@@ -115,7 +115,7 @@ class AtOnce(Resumable):
         self._kept = None
         self.state.move(CALL)
         if self.watch is not None:
-            self.began_at = time.perf_counter()
+            self.began_at, self.doing = time.perf_counter(), call.kind
         self.idle = False
         if self.step_timeout_s is not None:
             call = self._limited(call)
@@ -133,7 +133,7 @@ class AtOnce(Resumable):
     def _send(self, rid: int, call: Call) -> None:
         """Have a call made elsewhere."""
         assert self._launch is not None  # submit() took care
-        self._enter(rid)
+        self._enter(rid, call)
         self.idle = False
         self._flight = (rid, call)
         try:

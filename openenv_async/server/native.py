@@ -61,6 +61,10 @@ _NO_PAYLOAD = b"\x80"
 class NativeConnection:
     """One WebSocket that carries many sessions. `await run()` until it ends."""
 
+    wire = "native"
+    peer: str | None = None
+    """The client's address, where it is known."""
+
     def __init__(self, server: Server, link: Link) -> None:
         self._server, self._link = server, link
         self._limits = server.limits

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Coroutine, Generator
 from contextvars import Context
 from typing import Any
 
+from openenv_async.environment import Execution
 from openenv_async.errors import StepTimeout
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.abandoned import Abandoned
@@ -115,6 +116,9 @@ class InlineExecutor:
             cancelled; None runs them on the loop too.
         session_id: for the log.
     """
+
+    execution: Execution = "inline"
+    pid = None
 
     def __init__(self, host: Host, offload: Offload | None, session_id: str) -> None:
         self.step_timeout_s = host.step_timeout_s
