@@ -281,5 +281,12 @@ def test_an_openenv_app_has_the_same_page(site: Sites, visit: Open) -> None:
     expect(page.locator("#stage-facts")).to_contain_text("done")
     page.locator("#reset").click()
     page.get_by_label("to", exact=True).fill("blue")
+    text, other = b" and green", b"\xff\xfe"
+    chosen = page.get_by_label("label from a file")
+    chosen.set_input_files({"name": "label.txt", "mimeType": "text/plain", "buffer": text})
+    expect(page.get_by_label("label optional")).to_have_value(" and green")
     page.locator("#step").click()
-    expect(page.locator("#observation")).to_contain_text("blue")
+    expect(page.locator("#observation")).to_contain_text("blue and green")
+    chosen.set_input_files({"name": "label.txt", "mimeType": "text/plain", "buffer": other})
+    page.locator("#step").click()
+    expect(page.locator("#fields .problem")).to_contain_text("label.txt is no text")
