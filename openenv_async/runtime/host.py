@@ -88,11 +88,12 @@ class Host:
         Raises:
             EnvError: the call's bytes do not fit.
         """
-        if not self._coroutines.get(call.kind) or self._held is None:
+        env = self._env
+        if env is None or self._held is None or not self._coroutines.get(call.kind):
             return None
-        if self._conventions.transform(self._env, call) is not None:
+        if self._conventions.transform(env, call) is not None:
             return None
-        function, warnings = self._prepare(call)
+        function, warnings = self._conventions.prepare(self._blueprint, env, call)
         try:
             coroutine = function()
         except BaseException as exc:  # a method that only looks like a coroutine
@@ -131,7 +132,7 @@ class Host:
         function, warnings = self._prepare(call)
         try:
             if self._held is None and call.kind in ("step", "mcp"):
-                await self._hold()
+                await self._hold(call)
             if offload is None or self._is_coroutine(call.kind):
                 value = function()
             else:
@@ -147,9 +148,9 @@ class Host:
             raise self.failed(call, exc) from exc
         return self.finish(call, value, warnings)
 
-    async def _hold(self) -> None:
+    async def _hold(self, call: Call) -> None:
         self._held = contextlib.AsyncExitStack()
-        opening = self._conventions.session(self._env)
+        opening = self._conventions.session(self._env, call)
         if opening is not None:
             await self._held.enter_async_context(opening)
 

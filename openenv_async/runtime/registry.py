@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+import uuid
 from collections import Counter
 
 import anyio
@@ -69,7 +69,7 @@ class Registry:
             idle_timeout_s: seconds without a request before it ends; None: never.
             party: whose turn it takes while slots are scarce; None: the sink's.
         """
-        session = Session(secrets.token_hex(8), self.limits, sink, idle_timeout_s)
+        session = Session(str(uuid.uuid4()), self.limits, sink, idle_timeout_s)
         self.sessions[session.id] = session
         session.watch = self.watch
         if session.watch is not None:
@@ -116,15 +116,16 @@ class Registry:
         try:
             if self.closing:
                 raise ServerClosing("the server is stopping and takes no new sessions")
-            async with self.room.slot(party, wait_s):
+            async with self.room.slot(party, self._patience_s(wait_s)):
                 executor = await start_executor(self.blueprint, session.id, self.limits.create_timeout_s)
+                session.execution, session.pid = executor.execution, executor.pid
                 try:
                     await session.serve(executor)
                 finally:
                     session.state.move(Move.CLOSE)
                     await self._close(session, executor)
         except asyncio.CancelledError:
-            error = ServerClosing("the session was cancelled")
+            error = session.reason or ServerClosing("the session was cancelled")
         except Exception as exc:  # the sink tells the caller; a bug of ours is logged on its way to the wire
             error = exc
         finally:
@@ -138,6 +139,16 @@ class Registry:
         if session.watch is not None:
             session.watch.ended(session, error)
         session.sink.ended(session, error)
+
+    def _patience_s(self, wait_s: float) -> float:
+        """Give how long a newcomer waits: one that would not waits for a slot that is being given back all the same.
+
+        Whoever closes a connection and opens the next one at once finds the first one's environment still closing.
+        """
+        if wait_s > 0 or self.room.held < self.room.slots:
+            return wait_s
+        leaving = sum(session.is_leaving for session in self.sessions.values())
+        return self.limits.close_timeout_s + 1 if leaving > self.room.waiting else wait_s
 
     async def _close(self, session: Session, executor: Executor) -> None:
         limit_s = self.limits.close_timeout_s

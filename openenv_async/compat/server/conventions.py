@@ -88,10 +88,13 @@ class OpenEnvConventions:
         """See `Conventions.transform`. The author's `_apply_transform` does it."""
         return None
 
-    def session(self, env: Any) -> AbstractAsyncContextManager[Any] | None:
-        """See `Conventions.session`: the connection to an MCP environment's tools."""
+    def session(self, env: Any, call: Call) -> AbstractAsyncContextManager[Any] | None:
+        """See `Conventions.session`: the connection to an MCP environment's tools.
+
+        Over HTTP the environment has this one step, which opens it itself: tools run in the context of who opened it.
+        """
         opening = getattr(env, "mcp_session", None)
-        return opening() if callable(opening) else None
+        return opening() if callable(opening) and call.wire is not Wire.HTTP else None
 
     def finish(self, blueprint: Blueprint, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
         """See `Conventions.finish`."""
