@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from browser_fixtures import Site, Visit
 from requirements import requirement
@@ -202,6 +203,22 @@ def test_a_page_of_another_origin_frames_it_only_if_it_may(site: Sites, visit: O
     framed.get_by_label("message").fill("framed")
     framed.get_by_label("message").press("Enter")
     expect(framed.locator("#observation")).to_contain_text("framed")
+
+
+@requirement("web:restart")
+def test_a_session_that_an_operator_ends_stays_ended_until_somebody_wants_another(site: Sites, visit: Open) -> None:
+    url = site(lambda: app(EchoEnvironment)).url
+    page = visit(url + "/web").page
+    echoed(page, "before")
+    [session] = httpx.get(f"{url}/sessions").json()["sessions"]
+    assert httpx.delete(f"{url}/sessions/{session['id']}").is_success
+    state(page, "asleep")
+    expect(page.locator("#notices")).to_contain_text("operator")
+    expect(page.locator("#notices")).to_contain_text("The episode is over: Reset begins another.")
+    assert httpx.get(f"{url}/sessions").json()["sessions"] == []
+    page.locator("#reset").click()
+    expect(page.locator("#timeline .call")).to_have_count(1)
+    state(page, "ready")
 
 
 class Stripping:
