@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from promises_web import WEB
 from requirements_operating import OPERATING
+from requirements_web import WEB
 
 T = TypeVar("T", bound=Callable[..., object])
 
