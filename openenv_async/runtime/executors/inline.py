@@ -151,7 +151,7 @@ class InlineExecutor:
             if self._cancelled and self._task is not None:
                 self._task.cancel()  # between the beginning and now
         self._in_flight = True
-        bound = leavable(work, self._patience_s)
+        bound: Awaitable[Outcome] = leavable(work, self._patience_s)
         try:
             if call.timeout_s is None:
                 return await bound
