@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from promises_web import WEB
+from requirements_operating import OPERATING
 
 T = TypeVar("T", bound=Callable[..., object])
 
@@ -284,6 +285,7 @@ REQUIREMENTS: dict[str, str] = (
     | _FAULTS
     | _COMPAT
     | _COMPAT_CLIENT
+    | OPERATING
     | WEB
 )
 

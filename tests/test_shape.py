@@ -21,7 +21,7 @@ RANKS = [
     ("protocol", "codec"),
     ("transport",),
     ("runtime",),
-    ("images",),
+    ("images", "recording"),
     ("server", "client", "providers", "hub"),
     ("validation",),
     ("checking",),

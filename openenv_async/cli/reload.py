@@ -204,8 +204,12 @@ def _command(request: ServeRequest, supervised: Supervised) -> list[str]:
         "--unix": request.unix,
         "--max-sessions": request.max_sessions,
         "--execution": request.execution,
+        "--step-timeout": request.step_timeout,
         "--sessions-per-process": request.sessions_per_process,
         "--spare-processes": request.spare_processes,
+        "--record": request.record,
+        "--record-file-mb": request.record_file_mb,
+        "--record-total-mb": request.record_total_mb,
         "--log-level": request.log_level,
         "--certfile": request.certfile,
         "--keyfile": request.keyfile,
@@ -215,6 +219,7 @@ def _command(request: ServeRequest, supervised: Supervised) -> list[str]:
     command = [sys.executable, "-m", "openenv_async.cli", "serve"]
     command += [f"{name}={value}" for name, value in options.items() if value is not None]
     command += [f"--allow-origin={origin}" for origin in request.allow_origin]
+    command += [f"--record-redact={field}" for field in request.record_redact]
     command += ["--debug"] * request.debug
     if request.interface is not None:
         command.append("--interface" if request.interface else "--no-interface")

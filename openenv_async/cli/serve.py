@@ -18,6 +18,8 @@ import click
 
 from openenv_async.cli.compat import apply_compat, compat_option
 from openenv_async.cli.errors import CommandFailed
+from openenv_async.cli.progress import is_quiet
+from openenv_async.cli.record_options import record_options
 from openenv_async.cli.serve_request import ServeRequest
 
 if TYPE_CHECKING:
@@ -101,6 +103,7 @@ Examples:
     show_default=True,
     help="What is written to stderr; debug adds a line for every request.",
 )
+@record_options
 @click.option(
     "--interface/--no-interface",
     default=None,
@@ -214,7 +217,8 @@ def _run(
         if child is not None and child.generation > 0:
             click.echo(f"Serving the changed {target.name} on {', '.join(urls)}")
             return
-        click.echo(announce(target.name, urls, has_token=has_token, reload=child is not None, page=page))
+        said = announce(target.name, urls, has_token=has_token, reload=child is not None, page=page)
+        click.echo(said.partition("\n")[0] if is_quiet() else said)
         if listeners.public and not has_token:
             click.echo(token_warning(urls), err=True)
 
@@ -245,6 +249,10 @@ def _load(request: ServeRequest, target: Target) -> ASGIApp:
             step_timeout_s=request.step_timeout,
             sessions_per_process=request.sessions_per_process,
             spare_processes=request.spare_processes,
+            record=request.record,
+            record_redact=request.record_redact or None,
+            record_file_mb=request.record_file_mb,
+            record_total_mb=request.record_total_mb,
             interface=request.interface,
         )
     )

@@ -35,6 +35,10 @@ class ServeRequest:
     supervised: str | None
     sessions_per_process: int | None
     spare_processes: int | None
+    record: Path | None
+    record_redact: tuple[str, ...]
+    record_file_mb: float | None
+    record_total_mb: float | None
     interface: bool | None
 
     @property
@@ -48,6 +52,7 @@ class ServeRequest:
             "--allow-origin": self.allow_origin,
             "--sessions-per-process": self.sessions_per_process,
             "--spare-processes": self.spare_processes is not None,
+            "--record": self.record,
             "--interface": self.interface,
         }
         return [name for name, value in given.items() if value]
@@ -66,5 +71,13 @@ class ServeRequest:
             raise BadInput("--keyfile needs --certfile: the certificate that the key belongs to")
         if self.unix is not None and self.certfile is not None:
             raise BadInput("--certfile is for --host and --port: what goes through a unix socket stays on this machine")
+        extra = {
+            "--record-redact": self.record_redact,
+            "--record-file-mb": self.record_file_mb,
+            "--record-total-mb": self.record_total_mb,
+        }
+        for name, value in extra.items():
+            if value and self.record is None and not os.environ.get("OPENENV_RECORD"):
+                raise BadInput(f"{name} needs --record: the folder that sessions are recorded in")
         if self.reload and os.name != "posix":
             raise BadInput("--reload needs a POSIX system: run without it and restart by hand")

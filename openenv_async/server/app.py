@@ -6,6 +6,7 @@ Owns the composition only: settings, blueprint, routes and guard each have their
 from __future__ import annotations
 
 import contextlib
+import os
 import typing
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -19,12 +20,14 @@ from openenv_async.codec import codec_for, observation_codec_for
 from openenv_async.environment import Environment, State
 from openenv_async.errors import EnvError
 from openenv_async.limits import Limits
+from openenv_async.recording.options import RecordOptions
 from openenv_async.runtime.blueprint import Blueprint, chosen_execution
 from openenv_async.runtime.processes.options import ProcessOptions
 from openenv_async.server.core import Server
 from openenv_async.server.http import HttpRoutes, plain_failure
 from openenv_async.server.logs import protect
 from openenv_async.server.openapi import Documents
+from openenv_async.server.operators import operator_routes
 from openenv_async.server.security import Guard
 from openenv_async.server.settings import settle
 from openenv_async.server.web.routes import PageRoutes
@@ -48,6 +51,7 @@ class EnvApp(Starlette):
             Route("/reset", http.reset, methods=["POST"]),
             Route("/step", http.step, methods=["POST"]),
             Route("/session", http.end, methods=["DELETE"]),
+            *operator_routes(server),
             Route("/openapi.json", documents.openapi),
             Route("/docs", documents.docs),
         ]
@@ -85,6 +89,7 @@ def create_app(
     allow_origins: Sequence[str] = (),
     debug: bool = False,
     processes: ProcessOptions | None = None,
+    record: RecordOptions | str | os.PathLike[str] | None = None,
     interface: bool | None = None,
 ) -> EnvApp:
     """Make the ASGI app that serves an environment. It runs under Hypercorn, uvicorn or any other ASGI server.
@@ -103,11 +108,12 @@ def create_app(
         allow_origins: web origins whose pages may connect, besides the server's own.
         debug: show clients the tracebacks of the environment's exceptions.
         processes: for `"process"`: how many sessions share one, how many are kept ready, limits.
+        record: a folder in which every session is recorded, or options with it; by default `OPENENV_RECORD`.
         interface: serve a web page at `/web` to play by hand; by default what `ENABLE_WEB_INTERFACE` says, else not.
 
     Raises:
         TypeError: `env` cannot be called: an instance was given in place of its class.
-        ValueError: settings that contradict each other.
+        ValueError: settings that contradict each other, or a folder that nothing can be recorded in.
     """
     if not callable(env):
         raise TypeError(
@@ -123,6 +129,7 @@ def create_app(
         allow_origins=tuple(allow_origins),
         debug=debug,
         processes=processes,
+        record=record,
         interface=interface,
     )
     blueprint = Blueprint(

@@ -8,11 +8,15 @@ import secrets
 from typing import TYPE_CHECKING, Protocol
 
 from openenv_async.runtime.blueprint import Blueprint
+from openenv_async.runtime.census import Census
 from openenv_async.runtime.registry import Registry
+from openenv_async.runtime.watch import Watch, together
+from openenv_async.server.logs import FILTER, protect
 from openenv_async.server.settings import Settings
 from openenv_async.server.web.tickets import Gate
 
 if TYPE_CHECKING:
+    from openenv_async.recording.recorder import Recorder
     from openenv_async.runtime.processes.pool import ProcessPool
 
 
@@ -45,6 +49,21 @@ class Server:
         self.registry = Registry(blueprint, settings.limits, settings.limits.max_sessions)
         self.connections: set[Connection] = set()
         self._draining: asyncio.Task[None] | None = None
+        self.census = Census()
+        """What each session does, for its operators."""
+        self.look_on(self.census)
+        self.recorder: Recorder | None = None
+        if settings.record is not None:
+            # Here, because most servers record nothing.
+            from openenv_async.recording.recorder import Recorder
+
+            protect([settings.token])
+            self.recorder = Recorder(settings.record, blueprint.name, FILTER.without_known)
+            self.look_on(self.recorder)
+
+    def look_on(self, watch: Watch) -> None:
+        """Let one more hear of every session that begins from now on."""
+        self.registry.watch = together(self.registry.watch, watch)
 
     def start(self) -> None:
         """Take work (again): called as the app's lifespan begins.
@@ -89,6 +108,8 @@ class Server:
         await self.registry.drain(grace_s, episodes=episodes)
         if self.processes is not None:
             await self.processes.aclose()
+        if self.recorder is not None:
+            await self.recorder.aclose()
         closing = [asyncio.ensure_future(connection.aclose()) for connection in list(self.connections)]
         if closing:
             await asyncio.wait(closing, timeout=5)

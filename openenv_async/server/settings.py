@@ -12,9 +12,11 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from openenv_async.limits import Limits
+from openenv_async.recording.options import MIB, RecordOptions
 from openenv_async.runtime.processes.options import ProcessOptions
 
 
@@ -30,6 +32,10 @@ class Overrides:
     step_timeout_s: float | None = None
     sessions_per_process: int | None = None
     spare_processes: int | None = None
+    record: Path | None = None
+    record_redact: tuple[str, ...] | None = None
+    record_file_mb: float | None = None
+    record_total_mb: float | None = None
     interface: bool | None = None
 
 
@@ -43,6 +49,7 @@ class Settings:
     allow_origins: tuple[str, ...]
     debug: bool
     processes: ProcessOptions = ProcessOptions()
+    record: RecordOptions | None = None
     interface: bool = False
     """There is a web page at `/web`."""
     frame_ancestors: tuple[str, ...] = ("'self'",)
@@ -68,6 +75,7 @@ def settle(
     allow_origins: tuple[str, ...],
     debug: bool,
     processes: ProcessOptions | None = None,
+    record: RecordOptions | str | os.PathLike[str] | None = None,
     interface: bool | None = None,
 ) -> Settings:
     """Combine the options, the arguments and the environment variables, in that order of weight.
@@ -97,6 +105,7 @@ def settle(
         allow_origins=tuple(origins),
         debug=debug if _overrides.debug is None else _overrides.debug,
         processes=_process_options(processes),
+        record=_record_options(record),
         interface=wants_interface(interface),
         frame_ancestors=_frame_ancestors(tuple(origins)),
     )
@@ -117,6 +126,21 @@ def _frame_ancestors(origins: tuple[str, ...]) -> tuple[str, ...]:
         return ("*",)
     hub = ("https://huggingface.co", "https://*.hf.space") if os.environ.get("SPACE_ID") else ()
     return ("'self'", *hub, *(origin for origin in origins if re.fullmatch(r"[\w.:/*-]+", origin)))
+
+
+def _record_options(chosen: RecordOptions | str | os.PathLike[str] | None) -> RecordOptions | None:
+    folder = _overrides.record or chosen or os.environ.get("OPENENV_RECORD") or None
+    if folder is None:
+        return None
+    if not isinstance(folder, RecordOptions):
+        fields = [field.strip() for field in os.environ.get("OPENENV_RECORD_REDACT", "").split(",")]
+        folder = RecordOptions(folder=Path(folder), redact=tuple(filter(None, fields)))
+    given: dict[str, Any] = {"redact": (*folder.redact, *(_overrides.record_redact or ()))}
+    if _overrides.record_file_mb is not None:
+        given["max_file_bytes"] = int(_overrides.record_file_mb * MIB)
+    if _overrides.record_total_mb is not None:
+        given["max_total_bytes"] = int(_overrides.record_total_mb * MIB)
+    return dataclasses.replace(folder, **given)
 
 
 def _seconds(variable: str) -> float | None:

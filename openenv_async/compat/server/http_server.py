@@ -21,6 +21,7 @@ from openenv_async.compat.server.models import ServerMode, State
 from openenv_async.compat.server.running import Running, without_bound
 from openenv_async.compat.server.task_routes import register_tasks
 from openenv_async.runtime.blueprint import chosen_execution
+from openenv_async.server.operators import operator_routes
 from openenv_async.server.settings import settle, wants_interface
 
 
@@ -169,6 +170,7 @@ class HTTPEnvServer:
             register_control(app, self)
         register_questions(app, self, state=simulation)
         register_mcp(app, self)
+        app.router.routes.extend(operator_routes(self.running.server))
 
         @app.websocket("/ws")
         async def websocket_endpoint(websocket: WebSocket) -> None:
