@@ -201,7 +201,7 @@ async def _end(
     grace_s = limits.grace_s if options.grace_s is None else options.grace_s
     bound_s = grace_s + limits.close_timeout_s + _CLOSE_MARGIN_S
     if options.handover:
-        worker.stop_listening()
+        await worker.stop_listening()
     core = getattr(app, "server", None)
     linger_s = max(grace_s, options.linger_s)  # an app without a core: its requests are its calls
     if isinstance(core, Drains):

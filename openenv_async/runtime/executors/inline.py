@@ -21,7 +21,7 @@ from openenv_async.runtime.offload import Offload
 
 logger = logging.getLogger("openenv_async")
 
-LATE_S = 0.4
+LATE_S = 0.3
 """Seconds that a coroutine has to end after its deadline; less than a process that watches its own deadlines may be
 late, so that the other sessions in it live on."""
 

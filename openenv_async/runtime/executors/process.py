@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("openenv_async")
 
-BACK_IN_S = 0.5
+BACK_IN_S = 0.75
 """Seconds that a process which watches its deadlines itself may be late; then it is killed."""
 
 _LATE: set[asyncio.Task[None]] = set()

@@ -20,7 +20,7 @@ from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.process import NeverBegan, ProcessExecutor
 from openenv_async.runtime.processes.messages import Opening
-from openenv_async.runtime.processes.nursery import Nursery
+from openenv_async.runtime.processes.nursery import Nursery, NurseryLost
 from openenv_async.runtime.processes.options import ProcessOptions
 from openenv_async.runtime.processes.packets import PIECE
 from openenv_async.runtime.processes.process import Process
@@ -90,7 +90,7 @@ class ProcessPool:
         try:
             opening = Opening(session_id, self._limits.max_message_bytes, timeout_s)
             for _ in range(_ATTEMPTS):
-                with contextlib.suppress(NeverBegan):
+                with contextlib.suppress(NeverBegan, NurseryLost):
                     return await self._open(blueprint, opening)
             raise self._impossible(blueprint, NeverBegan())
         except OSError as error:
