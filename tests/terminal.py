@@ -21,6 +21,9 @@ import openenv_async
 
 BOUND_S = 40.0
 
+LONG_S = 150.0
+"""For a server that several commands are run against, one after the other, on a busy machine."""
+
 ROOT = Path(openenv_async.__file__).parents[1]
 
 
