@@ -38,7 +38,8 @@ class Terminal:
         self._over = False
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        kept = {key: value for key, value in os.environ.items() if key not in ("OPENENV_TOKEN", "NO_COLOR", "COLUMNS")}
+        others = ("OPENENV_TOKEN", "NO_COLOR", "COLUMNS", "LINES")  # of whoever runs the tests
+        kept = {key: value for key, value in os.environ.items() if key not in others}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "openenv_async.cli", *arguments],
             stdin=slave,
