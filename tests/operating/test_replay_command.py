@@ -98,6 +98,7 @@ def recorded(world: Path) -> Iterator[tuple[str, Path]]:
     """A server that records, and the file of a session over the native wire."""
     with serving("play:Play", "--port", "0", "--record", "kept", cwd=world, bound_s=LONG_S) as server:
         url = server.url()
+        server.until("Every session is recorded in kept")
         play(url)
         (path,) = files(world / "kept")
         yield url, path
