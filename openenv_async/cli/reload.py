@@ -22,6 +22,7 @@ import click
 
 from openenv_async.cli.errors import BadInput
 from openenv_async.cli.manifest import shown
+from openenv_async.cli.progress import is_quiet
 from openenv_async.server.sockets import DEFAULT_HOST, Listeners, url_of
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def _command(request: ServeRequest, supervised: Supervised) -> list[str]:
         "--grace": GRACE_S if request.grace is None else request.grace,
         "--supervised": supervised,
     }
-    command = [sys.executable, "-m", "openenv_async.cli", "serve"]
+    command = [sys.executable, "-m", "openenv_async.cli", *["--quiet"] * is_quiet(), "serve"]
     command += [f"{name}={value}" for name, value in options.items() if value is not None]
     command += [f"--allow-origin={origin}" for origin in request.allow_origin]
     command += [f"--record-redact={field}" for field in request.record_redact]

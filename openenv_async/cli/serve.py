@@ -18,7 +18,7 @@ import click
 
 from openenv_async.cli.compat import apply_compat, compat_option
 from openenv_async.cli.errors import CommandFailed
-from openenv_async.cli.progress import is_quiet
+from openenv_async.cli.progress import is_quiet, say
 from openenv_async.cli.record_options import record_options
 from openenv_async.cli.serve_request import ServeRequest
 
@@ -219,6 +219,8 @@ def _run(
             return
         said = announce(target.name, urls, has_token=has_token, reload=child is not None, page=page)
         click.echo(said.partition("\n")[0] if is_quiet() else said)
+        if settings is not None and settings.record is not None:
+            say(f"Every session is recorded in {settings.record.folder}.")
         if listeners.public and not has_token:
             click.echo(token_warning(urls), err=True)
 
