@@ -207,6 +207,7 @@ def _command(request: ServeRequest, supervised: Supervised) -> list[str]:
         "--sessions-per-process": request.sessions_per_process,
         "--spare-processes": request.spare_processes,
         "--log-level": request.log_level,
+        "--log-format": request.log_format,
         "--certfile": request.certfile,
         "--keyfile": request.keyfile,
         "--grace": GRACE_S if request.grace is None else request.grace,
@@ -216,6 +217,8 @@ def _command(request: ServeRequest, supervised: Supervised) -> list[str]:
     command += [f"{name}={value}" for name, value in options.items() if value is not None]
     command += [f"--allow-origin={origin}" for origin in request.allow_origin]
     command += ["--debug"] * request.debug
+    for name, on in (("metrics", request.metrics), ("otel", request.otel)):
+        command += [] if on is None else [f"--{name}" if on else f"--no-{name}"]
     return [*command, "--", request.target]
 
 

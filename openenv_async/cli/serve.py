@@ -8,7 +8,6 @@ the end, `cli.announce` writes what the user sees.
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 from pathlib import Path
@@ -18,6 +17,7 @@ import click
 
 from openenv_async.cli.compat import apply_compat, compat_option
 from openenv_async.cli.errors import CommandFailed
+from openenv_async.cli.observing import check_otel, log_to_stderr, observing_options
 from openenv_async.cli.serve_request import ServeRequest
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ Examples:
     show_default=True,
     help="What is written to stderr; debug adds a line for every request.",
 )
+@observing_options
 @click.option("--debug", is_flag=True, help="Show tracebacks, to clients too.")
 @click.option(
     "--grace",
@@ -119,6 +120,7 @@ def serve(**options: Any) -> None:
     """
     request = ServeRequest(**options)
     request.check()
+    check_otel(request.otel)
     # The overrides carry it from here on. Programs that an environment starts inherit the variables, and an
     # agent's code may be among them.
     os.environ.pop("OPENENV_TOKEN", None)
@@ -186,7 +188,7 @@ def _run(
     from openenv_async.server.lifespan import AppStartFailed
     from openenv_async.server.runner import ServeOptions, serve_app
 
-    _log_to_stderr(request.log_level)
+    log_to_stderr(request.log_level, request.log_format)
     app = _load(request, target)
     core = getattr(app, "server", None)
     settings = getattr(core, "settings", None)
@@ -239,6 +241,8 @@ def _load(request: ServeRequest, target: Target) -> ASGIApp:
             step_timeout_s=request.step_timeout,
             sessions_per_process=request.sessions_per_process,
             spare_processes=request.spare_processes,
+            metrics=request.metrics,
+            otel=request.otel,
         )
     )
     try:
@@ -249,10 +253,3 @@ def _load(request: ServeRequest, target: Target) -> ASGIApp:
 
             click.echo("".join(traceback.format_exception(error.__cause__)), err=True)
         raise
-
-
-def _log_to_stderr(level: str) -> None:
-    from openenv_async.server.logs import protect
-
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    protect(handlers=True)

@@ -35,6 +35,9 @@ class ServeRequest:
     supervised: str | None
     sessions_per_process: int | None
     spare_processes: int | None
+    log_format: str = "text"
+    metrics: bool | None = None
+    otel: bool | None = None
 
     @property
     def for_create_app(self) -> list[str]:
@@ -47,6 +50,8 @@ class ServeRequest:
             "--allow-origin": self.allow_origin,
             "--sessions-per-process": self.sessions_per_process,
             "--spare-processes": self.spare_processes is not None,
+            "--no-metrics": self.metrics is False,
+            "--otel": self.otel,
         }
         return [name for name, value in given.items() if value]
 

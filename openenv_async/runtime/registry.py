@@ -16,6 +16,7 @@ import anyio
 from openenv_async.errors import ServerClosing
 from openenv_async.limits import Limits
 from openenv_async.protocol.states import Move, State
+from openenv_async.runtime.atwork import about
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.detached import Detached
 from openenv_async.runtime.executors.base import Executor
@@ -144,4 +145,5 @@ class Registry:
         with anyio.CancelScope(shield=True), anyio.move_on_after(limit_s) as scope:
             await executor.aclose()
         if scope.cancelled_caught:
-            logger.warning("close() of session %s did not finish within %g s; it is left behind", session.id, limit_s)
+            text = "close() of session %s did not finish within %g s; it is left behind"
+            logger.warning(text, session.id, limit_s, extra=about(session.id, event="close_left_behind"))

@@ -78,6 +78,11 @@ class Resumable:
             return self.state.now is State.BUSY or (self.state.now is State.DETACHED and self._in_flight)
         return any(rid == queued for queued, _ in (*self._queue, *self._aside))
 
+    @property
+    def in_flight(self) -> int | None:
+        """The id of the request that is being played; None: none is."""
+        return self._rid if self.holds(self._rid) else None
+
     def acknowledge(self, rid: int) -> None:
         """The outcome of `rid` has arrived and will not be asked for again."""
         if rid == self._rid:

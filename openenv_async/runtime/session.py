@@ -21,6 +21,7 @@ from openenv_async.errors import EnvironmentCrashed, StepTimeout
 from openenv_async.limits import Limits
 from openenv_async.protocol.batches import too_large
 from openenv_async.protocol.states import Move, State
+from openenv_async.runtime.atwork import SESSION, SESSIONS
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.inline import CallCancelled
@@ -30,7 +31,6 @@ from openenv_async.runtime.watch import Watch
 
 logger = logging.getLogger("openenv_async")
 
-
 Begin = Callable[[Call, "asyncio.Task[None]", Context], Outcome | None]
 
 
@@ -38,6 +38,7 @@ class Session(Resumable):
     """One client's session. `submit()` and `close()` it; its task does the rest."""
 
     __slots__ = (
+        "__weakref__",
         "_begin",
         "_begun",
         "_cancelled",
@@ -91,6 +92,8 @@ class Session(Resumable):
 
     def start(self, life: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Make the session's task, in the session's context."""
+        SESSIONS[self.id] = self
+        self._context.run(SESSION.set, self.id)
         self.task = asyncio.get_running_loop().create_task(
             life, name=f"openenv session {self.id}", context=self._context
         )

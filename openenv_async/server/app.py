@@ -24,6 +24,7 @@ from openenv_async.runtime.processes.options import ProcessOptions
 from openenv_async.server.core import Server
 from openenv_async.server.http import HttpRoutes, plain_failure
 from openenv_async.server.logs import protect
+from openenv_async.server.metrics_route import metrics_route
 from openenv_async.server.openapi import Documents
 from openenv_async.server.security import Guard
 from openenv_async.server.settings import settle
@@ -47,6 +48,7 @@ class EnvApp(Starlette):
             Route("/reset", http.reset, methods=["POST"]),
             Route("/step", http.step, methods=["POST"]),
             Route("/session", http.end, methods=["DELETE"]),
+            metrics_route(server),
             Route("/openapi.json", documents.openapi),
             Route("/docs", documents.docs),
         ]
@@ -82,6 +84,8 @@ def create_app(
     allow_origins: Sequence[str] = (),
     debug: bool = False,
     processes: ProcessOptions | None = None,
+    metrics: bool | None = None,
+    otel: bool | None = None,
 ) -> EnvApp:
     """Make the ASGI app that serves an environment. It runs under Hypercorn, uvicorn or any other ASGI server.
 
@@ -99,6 +103,8 @@ def create_app(
         allow_origins: web origins whose pages may connect, besides the server's own.
         debug: show clients the tracebacks of the environment's exceptions.
         processes: for `"process"`: how many sessions share one, how many are kept ready, limits.
+        metrics: count for `/metrics`; by default `OPENENV_METRICS`, else yes where prometheus-client is installed.
+        otel: make OpenTelemetry spans; by default `OPENENV_OTEL`, else where `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
 
     Raises:
         TypeError: `env` cannot be called: an instance was given in place of its class.
@@ -118,6 +124,8 @@ def create_app(
         allow_origins=tuple(allow_origins),
         debug=debug,
         processes=processes,
+        metrics=metrics,
+        otel=otel,
     )
     blueprint = Blueprint(
         factory=env,

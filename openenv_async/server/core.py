@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.registry import Registry
+from openenv_async.runtime.watch import Watch, together
+from openenv_async.server.observing import Observing
 from openenv_async.server.settings import Settings
+from openenv_async.transport.traffic import Traffic
 
 if TYPE_CHECKING:
     from openenv_async.runtime.processes.pool import ProcessPool
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 
 class Connection(Protocol):
     """An open WebSocket of either wire."""
+
+    wire: str
+    """`native` or `json`."""
 
     async def drain(self, grace_s: float) -> None:
         """Tell the client that the server is stopping; its sessions are ended by the registry."""
@@ -43,6 +49,15 @@ class Server:
         self.registry = Registry(blueprint, settings.limits, settings.limits.max_sessions)
         self.connections: set[Connection] = set()
         self._draining: asyncio.Task[None] | None = None
+        self.traffic = {wire: Traffic() for wire in ("native", "json", "http")}
+        """What has passed, by wire."""
+        self.observing = Observing(self)
+        self.metrics = self.observing.metrics
+        """Counts for `/metrics`; None: nobody asked for them."""
+
+    def look_on(self, watch: Watch) -> None:
+        """Let one more hear of every session that begins from now on."""
+        self.registry.watch = together(self.registry.watch, watch)
 
     def start(self) -> None:
         """Take work (again): called as the app's lifespan begins.
@@ -54,6 +69,7 @@ class Server:
             self.processes.begin(self.blueprint)
         self.registry.closing = False
         self._draining = None
+        self.observing.start()
 
     async def drain(self, grace_s: float | None = None) -> None:
         """Refuse new sessions, let calls finish, close every environment and every socket. Safe to repeat.
@@ -82,6 +98,7 @@ class Server:
 
     async def _drain(self, grace_s: float, episodes: bool) -> None:
         self.registry.closing = True
+        self.observing.draining(grace_s)
         for connection in list(self.connections):
             await connection.drain(grace_s)
         await self.registry.drain(grace_s, episodes=episodes)
@@ -90,3 +107,4 @@ class Server:
         closing = [asyncio.ensure_future(connection.aclose()) for connection in list(self.connections)]
         if closing:
             await asyncio.wait(closing, timeout=5)
+        await self.observing.stop()

@@ -52,6 +52,7 @@ class HttpRoutes:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._sessions: dict[str, DirectSession] = {}
+        self._traffic = server.traffic["http"]
 
     async def health(self, request: Request) -> Response:
         """`GET /health`: the server answers."""
@@ -107,6 +108,7 @@ class HttpRoutes:
         return await self._guarded(self._end, request)
 
     async def _guarded(self, handler: Any, *args: Any) -> Response:
+        self._traffic.connections += 1
         try:
             response: Response = await handler(*args)
         except HTTPException:
@@ -114,7 +116,8 @@ class HttpRoutes:
         except ClientDisconnect:
             return Response(status_code=400)  # it left before its request was whole, and nobody reads this
         except Exception as exc:  # every failure has an answer; a bug of ours is logged on its way
-            return _failure(exc)
+            response = _failure(exc)
+        self._traffic.sent += len(response.body)
         return response
 
     async def _reset(self, request: Request) -> Response:
@@ -194,6 +197,7 @@ class HttpRoutes:
             async with asyncio.timeout(patience_s):
                 async for part in request.stream():
                     size += len(part)
+                    self._traffic.received += len(part)
                     if size > limit:
                         raise too_large(size, limit, "or more ")
                     parts.append(part)

@@ -15,6 +15,8 @@ import threading
 import time
 from collections.abc import Iterable
 
+from openenv_async.observe.records import WHOSE
+
 HIDDEN = "[secret]"
 
 LEAST_SECRET = 6
@@ -97,7 +99,7 @@ def _text(record: logging.LogRecord) -> str:
 
 
 FILTER = LogFilter()
-_LOGGERS = ("openenv_async", "openenv_async.server", "hypercorn.error", "hypercorn.access")
+_LOGGERS = ("openenv_async", "openenv_async.server", "openenv_async.sessions", "hypercorn.error", "hypercorn.access")
 
 
 def protect(secrets: Iterable[str | None] = (), *, handlers: bool = False) -> None:
@@ -113,7 +115,9 @@ def protect(secrets: Iterable[str | None] = (), *, handlers: bool = False) -> No
     for secret in secrets:
         FILTER.hide(secret)
     for name in _LOGGERS:
+        logging.getLogger(name).addFilter(WHOSE)
         logging.getLogger(name).addFilter(FILTER)
     if handlers:
         for handler in logging.getLogger().handlers:
+            handler.addFilter(WHOSE)
             handler.addFilter(FILTER)

@@ -61,6 +61,8 @@ _NO_PAYLOAD = b"\x80"
 class NativeConnection:
     """One WebSocket that carries many sessions. `await run()` until it ends."""
 
+    wire = "native"
+
     def __init__(self, server: Server, link: Link) -> None:
         self._server, self._link = server, link
         self._limits = server.limits
@@ -80,12 +82,14 @@ class NativeConnection:
             self._seats.__len__,
             server.limits.max_queued_bytes,
             "native",
+            server.traffic["native"],
         )
         self._put = self._flow.put
 
     async def run(self) -> None:
         """Serve the connection until either side ends it; sessions that may be resumed outlive it."""
         self._put(hello(self._server.id, self._limits))
+        self._server.traffic["native"].connections += 1
         self._server.connections.add(self)
         lost = True
         try:
@@ -140,23 +144,23 @@ class NativeConnection:
         elif isinstance(frame, Resume):
             self._resume(frame)
         elif isinstance(frame, BadFrame):
-            self._fail(frame.sid, frame.rid, frame.error)
+            self._refuse(frame.sid, frame.rid, frame.error)
 
     def _request(self, sid: int, rid: int, call: Call) -> None:
         seat = self._seats.get(sid)
         if seat is None:
-            self._fail(sid, rid, SessionLost(f"this connection has no session {sid}; open one first"))
+            self._refuse(sid, rid, SessionLost(f"this connection has no session {sid}; open one first"))
         elif rid <= seat.session.newest:
             self._ask_again(seat, rid)
         elif seat.session.queued >= MAX_QUEUED:
-            self._fail(sid, rid, SessionBusy(f"{MAX_QUEUED} requests wait in this session already"))
+            self._refuse(sid, rid, SessionBusy(f"{MAX_QUEUED} requests wait in this session already"))
         elif call.timeout_s is not None and not call.timeout_s > 0:
             # NaN too: among the timers of the loop it would stop the whole server.
-            self._fail(sid, rid, InvalidPayload("timeout_s must be more than 0 seconds", path="timeout_s"))
+            self._refuse(sid, rid, InvalidPayload("timeout_s must be more than 0 seconds", path="timeout_s"))
         elif (size := memoryview(call.payload).nbytes) > self._limits.max_message_bytes:
-            self._fail(sid, rid, too_large(size, self._limits.max_message_bytes))
+            self._refuse(sid, rid, too_large(size, self._limits.max_message_bytes))
         elif size > COUNTED_BYTES and (over := self._budget.refuse(seat.session, rid, size, self._inbox.held_bytes)):
-            self._fail(sid, rid, over)
+            self._refuse(sid, rid, over)
         else:
             seat.session.newest = rid
             seat.session.submit(rid, call)
@@ -166,19 +170,19 @@ class NativeConnection:
         session = seat.session
         if not session.token or rid < session.newest:
             text = f"request {rid} came after request {session.newest}; ids only grow"
-            self._fail(seat.sid, rid, RemoteProtocolError(text))
+            self._refuse(seat.sid, rid, RemoteProtocolError(text))
             return
         outcome = session.outcome_of(rid)
         if outcome is not None:
             self.deliver(session, rid, outcome)
         elif not session.awaits(rid):
             text = f"request {rid} was acknowledged or cancelled, and its outcome is not kept"
-            self._fail(seat.sid, rid, RemoteProtocolError(text))
+            self._refuse(seat.sid, rid, RemoteProtocolError(text))
 
     def _open(self, frame: Open) -> None:
         error = self._places.refuse(frame.sid) or self._rate.refuse()
         if error is not None:
-            self._fail(frame.sid, 0, error)
+            self._refuse(frame.sid, 0, error)
             return
         registry = self._server.registry
         key = frame.key if self._limits.resume_window_s else ""
@@ -201,7 +205,7 @@ class NativeConnection:
         session = self._server.registry.detached.find(frame.session_id, frame.token)
         if error is not None or session is None:
             gone = "the server has no such session any longer, or its token is another"
-            self._fail(frame.sid, 0, error or SessionLost(gone))
+            self._refuse(frame.sid, 0, error or SessionLost(gone))
             return
         self._take_over(Seat(frame.sid, session, resumed=True))
         self._put(Resumed(frame.sid))
@@ -224,6 +228,12 @@ class NativeConnection:
             self._put(Closed(sid))
         else:
             seat.session.close()
+
+    def _refuse(self, sid: int, rid: int, error: BaseException) -> None:
+        """Fail what comes to no call; those are counted where they end."""
+        if self._server.metrics is not None:
+            self._server.metrics.failed(error)
+        self._fail(sid, rid, error)
 
     def _fail(self, sid: int, rid: int, error: BaseException) -> None:
         what = describe(error)

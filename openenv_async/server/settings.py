@@ -29,6 +29,8 @@ class Overrides:
     step_timeout_s: float | None = None
     sessions_per_process: int | None = None
     spare_processes: int | None = None
+    metrics: bool | None = None
+    otel: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +43,13 @@ class Settings:
     allow_origins: tuple[str, ...]
     debug: bool
     processes: ProcessOptions = ProcessOptions()
+    metrics: bool = True
+    """Count for `/metrics`."""
+    otel: bool | None = None
+    """Make OpenTelemetry spans; None: where an exporter's endpoint is set in the environment."""
 
+
+_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 _overrides = Overrides()
 
@@ -62,6 +70,8 @@ def settle(
     allow_origins: tuple[str, ...],
     debug: bool,
     processes: ProcessOptions | None = None,
+    metrics: bool | None = None,
+    otel: bool | None = None,
 ) -> Settings:
     """Combine the options, the arguments and the environment variables, in that order of weight.
 
@@ -90,7 +100,22 @@ def settle(
         allow_origins=tuple(origins),
         debug=debug if _overrides.debug is None else _overrides.debug,
         processes=_process_options(processes),
+        metrics=_first(_overrides.metrics, metrics, _switch("OPENENV_METRICS"), True),
+        otel=_first(_overrides.otel, otel, _switch("OPENENV_OTEL")),
     )
+
+
+def _first(*choices: Any) -> Any:
+    return next((choice for choice in choices if choice is not None), None)
+
+
+def _switch(variable: str) -> bool | None:
+    text = os.environ.get(variable, "").strip().lower()
+    if not text:
+        return None
+    if text not in _SWITCH:
+        raise ValueError(f"the variable {variable} must be 1 or 0, not {text!r}")
+    return _SWITCH[text]
 
 
 def _seconds(variable: str) -> float | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 
 from openenv_async.errors import StepTimeout
+from openenv_async.runtime.atwork import about
 from openenv_async.runtime.calls import Call
 
 logger = logging.getLogger("openenv_async")
@@ -29,6 +30,7 @@ class Abandoned:
             session_id,
             call.timeout_s,
             cls.total,
+            extra=about(session_id, event="deadline", call=call.kind, timeout_s=call.timeout_s),
         )
         return StepTimeout(
             f"{call.kind}() did not finish within {call.timeout_s:g} s; it runs in a thread, which cannot be stopped, "

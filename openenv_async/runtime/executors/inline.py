@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Coroutine, Generator
 from contextvars import Context
 from typing import Any
 
 from openenv_async.errors import StepTimeout
+from openenv_async.runtime.atwork import about
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.abandoned import Abandoned
 from openenv_async.runtime.host import Host
 from openenv_async.runtime.offload import Offload
+
+logger = logging.getLogger("openenv_async")
 
 _LATE: set[asyncio.Task[None]] = set()
 """Closes that wait for a hung call; the loop alone would not keep them."""
@@ -162,6 +166,13 @@ class InlineExecutor:
                 raise
             if self._is_offloaded:
                 raise Abandoned.report(call, self._session_id) from None
+            logger.warning(
+                "%s() of session %s passed its deadline of %g s and was cancelled",
+                call.kind,
+                self._session_id,
+                timeout_s,
+                extra=about(self._session_id, event="deadline", call=call.kind, timeout_s=timeout_s),
+            )
             raise StepTimeout(
                 f"{call.kind}() did not finish within {timeout_s:g} s and was cancelled; the session can go on",
                 timeout_s=timeout_s,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from openenv_async.errors import EnvironmentCrashed, FactoryError, StepTimeout
+from openenv_async.runtime.atwork import about
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.processes import messages
 from openenv_async.runtime.processes.messages import Facts, Kind, Op, Opening, Reply
@@ -124,6 +125,7 @@ class ProcessExecutor:
             self._session_id,
             call.timeout_s,
             self._process.pid,
+            extra=about(self._session_id, event="deadline", call=call.kind, timeout_s=call.timeout_s),
         )
         # Told to the sessions that share it, which are not to learn each other's ids.
         self._process.kill(f"a {call.kind}() in it passed its deadline")
@@ -243,7 +245,9 @@ class ProcessExecutor:
         crash = self._process.crash
         assert crash is not None
         if self._closing is None and not self._process.dying:
-            logger.warning("session %s: %s", self._session_id, crash.message)
+            self._process.unexpected = True
+            fields = about(self._session_id, event="environment_crashed", **crash.details)
+            logger.warning("session %s: %s", self._session_id, crash.message, extra=fields)
         self._flight = 0
         for waiter in (self._opened, self._waiter):
             if waiter is not None and not waiter.done():

@@ -16,6 +16,7 @@ import msgspec
 
 from openenv_async.errors import EnvError, FactoryError
 from openenv_async.protocol.failures import new_error_id
+from openenv_async.runtime.atwork import SESSION
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.executors.inline import InlineExecutor
 from openenv_async.runtime.host import Host
@@ -62,7 +63,7 @@ def _import_failed(exc: BaseException) -> FactoryError:
 
 def _serve_one(line: Line, blueprint: Blueprint, recipe: Recipe, first: Request) -> None:
     opening = msgspec.msgpack.decode(first.payload, type=Opening)
-    logs.SESSION.set(opening.session_id)
+    SESSION.set(opening.session_id)
     line.send(messages.reply(Kind.BEGUN, first.seat, 0, None))
     limits = birth.limits_of(blueprint.factory, recipe.options)
     birth.apply_limits(limits)
