@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from requirements_observe import OBSERVE
+
 T = TypeVar("T", bound=Callable[..., object])
 
 _PROMISES = {
@@ -282,6 +284,7 @@ REQUIREMENTS: dict[str, str] = (
     | _FAULTS
     | _COMPAT
     | _COMPAT_CLIENT
+    | OBSERVE
 )
 
 

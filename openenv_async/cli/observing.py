@@ -51,7 +51,7 @@ def check_otel(otel: bool | None) -> None:
         BadInput: what it needs is not installed.
     """
     if otel:
-        from openenv_async.observe.tracing import INSTALL, installed
+        from openenv_async.tracing import INSTALL, installed
 
         if not installed():
             raise BadInput(f"--otel: {INSTALL}")

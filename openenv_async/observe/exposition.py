@@ -5,7 +5,7 @@ Imports prometheus-client, the extra `metrics`. Names and meanings are docs/obse
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -158,7 +158,7 @@ def _counter(name: str, text: str, value: float) -> Metric:
     return CounterMetricFamily(PREFIX + name, text, value=value)
 
 
-def _by(name: str, text: str, label: str, counts: Mapping[str, int], always: tuple[str, ...] | list[str] = ()) -> Metric:  # type: ignore[type-arg]
+def _by(name: str, text: str, label: str, counts: Mapping[str, int], always: Iterable[str] = ()) -> Metric:
     family = CounterMetricFamily(PREFIX + name, text, labels=[label])
     for value in sorted({*counts, *always}):
         family.add_metric([value], counts.get(value, 0))

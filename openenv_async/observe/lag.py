@@ -1,4 +1,4 @@
-"""How late an event loop is, and a word in the log on whoever holds it up: a beat on the loop, and a thread that listens.
+"""How late an event loop is, and a word in the log on whoever holds it up: a beat, and a thread that listens.
 
 The thread speaks while the loop is still held up, when nothing on the loop could, and
 again when it is over. `stall` finds out who it is.
@@ -20,7 +20,9 @@ logger = logging.getLogger("openenv_async")
 BEAT_S = 0.1
 """Seconds between two beats."""
 
-ADVICE = "every session waits meanwhile: make what blocks a plain `def`, which runs in a thread, or set execution='thread'"
+ADVICE = (
+    "every session waits meanwhile: make what blocks a plain `def`, which runs in a thread, or set execution='thread'"
+)
 
 
 class LoopMonitor:

@@ -1,4 +1,4 @@
-"""Lines of the log as a server writes them: with the ids of the session and the request they belong to, as text or JSON.
+"""Lines of the log as a server writes them: with the ids of their session and request, as text or JSON.
 
 `Whose` finds the ids, the two formatters write them. What must not be written is the business of `server.logs`.
 """
@@ -16,7 +16,13 @@ from openenv_async.runtime.atwork import ids_of
 
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
-_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "session_id", "request_id", "openenv_filtered"}
+_OWN = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "session_id",
+    "request_id",
+    "openenv_filtered",
+}
 """Attributes that every record has, and those that have a place of their own in a line."""
 
 
@@ -44,7 +50,7 @@ class TextLines(logging.Formatter):
     def __init__(self) -> None:
         super().__init__(TEXT)
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  - logging's name
+    def formatMessage(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter`."""
         text = super().formatMessage(record)
         session_id, request_id = getattr(record, "session_id", None), getattr(record, "request_id", None)
@@ -83,4 +89,3 @@ class JsonLines(logging.Formatter):
 def _timestamp(created: float) -> str:
     seconds = int(created)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int((created - seconds) * 1e6):06d}Z"
-

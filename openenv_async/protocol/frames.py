@@ -30,11 +30,13 @@ class Open(Frame, tag=1):
     A `key`, a secret of the client's making, asks for a session that outlives its connection. The same key again, of
     a session that nothing has been asked of yet, gives that session: so an `Opened` that was lost leaves none behind.
     `wait_s`: seconds to wait for a slot, at most what the server allows; None: as long as it allows.
+    `trace`, here and in requests: the W3C `traceparent` of what the client does, for a server that has `TRACE`.
     """
 
     sid: int
     key: str = ""
     wait_s: float | None = None
+    trace: str = ""
 
 
 class Reset(Frame, tag=2):
@@ -44,6 +46,7 @@ class Reset(Frame, tag=2):
     rid: int
     data: msgspec.Raw
     timeout_s: float | None = None
+    trace: str = ""
 
 
 class Step(Frame, tag=3):
@@ -53,6 +56,7 @@ class Step(Frame, tag=3):
     rid: int
     data: msgspec.Raw
     timeout_s: float | None = None
+    trace: str = ""
 
 
 class GetState(Frame, tag=4):
@@ -61,6 +65,7 @@ class GetState(Frame, tag=4):
     sid: int
     rid: int
     timeout_s: float | None = None
+    trace: str = ""
 
 
 class Close(Frame, tag=5):
@@ -172,6 +177,9 @@ SERVER_FRAMES: tuple[type[Frame], ...] = (Hello, Opened, Reply, Failure, Closed,
 
 RESUME = "resume"
 """The feature in `Hello`: sessions outlive their connection for its limit `resume_window_s`."""
+
+TRACE = "trace"
+"""The feature in `Hello`: spans are made, as children of those that `trace` names."""
 
 _ENCODER = msgspec.msgpack.Encoder()
 

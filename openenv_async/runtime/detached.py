@@ -81,7 +81,10 @@ class Detached:
 
     def _lapse(self, session: Session) -> None:
         del self._timers[session]
-        text, fields = "session %s ends: its client did not come back within %g s", about(session.id, event="session_lapsed")
+        text, fields = (
+            "session %s ends: its client did not come back within %g s",
+            about(session.id, event="session_lapsed"),
+        )
         logger.info(text, session.id, self._window_s, extra=fields)
         session.finish(SessionLost(f"the client did not come back within {self._window_s:g} s"))
 

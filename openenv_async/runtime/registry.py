@@ -60,7 +60,13 @@ class Registry:
         return dict(Counter(session.state.now.name.lower() for session in self.sessions.values()))
 
     def open(
-        self, sink: Sink, *, wait_s: float = 0.0, idle_timeout_s: float | None = None, party: object = None
+        self,
+        sink: Sink,
+        *,
+        wait_s: float = 0.0,
+        idle_timeout_s: float | None = None,
+        party: object = None,
+        trace: str = "",
     ) -> Session:
         """Begin a session; the sink hears `opened`, or `ended` with the reason.
 
@@ -69,10 +75,11 @@ class Registry:
             wait_s: seconds to wait for a slot; 0 refuses at once.
             idle_timeout_s: seconds without a request before it ends; None: never.
             party: whose turn it takes while slots are scarce; None: the sink's.
+            trace: the W3C `traceparent` of whoever asks.
         """
         session = Session(secrets.token_hex(8), self.limits, sink, idle_timeout_s)
         self.sessions[session.id] = session
-        session.watch = self.watch
+        session.watch, session.trace = self.watch, trace
         if session.watch is not None:
             session.watch.waiting(session)
         task = session.start(self._live(session, wait_s, party or sink))

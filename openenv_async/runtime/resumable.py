@@ -27,6 +27,7 @@ class Resumable:
         "sink",
         "state",
         "token",
+        "trace",
     )
 
     def __init__(self, sink: Sink) -> None:
@@ -35,6 +36,8 @@ class Resumable:
         """Whoever hears of results now; another one after a resume."""
         self.token = ""
         """What a client must present to go on with it over another connection; empty: it ends with its own."""
+        self.trace = ""
+        """The W3C `traceparent` of whoever asked for it."""
         self.newest = 0
         """The highest request id that a wire with ids has submitted."""
         self._queue: deque[tuple[int, Call | Outcome | BaseException]] = deque()

@@ -27,10 +27,9 @@ class MetricsRoute:
         """Answer with the counts, or with 501 and a sentence where nothing is counted."""
         server = self._server
         if server.metrics is None:
-            text = INSTALL if server.settings.metrics else OFF
-            return Response(
-                msgspec.json.encode({"detail": text, "code": "NO_METRICS"}), 501, media_type="application/json"
-            )
+            why = INSTALL if server.settings.metrics else OFF
+            body = msgspec.json.encode({"detail": why, "code": "NO_METRICS"})
+            return Response(body, 501, media_type="application/json")
         # Here, because it takes a while and most servers are never asked.
         from openenv_async.observe.exposition import Sources, expose
 

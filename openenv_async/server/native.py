@@ -88,7 +88,7 @@ class NativeConnection:
 
     async def run(self) -> None:
         """Serve the connection until either side ends it; sessions that may be resumed outlive it."""
-        self._put(hello(self._server.id, self._limits))
+        self._put(hello(self._server.id, self._limits, traces=self._server.observing.spans is not None))
         self._server.traffic["native"].connections += 1
         self._server.connections.add(self)
         lost = True
@@ -121,18 +121,18 @@ class NativeConnection:
                 if session.idle and frame.rid > session.newest:
                     # What most frames are, without the questions that `_request` asks of the others.
                     session.newest = frame.rid
-                    session.submit(frame.rid, Call("step", frame.data, Wire.NATIVE))
+                    session.submit(frame.rid, Call("step", frame.data, Wire.NATIVE, None, frame.trace))
                     return
         self._dispatch_any(frame)
 
     def _dispatch_any(self, frame: ClientFrame | BadFrame) -> None:
         if isinstance(frame, Step):
-            self._request(frame.sid, frame.rid, Call("step", frame.data, Wire.NATIVE, frame.timeout_s))
+            self._request(frame.sid, frame.rid, Call("step", frame.data, Wire.NATIVE, frame.timeout_s, frame.trace))
         elif isinstance(frame, Reset):
-            self._request(frame.sid, frame.rid, Call("reset", frame.data, Wire.NATIVE, frame.timeout_s))
+            self._request(frame.sid, frame.rid, Call("reset", frame.data, Wire.NATIVE, frame.timeout_s, frame.trace))
         elif isinstance(frame, GetState):
             limit = self._limits.state_timeout_s if frame.timeout_s is None else frame.timeout_s
-            self._request(frame.sid, frame.rid, Call("state", _NO_PAYLOAD, Wire.NATIVE, limit))
+            self._request(frame.sid, frame.rid, Call("state", _NO_PAYLOAD, Wire.NATIVE, limit, frame.trace))
         elif isinstance(frame, Open):
             self._open(frame)
         elif isinstance(frame, Close):
@@ -195,7 +195,7 @@ class NativeConnection:
         wait_s, longest = frame.wait_s, self._limits.queue_timeout_s
         # Not min(): a client's NaN means no waiting, and never for ever.
         wait_s = longest if wait_s is None or wait_s > longest else wait_s
-        session = registry.open(self, wait_s=wait_s)
+        session = registry.open(self, wait_s=wait_s, trace=frame.trace)
         if key:
             registry.detached.enrol(session, key)
         self._places.sit(Seat(frame.sid, session))

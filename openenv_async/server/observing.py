@@ -10,7 +10,8 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from openenv_async.observe.journal import CallLog, SessionLog, logger as sessions_logger
+from openenv_async.observe.journal import CallLog, SessionLog
+from openenv_async.observe.journal import logger as sessions_logger
 from openenv_async.observe.lag import LoopMonitor
 from openenv_async.observe.metrics import Metrics
 
@@ -66,7 +67,7 @@ class Observing:
 
     def _trace(self) -> None:
         if self.spans is None:
-            from openenv_async.observe.tracing import wanted
+            from openenv_async.tracing import wanted
 
             if wanted(self._server.settings.otel):
                 from openenv_async.observe.spans import Spans

@@ -16,6 +16,7 @@ from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.abandoned import Abandoned
 from openenv_async.runtime.host import Host
 from openenv_async.runtime.offload import Offload
+from openenv_async.tracing import await_under
 
 logger = logging.getLogger("openenv_async")
 
@@ -109,9 +110,9 @@ class InlineExecutor:
 
     def _begin(self, call: Call) -> Outcome | None:
         host = self._host
-        bare = host.begin(call)
+        bare = None if call.trace else host.begin(call)
         if bare is None:
-            whole = host.perform(call, self._offload)
+            whole = self._whole(call)
             try:
                 self._begun = _Begun(whole, whole.send(None))
             except StopIteration as done:
@@ -128,6 +129,10 @@ class InlineExecutor:
         self._begun = _Begun(coroutine, first, warnings)
         return None
 
+    def _whole(self, call: Call) -> Coroutine[Any, Any, Outcome]:
+        whole = self._host.perform(call, self._offload)
+        return await_under(call.trace, whole) if call.trace else whole
+
     async def call(self, call: Call) -> Outcome:
         """See `Executor.call`."""
         if self._task is None:
@@ -135,7 +140,7 @@ class InlineExecutor:
         work: _Begun | Coroutine[Any, Any, Outcome]
         if self._begun is None:
             self._cancelled = False
-            work = self._host.perform(call, self._offload)
+            work = self._whole(call)
         else:
             begun, self._begun = self._begun, None
             work = begun if begun.warnings is None else self._host.go_on(call, begun, begun.warnings)

@@ -8,6 +8,7 @@ from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.abandoned import Abandoned
 from openenv_async.runtime.host import Host
 from openenv_async.runtime.threads import PinnedThread
+from openenv_async.tracing import run_under
 
 
 class ThreadExecutor:
@@ -30,7 +31,10 @@ class ThreadExecutor:
 
     async def call(self, call: Call) -> Outcome:
         """See `Executor.call`."""
-        future = self._thread.run(self._host.perform_blocking, call)
+        perform = self._host.perform_blocking
+        future = (
+            self._thread.run(run_under, call.trace, perform, call) if call.trace else self._thread.run(perform, call)
+        )
         self._in_flight = True
         future.add_done_callback(self._landed)
         return await (future if call.timeout_s is None else self._bounded(future, call))

@@ -25,6 +25,7 @@ from openenv_async.runtime.processes.line import Line, leave
 from openenv_async.runtime.processes.messages import Facts, Kind, Op, Opening, Request
 from openenv_async.runtime.processes.recipe import Recipe
 from openenv_async.runtime.processes.seats import Seats
+from openenv_async.tracing import run_under
 
 logger = logging.getLogger("openenv_async")
 
@@ -99,7 +100,11 @@ def _play(line: Line, host: Host, opening: Opening, seat: int) -> None:
             # It came after the call had ended: one at work in this thread cannot hear it.
             continue
         try:
-            outcome = host.perform_blocking(asked.call)
+            outcome = (
+                run_under(asked.trace, host.perform_blocking, asked.call)
+                if asked.trace
+                else host.perform_blocking(asked.call)
+            )
         except Exception as exc:  # the peer is told; a bug of ours is logged on its way
             line.fail(exc, asked)
         else:
