@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from openenv_async.checking.episodes import Moment, look, play_on
+from openenv_async.checking.stalls import Stalls
 from openenv_async.checking.verdicts import Broke, Latency, NotJudged, latency_of
 from openenv_async.checking.world import World, end
 from openenv_async.errors import EnvError
@@ -35,9 +36,12 @@ class Neighbour:
     def __init__(self, world: World, doing: Callable[[], str]) -> None:
         self._world, self._doing = world, doing
         self._task: asyncio.Task[None] | None = None
+        self._stalls = Stalls()
         self._took: list[float] = []
         self._troubles: list[str] = []
         self._since: float | None = None
+        """When the call in flight began, by a clock that stands still while this process does."""
+
         self._calls = 0
         self._absent = "it was not begun"
         self._begun = asyncio.Event()
@@ -47,6 +51,7 @@ class Neighbour:
         if self._world.places is not None and self._world.places < 2:
             self._absent = "the server holds one session at a time"
             return
+        self._stalls.start()
         self._task = asyncio.create_task(self._run(), name="openenv check neighbour")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_BEGIN_WAIT_S):
@@ -54,6 +59,7 @@ class Neighbour:
 
     async def stop(self) -> None:
         """Leave. Safe to repeat."""
+        self._stalls.stop()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -77,8 +83,8 @@ class Neighbour:
             Broke: it lost something, or waited.
             NotJudged: it did not play.
         """
-        if self._since is not None and time.perf_counter() - self._since > self._world.patience_s:
-            self._trouble(f"a call had no answer after {time.perf_counter() - self._since:.1f} s")
+        if self._since is not None and self._now() - self._since > self._world.patience_s:
+            self._trouble(f"a call had no answer after {self._now() - self._since:.1f} s")
         if self._troubles:
             more = len(self._troubles) - _MOST_TOLD
             told = "; ".join(self._troubles[:_MOST_TOLD]) + (f"; and {more} more" if more > 0 else "")
@@ -127,14 +133,17 @@ class Neighbour:
 
     @contextlib.contextmanager
     def _timed(self) -> Iterator[None]:
-        self._since, doing = time.perf_counter(), self._doing()
+        self._since, doing = self._now(), self._doing()
         yield
-        took_s = time.perf_counter() - self._since
+        took_s = self._now() - self._since
         self._since = None
         self._calls += 1
         self._took.append(took_s)
         if took_s > self._world.patience_s:
             self._trouble(f"a call took {took_s:.1f} s", doing)
+
+    def _now(self) -> float:
+        return time.perf_counter() - self._stalls.lost_s
 
     def _trouble(self, what: str, doing: str | None = None) -> None:
         self._troubles.append(f"during {doing or self._doing()}: {what}")

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from openenv_async.checking.verdicts import Finding
 
 
-@click.command(short_help="Drive a running server as a hostile world would.")
+_EXAMPLES = """\b
+Examples:
+  openenv check http://localhost:8000
+  openenv check http://localhost:8000 --chaos
+  openenv check https://org-env.hf.space --json > check.json
+"""
+
+
+@click.command(short_help="Drive a running server as a hostile world would.", epilog=_EXAMPLES)
 @click.argument("url", metavar="URL")
 @click.option(
     "--chaos",
@@ -43,17 +51,11 @@ if TYPE_CHECKING:
 )
 @click.option("--token", envvar="OPENENV_TOKEN", show_envvar=True, help="Of the server.")
 def check(url: str, chaos: bool, as_json: bool, timeout: float, max_sessions: int, token: str | None) -> None:
-    r"""Check that the server at URL keeps its promises when clients and networks do not.
+    """Check that the server at URL keeps its promises when clients and networks do not.
 
     Works on servers of this runtime and of OpenEnv's own. Without --chaos it
     uses a few sessions, is honest, and leaves nothing behind. Exit code: 0 when
     everything held, 1 when something broke, 2 when no server answers.
-
-    \b
-    Examples:
-      openenv check http://localhost:8000
-      openenv check http://localhost:8000 --chaos
-      openenv check https://org-env.hf.space --json > check.json
     """
     from openenv_async.checking import Options, Report, check_server
     from openenv_async.cli.check_report import CheckTable

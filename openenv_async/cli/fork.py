@@ -6,8 +6,15 @@ from typing import Any
 
 import click
 
+_EXAMPLES = """\b
+Examples:
+  openenv fork somebody/their-env
+  openenv fork somebody/their-env --repo-id my-org/my-env --private
+  openenv fork somebody/their-env --secret OPENAI_API_KEY
+"""
 
-@click.command(short_help="Copy somebody's Space into your account.")
+
+@click.command(short_help="Copy somebody's Space into your account.", epilog=_EXAMPLES)
 @click.argument("space", metavar="SPACE")
 @click.option("-r", "--repo-id", metavar="[OWNER/]NAME", help="The copy. [default: your name and the original's]")
 @click.option("--private", is_flag=True, help="Only you see the copy. [default: as the original]")
@@ -24,16 +31,10 @@ import click
     help="A variable only the copy sees; KEY alone takes it from the environment. Repeatable.",
 )
 def fork(**options: Any) -> None:
-    r"""Copy SPACE, as OWNER/NAME or the address of its page, into your account.
+    """Copy SPACE, as OWNER/NAME or the address of its page, into your account.
 
     The Hub copies the files. Secrets of the original are not copied, as nobody
     but its owner knows them: give your own.
-
-    \b
-    Examples:
-      openenv fork somebody/their-env
-      openenv fork somebody/their-env --repo-id my-org/my-env --private
-      openenv fork somebody/their-env --secret OPENAI_API_KEY
     """
     from openenv_async.cli.hub_session import command_errors, log_in, open_hub
     from openenv_async.cli.keyvalues import key_values

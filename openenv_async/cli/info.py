@@ -29,7 +29,15 @@ _KEYS = {
 _WIDTH = 14
 
 
-@click.command(short_help="Say what an environment is, and where it runs.")
+_EXAMPLES = """\b
+Examples:
+  openenv info
+  openenv info my_env --json
+  openenv info http://localhost:8000
+"""
+
+
+@click.command(short_help="Say what an environment is, and where it runs.", epilog=_EXAMPLES)
 @click.argument("target", default=".", metavar="[PATH | URL]")
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON, the whole schemas among it.")
 @click.option(
@@ -37,17 +45,11 @@ _WIDTH = 14
 )
 @click.option("--token", envvar="OPENENV_TOKEN", show_envvar=True, help="Of the server at URL.")
 def info(target: str, as_json: bool, timeout: float, token: str | None) -> None:
-    r"""Say what the environment in PATH is, by default the current folder, or the server at URL.
+    """Say what the environment in PATH is, by default the current folder, or the server at URL.
 
     Of a folder: its name and version, the fields of actions and observations,
     how it runs, the Space it is pushed to and the image that is built of it. Of
     a server: whether it is healthy, its wire and how many sessions it holds.
-
-    \b
-    Examples:
-      openenv info
-      openenv info my_env --json
-      openenv info http://localhost:8000
     """
     from openenv_async.cli.validate import run_bounded
     from openenv_async.validation.checks import NotAnEnvironment

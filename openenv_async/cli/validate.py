@@ -36,7 +36,16 @@ class Interrupted(CommandFailed):
     exit_code = 130
 
 
-@click.command(short_help="Check an environment, or a running server.")
+_EXAMPLES = """\b
+Examples:
+  openenv validate
+  openenv validate my_env --level full
+  openenv validate http://localhost:8000 --verbose
+  openenv validate my_env --json --output report.json
+"""
+
+
+@click.command(short_help="Check an environment, or a running server.", epilog=_EXAMPLES)
 @click.argument("target", default=".", metavar="[PATH | URL]")
 @click.option("-v", "--verbose", is_flag=True, help="Details of every check, and how long it took.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON on stdout, and nothing else there.")
@@ -68,18 +77,11 @@ def validate(
     token: str | None,
     compat: str,
 ) -> None:
-    r"""Check the environment in PATH, by default the current folder, or the server at URL.
+    """Check the environment in PATH, by default the current folder, or the server at URL.
 
     A URL may be a server of this runtime or of OpenEnv's own. A folder's server
     is started on a free port and stopped again. Exit code: 0 when nothing
     failed, 1 when something did, 2 when there is no environment to check.
-
-    \b
-    Examples:
-      openenv validate
-      openenv validate my_env --level full
-      openenv validate http://localhost:8000 --verbose
-      openenv validate my_env --json --output report.json
     """
     if output is not None and not output.absolute().parent.is_dir():
         raise BadInput(f"--output: there is no folder {output.absolute().parent}")

@@ -26,6 +26,9 @@ Dial = Callable[[], Awaitable[Link]]
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
 
+LAST_S = 0.02
+"""Seconds of a window in which it is too late for another try."""
+
 SHORT_S = 0.25
 """Seconds within which a connection that is lost again was no good."""
 
@@ -140,9 +143,11 @@ class WayBack:
         self._short_ones = self._short_ones + 1 if loop.time() - self._found_at < SHORT_S else 0
         logger.info("the connection to the server is gone (%s); trying to resume for %g s", why, window_s)
         for pause_s in pauses(at_once=self._short_ones < SHORT_ONES):
-            if loop.time() + pause_s >= until:
+            left_s = until - loop.time()
+            if left_s < LAST_S:
                 break
-            await asyncio.sleep(pause_s)
+            # The last tries come closer together: a server that is back just in time is found.
+            await asyncio.sleep(min(pause_s, left_s / 2))
             try:
                 found = await self._try(server_id, min(self._connect_timeout_s, until - loop.time()), why)
                 self._found_at = loop.time()

@@ -19,7 +19,7 @@ MIB = 1024 * 1024
 
 # RFC 9110, section 5.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_HEADER_VALUE = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,8 +80,13 @@ def make_options(
         sent["Authorization"] = f"Bearer {token}"
     for header, text in sent.items():
         # The value is not shown: it may be a secret.
+        if not isinstance(text, str):
+            raise ValueError(f"the value of the header {header!r} must be text, not {type(text).__name__}")
         if not _HEADER_NAME.fullmatch(header) or not _HEADER_VALUE.fullmatch(text):
-            raise ValueError(f"the header {header!r} has characters that HTTP cannot carry, in its name or its value")
+            raise ValueError(
+                f"the header {header!r} has characters that HTTP cannot carry, in its name or its value, "
+                "or space around its value"
+            )
     return Options(
         connect_timeout_s=connect_timeout_s,
         message_timeout_s=message_timeout_s,

@@ -12,83 +12,49 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import Context, copy_context
 from typing import Any
-
-from msgspec import structs
 
 from openenv_async.errors import EnvironmentCrashed, StepTimeout
 from openenv_async.limits import Limits
 from openenv_async.protocol.batches import too_large
 from openenv_async.protocol.states import Move, State
+from openenv_async.runtime.at_once import AtOnce
 from openenv_async.runtime.atwork import SESSION, SESSIONS
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.inline import CallCancelled
-from openenv_async.runtime.resumable import Resumable
 from openenv_async.runtime.sink import Sink
-from openenv_async.runtime.watch import Watch
 
 logger = logging.getLogger("openenv_async")
 
-Begin = Callable[[Call, "asyncio.Task[None]", Context], Outcome | None]
 
-
-class Session(Resumable):
+class Session(AtOnce):
     """One client's session. `submit()` and `close()` it; its task does the rest."""
 
     __slots__ = (
         "__weakref__",
-        "_begin",
-        "_begun",
         "_cancelled",
-        "_context",
-        "_delivering",
         "_executor",
-        "idle",
         "_waker",
-        "began_at",
         "created_at",
         "episodes",
         "id",
-        "idle_timeout_s",
         "limits",
         "reason",
-        "step_timeout_s",
         "steps",
-        "task",
-        "was_broken",
-        "watch",
     )
 
     def __init__(self, session_id: str, limits: Limits, sink: Sink, idle_timeout_s: float | None = None) -> None:
-        super().__init__(sink)
-        self.watch: Watch | None = None
-        """Who hears of its calls; None: nobody."""
-        self.began_at = 0.0
-        """When its newest call began, by `time.perf_counter`; kept for `watch` alone."""
+        super().__init__(sink, idle_timeout_s, limits.step_timeout_s)
         self.id = session_id
         self.limits = limits
         self.created_at = time.time()
         self.episodes = 0
         self.steps = 0
-        self.idle_timeout_s = idle_timeout_s
-        """Seconds with nothing in flight and nothing asked, after which the session ends; None: never."""
-        self.step_timeout_s: float | None = limits.step_timeout_s
-        """Seconds that a reset or step may take when its caller does not say; None: any time."""
-        self.was_broken = False
-        """The environment hung or crashed and was given up."""
         self.reason: BaseException | None = None
-        self.task: asyncio.Task[None] | None = None
         self._waker: asyncio.Future[None] | None = None
         self._executor: Executor | None = None
         self._cancelled: set[int] = set()
-        self._context = copy_context()
-        self.idle = False
-        """The task waits for a request."""
-        self._begin: Begin | None = None
-        self._begun: tuple[int, Call] | None = None
-        self._delivering: Awaitable[None] | None = None
 
     def start(self, life: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Make the session's task, in the session's context."""
@@ -103,40 +69,6 @@ class Session(Resumable):
     def queued(self) -> int:
         """Requests that wait behind the one in flight."""
         return len(self._queue)
-
-    def submit(self, rid: int, call: Call) -> None:
-        """Queue a request; its result goes to the sink's `deliver`."""
-        if self.idle and self._begin is not None:
-            self._start(rid, call)
-        else:
-            self._queue.append((rid, call))
-            self._wake()
-
-    def _start(self, rid: int, call: Call) -> None:
-        """Begin a call at once; most are done at once too, and the task sleeps on."""
-        assert self._begin is not None and self.task is not None  # submit() took care
-        self._rid = rid
-        self._kept = None
-        self.state.move(Move.CALL)
-        if self.watch is not None:
-            self.began_at = time.perf_counter()
-        self.idle = False
-        if call.timeout_s is None and self.step_timeout_s is not None:
-            call = structs.replace(call, timeout_s=self.step_timeout_s)
-        outcome: Outcome | BaseException | None
-        try:
-            outcome = self._begin(call, self.task, self._context)
-        except Exception as exc:  # as in _play
-            outcome = exc
-        if outcome is None:
-            self._begun = (rid, call)
-            self._wake()
-            return
-        self._delivering = self._end_call(rid, call, outcome)
-        if self._delivering is not None or self._queue or self._closing or self.was_broken:
-            self._wake()
-        else:
-            self.idle = True
 
     def answer(self, rid: int, outcome: Outcome | BaseException) -> None:
         """Queue an outcome that takes no environment, e.g. a refusal, so that it is delivered in its turn."""
@@ -180,7 +112,7 @@ class Session(Resumable):
             return
         self._retiring = self.reason = reason
         # No call is begun without the task any longer, which looks at what it is and at the time.
-        self._begin = None
+        self._not_by_itself()
         self.idle_timeout_s = idle_s if self.idle_timeout_s is None else min(idle_s, self.idle_timeout_s)
         self._wake()
 
@@ -202,14 +134,22 @@ class Session(Resumable):
         if executor.step_timeout_s is not None:
             self.step_timeout_s = executor.step_timeout_s
         self.state.move(Move.OPENED)
-        begin = getattr(executor, "begin", None)
-        if begin is not None and self.idle_timeout_s is None:
-            self._begin = begin
+        self._by_itself(executor)
         if self.watch is not None:
             self.watch.opened(self)
         self.sink.opened(self)
+        try:
+            await self._play_all(executor)
+        finally:
+            self._flight = None
+            self._not_by_itself()
+
+    async def _play_all(self, executor: Executor) -> None:
         while not self.was_broken:
-            if self._delivering is not None:
+            if self._flight is not None:
+                self._awaited = True
+                await self._sleep()
+            elif self._delivering is not None:
                 delivering, self._delivering = self._delivering, None
                 await delivering
             elif self._begun is not None:
@@ -227,13 +167,8 @@ class Session(Resumable):
         if self._retiring is not None and call.kind == "reset":
             self.finish(self._retiring)
             return self.sink.deliver(self, rid, self._retiring)
-        self._rid = rid
-        self._kept = None
-        self.state.move(Move.CALL)
-        if self.watch is not None:
-            self.began_at = time.perf_counter()
-        if call.timeout_s is None and self.step_timeout_s is not None:
-            call = structs.replace(call, timeout_s=self.step_timeout_s)
+        self._enter(rid)
+        call = self._limited(call)
         return self._end_call(rid, call, await self._play(executor, call))
 
     async def _play(self, executor: Executor, call: Call) -> Outcome | BaseException:
@@ -243,7 +178,6 @@ class Session(Resumable):
             return exc
 
     def _end_call(self, rid: int, call: Call, outcome: Outcome | BaseException) -> Awaitable[None] | None:
-        """Take a call's outcome to the state that it left and to the sink."""
         self._in_flight = False
         if type(outcome) is Outcome:
             size = len(outcome.data)
@@ -282,17 +216,21 @@ class Session(Resumable):
         if waker is not None and not waker.done():
             waker.set_result(None)
 
-    async def _next(self) -> bool:
-        """Wait for a request; False when the session has been idle for too long."""
+    async def _sleep(self) -> None:
+        """Wait until `_wake`."""
         waker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waker = waker
+        await waker
+
+    async def _next(self) -> bool:
+        """Wait for a request; False when the session has been idle for too long."""
         self.idle = True
         if self.idle_timeout_s is None:
-            await waker
+            await self._sleep()
             return True
         try:
             async with asyncio.timeout(self.idle_timeout_s):
-                await waker
+                await self._sleep()
         except TimeoutError:
             self.idle = False
             # A request that came in the very turn in which the time ran out is heard.

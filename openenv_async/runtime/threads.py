@@ -12,13 +12,17 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 T = TypeVar("T")
 
-_Job = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
+Landed = Callable[[Any, BaseException | None], None]
+"""Takes what a function gave, or None and what it raised."""
+
+_Job = tuple[Callable[[Landed, Any, BaseException | None], None], Landed, Callable[..., Any], tuple[Any, ...]]
 
 
 class Completions:
@@ -26,31 +30,35 @@ class Completions:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._ready: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
+        self._ready: deque[tuple[Landed, Any, BaseException | None]] = deque()
         self._armed = False
 
-    def post(self, future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-        """Give a future its result, from any thread."""
-        self._ready.append((future, result, error))
+    def post(self, landed: Landed, result: Any, error: BaseException | None) -> None:
+        """Have `landed` called on the loop, from any thread."""
+        self._ready.append((landed, result, error))
         # Appending before looking, here, and disarming before emptying, in _drain, lose no
         # wake-up; the worst that a race can do is one wake-up too many.
         if not self._armed:
-            self._armed = True
-            try:
-                self._loop.call_soon_threadsafe(self._drain)
-            except RuntimeError:  # the loop has closed: nobody is left to hear of it
-                self._ready.clear()
+            self._arm()
+
+    def _arm(self) -> None:
+        self._armed = True
+        try:
+            self._loop.call_soon_threadsafe(self._drain)
+        except RuntimeError:  # the loop has closed: nobody is left to hear of it
+            self._ready.clear()
 
     def _drain(self) -> None:
         self._armed = False
-        while self._ready:
-            future, result, error = self._ready.popleft()
-            if future.done():
-                continue
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
+        ready = self._ready
+        try:
+            while ready:
+                landed, result, error = ready.popleft()
+                landed(result, error)
+        finally:
+            # One that raises, which is a bug of ours and the loop's to report, must not keep back the others' results.
+            if ready and not self._armed:
+                self._arm()
 
 
 _COMPLETIONS: WeakKeyDictionary[asyncio.AbstractEventLoop, Completions] = WeakKeyDictionary()
@@ -74,7 +82,7 @@ class PinnedThread:
 
     def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._completions = completions()
+        self._post = completions().post
         # The session's context, so that what the environment logs in here is known as its own.
         self._thread = threading.Thread(target=copy_context().run, args=(self._work,), name=name, daemon=True)
         self._thread.start()
@@ -82,8 +90,12 @@ class PinnedThread:
     def run(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
         """Queue a function; the future gets its result. Cancelling the future does not stop the function."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put((future, function, args))
+        self.send(partial(_settle, future), function, *args)
         return future
+
+    def send(self, landed: Landed, function: Callable[..., Any], *args: Any) -> None:
+        """Queue a function; `landed` is called on the loop with what comes of it."""
+        self._jobs.put((self._post, landed, function, args))
 
     def stop(self) -> None:
         """End the thread when it has done what is queued."""
@@ -95,12 +107,12 @@ class PinnedThread:
         return self._thread.is_alive()
 
     def _work(self) -> None:
-        jobs, post = self._jobs, self._completions.post
+        jobs = self._jobs
         while True:
             job = jobs.get()
             if job is None:
                 return
-            future, function, args = job
+            post, landed, function, args = job
             error: BaseException | None
             try:
                 result, error = function(*args), None
@@ -108,6 +120,15 @@ class PinnedThread:
                 result, error = None, RuntimeError(f"StopIteration: {exc.value}")
             except BaseException as exc:  # whatever it is, it belongs to whoever waits for the result
                 result, error = None, exc
-            post(future, result, error)
+            post(landed, result, error)
             # A result kept in this frame would live until the next call.
-            del job, future, function, args, result, error
+            del job, post, landed, function, args, result, error
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)

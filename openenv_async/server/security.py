@@ -7,8 +7,9 @@ time and appear in no message.
 from __future__ import annotations
 
 import hmac
+import ipaddress
+import re
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -26,7 +27,8 @@ class Guard:
         app: what is guarded.
         token: required as `Authorization: Bearer TOKEN`; None: no token is needed.
         allow_origins: origins such as `https://example.org` whose pages may connect, besides the
-            server's own; `"*"` allows every page.
+            server's own; `"*"` allows every page. An origin is the server's own when it is the host of
+            the request; on a loopback socket without a token it must be a name of this machine, too.
     """
 
     def __init__(self, app: AsgiApp, token: str | None, allow_origins: tuple[str, ...]) -> None:
@@ -39,7 +41,7 @@ class Guard:
         if scope["type"] in ("http", "websocket"):
             headers = dict(scope["headers"])
             path = scope["path"].removeprefix(scope.get("root_path", ""))
-            if not self._origin_fits(headers):
+            if not self._origin_fits(scope, headers):
                 origin = headers.get(b"origin", b"").decode("latin-1")
                 text = f"pages of {origin} may not use this server; allow them with --allow-origin {origin}"
                 await _refuse(scope, receive, send, 403, "FORBIDDEN_ORIGIN", text)
@@ -54,13 +56,40 @@ class Guard:
         kind, _, given = headers.get(b"authorization", b"").partition(b" ")
         return kind.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._token or b"")
 
-    def _origin_fits(self, headers: dict[bytes, bytes]) -> bool:
+    def _origin_fits(self, scope: Any, headers: dict[bytes, bytes]) -> bool:
         origin = headers.get(b"origin")
         if origin is None or "*" in self._origins:
             return True
         text = origin.decode("latin-1").rstrip("/").lower()
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        return text in self._origins or (bool(host) and urlsplit(text).netloc == host)
+        if text in self._origins:
+            return True
+        if not host or text.partition("://")[2] != host:
+            return False
+        # Whoever has a domain can let it lead to this machine, once a browser has loaded a page from it (DNS
+        # rebinding): then the page's origin is the host that the browser asks for. It cannot know a token.
+        return self._token is not None or not _is_loopback(scope) or _is_ours(host)
+
+
+def _is_loopback(scope: Any) -> bool:
+    """Whether the connection came to an address that only this machine has."""
+    address, _ = scope.get("server") or ("", None)
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:  # a unix socket's path, or the name that a test client uses
+        return False
+
+
+def _is_ours(host: str) -> bool:
+    """Whether a `Host` can be nobody's domain: an address, or a name that always is this machine."""
+    name = re.sub(r":\d*$", "", host).strip("[]").rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 async def _refuse(scope: Any, receive: Receive, send: Send, status: int, code: str, text: str) -> None:

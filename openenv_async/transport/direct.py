@@ -7,22 +7,46 @@ client's handshake; `framed` has the open connection.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import wsproto
 from wsproto.events import AcceptConnection, Event, RejectConnection, RejectData, Request
 
 from openenv_async.transport.address import Address
 from openenv_async.transport.framed import FramedLink
-from openenv_async.transport.link import LinkClosed, LinkRefused
+from openenv_async.transport.incoming import TooBig
+from openenv_async.transport.link import LinkClosed, LinkRefused, Message
+
+MOST_HEAD_BYTES = 64 * 1024
+"""Of the server's answer to the handshake."""
+
+_BLANK_LINE = b"\r\n\r\n"
 
 
 class DirectLink(FramedLink):
     """One WebSocket. Make it with `open_direct_link()`."""
 
     def __init__(self) -> None:
-        super().__init__(wsproto.WSConnection(wsproto.ConnectionType.CLIENT), "server")
+        super().__init__(wsproto.WSConnection(wsproto.ConnectionType.CLIENT), "server", masks=True)
         self.opened: asyncio.Future[None] = self._loop.create_future()
         self._dropped = False
+        self._head = b""
+        self._shaken = False
+        """The server has accepted."""
+
+    def _read(self, data: bytes) -> Iterator[Message | TooBig | Event]:
+        # Frames begin behind the blank line that ends the server's answer; what is held is bounded, as h11's is.
+        while not self._shaken:
+            head, blank, data = (self._head + data).partition(_BLANK_LINE)
+            if not blank and len(head) < MOST_HEAD_BYTES:
+                self._head = head
+                return
+            self._head = b""
+            # Each event is handled before the next is asked for, so that this tells whether the server has accepted.
+            yield from self._incoming.interpret(head + blank)
+            if not data:
+                return
+        yield from super()._read(data)
 
     def request(self, event: Request) -> None:
         """Send the handshake."""
@@ -40,9 +64,10 @@ class DirectLink(FramedLink):
             # Whoever opened it may have given up meanwhile.
             self.opened.exception()
 
-    def _handle(self, event: Event) -> None:
+    def _handle(self, event: Event | TooBig) -> None:
         if isinstance(event, AcceptConnection):
             self.subprotocol = event.subprotocol
+            self._shaken = True
             self.opened.set_result(None)
         elif isinstance(event, RejectConnection):
             self._refuse(event)
@@ -64,6 +89,9 @@ async def open_direct_link(address: Address, host: str, port: int, target: str) 
     loop = asyncio.get_running_loop()
     link: DirectLink | None = None
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in address.headers.items()]
+    # A server behind a tunnel may go by another name than its address.
+    named = [value.decode("latin-1") for name, value in headers if name.lower() == b"host"]
+    there = named[-1] if named else host if port == 80 else f"{host}:{port}"
     try:
         async with asyncio.timeout(address.connect_timeout_s):
             if address.unix_path is not None:
@@ -72,10 +100,10 @@ async def open_direct_link(address: Address, host: str, port: int, target: str) 
                 _, link = await loop.create_connection(DirectLink, host, port)
             link.request(
                 Request(
-                    host=host if port == 80 else f"{host}:{port}",
+                    host=there,
                     target=target,
                     subprotocols=list(address.subprotocols),
-                    extra_headers=headers,
+                    extra_headers=[header for header in headers if header[0].lower() != b"host"],
                 )
             )
             await link.opened

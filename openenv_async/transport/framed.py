@@ -1,22 +1,24 @@
 """An open WebSocket straight on an event-loop transport, at either end.
 
-No task and no queue stands between the socket and whoever receives. wsproto makes
-and reads the frames; this file moves their bytes. The handshake is not here:
-`direct` does the client's, the HTTP server the other one (`taken`).
+No task and no queue stands between the socket and whoever receives. `whole` makes and
+reads the plain frames and wsproto all others; this file moves their bytes. The handshake
+is not here: `direct` does the client's, the HTTP server the other one (`taken`).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Iterator
+from typing import cast
 
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from openenv_async.transport.alive import MOST_PINGS_PER_S, KeepAlive, PingRate
+from openenv_async.transport.incoming import Framing, Incoming, TooBig
 from openenv_async.transport.link import LinkClosed, Message
+from openenv_async.transport.whole import write_frame
 
 UNREAD_BYTES = 4 * 1024 * 1024
 """Received and not yet taken; above it the socket is not read, so that a slow receiver slows the sender."""
@@ -28,37 +30,24 @@ CLOSE_WAIT_S = 1.0
 """Seconds that a peer may take to answer the close."""
 
 
-class Framing(Protocol):
-    """What wsproto's two kinds of connection have in common: events in, bytes out, and the other way round."""
-
-    def send(self, event: Any) -> bytes:
-        """Give an event's bytes."""
-
-    def receive_data(self, data: bytes) -> None:
-        """Take what came from the socket."""
-
-    def events(self) -> Any:
-        """Give what it means."""
-
-
 class FramedLink(asyncio.Protocol):
     """See `Link`.
 
     Args:
-        framing: makes and reads the frames.
+        framing: makes and reads the frames that `whole` does not.
         peer: the other end, in messages.
+        masks: this is a client, and masks what it sends.
         most_bytes: largest message taken; a larger one ends the link with code 1009. None: any.
     """
 
-    def __init__(self, framing: Framing, peer: str, most_bytes: int | None = None) -> None:
+    def __init__(self, framing: Framing, peer: str, most_bytes: int | None = None, *, masks: bool = False) -> None:
         self.subprotocol: str | None = None
         self._loop = asyncio.get_running_loop()
-        self._ws, self._peer, self._most_bytes = framing, peer, most_bytes
+        self._ws, self._peer, self._masks = framing, peer, masks
+        self._incoming = Incoming(framing, masked=not masks, most_bytes=most_bytes)
         self._transport: asyncio.Transport | None = None
         self._messages: deque[Message] = deque()
         self._unread = 0
-        self._parts: list[Any] = []
-        self._parts_size = 0
         self._closed: LinkClosed | None = None
         self._receiver: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -78,7 +67,7 @@ class FramedLink(asyncio.Protocol):
             await asyncio.shield(self._writable)
         if self._closed is not None:
             raise self._closed
-        self._write(BytesMessage(message) if isinstance(message, bytes) else TextMessage(message))
+        self.send_nowait(message)
 
     async def receive(self) -> Message:
         """See `Link.receive`. What arrived before the close is still given."""
@@ -103,7 +92,11 @@ class FramedLink(asyncio.Protocol):
 
     def send_nowait(self, message: Message) -> None:
         """See `PushLink.send_nowait`."""
-        self._write(BytesMessage(message) if type(message) is bytes else TextMessage(cast("str", message)))
+        frame = write_frame(message, masked=self._masks) if self._closed is None else None
+        if frame is None:
+            self._write(BytesMessage(message) if isinstance(message, bytes) else TextMessage(message))
+        elif self._transport is not None:
+            self._transport.write(frame)
 
     def push(self, take: Callable[[Message], None], ended: Callable[[LinkClosed], None]) -> None:
         """See `PushLink.push`."""
@@ -219,17 +212,16 @@ class FramedLink(asyncio.Protocol):
         self._writable = None
 
     def data_received(self, data: bytes) -> None:
-        """Give the bytes to wsproto and act on what they mean."""
+        """Act on what the bytes mean."""
         self._alive.heard = True
+        events = 0
         try:
-            self._ws.receive_data(data)
-            events = 0
-            for event in self._ws.events():
+            for item in self._read(data):
                 events += 1
-                if type(event) is BytesMessage or type(event) is TextMessage:
-                    self._add(event)
+                if isinstance(item, (bytes, str)):
+                    self._add(item)
                 else:
-                    self._handle(event)
+                    self._handle(item)
         except (RemoteProtocolError, LocalProtocolError) as exc:
             self._broken(exc)
             return
@@ -244,6 +236,9 @@ class FramedLink(asyncio.Protocol):
         if self._unread > UNREAD_BYTES or self._resting:
             self._read_or_not()
 
+    def _read(self, data: bytes) -> Iterator[Message | TooBig | Event]:
+        return self._incoming.read(data)
+
     def _rested(self) -> None:
         self._resting = False
         self._read_or_not()
@@ -257,23 +252,15 @@ class FramedLink(asyncio.Protocol):
                 self._write(hint)
             self._transport.close()
 
-    def _add(self, event: BytesMessage | TextMessage) -> None:
-        if self._closed is not None:
-            return
-        if event.data or event.message_finished:
-            self._parts.append(event.data)
-        self._parts_size += len(event.data)
-        if self._most_bytes is not None and self._parts_size > self._most_bytes:
-            self._write(CloseConnection(code=1009, reason="message too big"))
-            self._end(LinkClosed(f"the {self._peer} sent a message of over {self._most_bytes:,} bytes", 1009))
-            self._parts.clear()
-        elif event.message_finished:
-            empty: Any = b"" if type(event) is BytesMessage else ""
-            message: Message = empty.join(self._parts)
-            self._parts.clear()
-            self._parts_size = 0
+    def _add(self, message: Message) -> None:
+        if self._closed is None:
             self._messages.append(message)
             self._unread += len(message)
+
+    def _end_oversized(self, message: TooBig) -> None:
+        if self._closed is None:
+            self._write(CloseConnection(code=1009, reason="message too big"))
+            self._end(LinkClosed(f"the {self._peer} sent a message of over {message.most_bytes:,} bytes", 1009))
 
     def _pinged(self, ping: Ping) -> None:
         if self._closed is not None:
@@ -285,9 +272,11 @@ class FramedLink(asyncio.Protocol):
             # Whoever pings and does not read gets no pongs: they would be kept for it without a bound.
             self._write(ping.response())
 
-    def _handle(self, event: Event) -> None:
+    def _handle(self, event: Event | TooBig) -> None:
         if isinstance(event, Ping):
             self._pinged(event)
+        elif isinstance(event, TooBig):
+            self._end_oversized(event)
         elif isinstance(event, CloseConnection):
             if self._closed is None:
                 self._write(event.response())

@@ -106,7 +106,8 @@ async def open_inprocess(
         LinkRefused: the app closed instead of accepting, or failed.
     """
     raw_headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    raw_headers.append((b"host", b"in-process"))
+    if not any(name == b"host" for name, _ in raw_headers):
+        raw_headers.append((b"host", b"in-process"))
     scope = {
         "type": "websocket",
         "asgi": {"version": "3.0", "spec_version": "2.3"},

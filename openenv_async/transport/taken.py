@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from openenv_async.transport.framed import FramedLink, Framing
+from openenv_async.transport.framed import FramedLink
+from openenv_async.transport.incoming import Framing
 
 TAKE_OVER = "openenv.take_over"
 """The extension's name. Its value is a `TakeOver`."""

@@ -12,7 +12,7 @@ from openenv_async.transport.link import Link, LinkClosed
 from openenv_async.validation.generating import CannotGenerate, actions
 from openenv_async.validation.playing import SEED, Player
 from openenv_async.validation.recorder import Said, failed, skipped, warned
-from openenv_async.validation.subject import Client, Subject
+from openenv_async.validation.subject import Client, Subject, leave
 
 _BAD = (
     ("what is no JSON", "{this is no json"),
@@ -20,7 +20,6 @@ _BAD = (
 )
 _NO_OBJECT = "[1, 2]"
 _STRANGE = "no_such_field_of_an_action"
-_CLOSE_WAIT_S = 5.0
 
 
 async def begin(subject: Subject) -> Link:
@@ -63,7 +62,7 @@ async def check_bad_frame(subject: Subject) -> Said:
         try:
             await _ask(link, _NO_OBJECT, subject.call_timeout_s)
             await _ask(link, '{"type": "state"}', subject.call_timeout_s)
-            await _close(link)
+            await leave(link)
         except LinkClosed:
             # Servers of OpenEnv do it, and it is not the author's to mend.
             return warned("JSON that is no object ended the session; other malformed messages are answered with errors")
@@ -134,12 +133,3 @@ async def _ask(link: Link, text: str, timeout_s: float) -> dict[str, Any]:
     except ValueError as error:
         raise EnvError(f"the answer to {text!r} is no JSON") from error
     return said if isinstance(said, dict) else {}
-
-
-async def _close(link: Link) -> None:
-    """End the session, and wait until its place is free, which the server shows by closing."""
-    await link.send('{"type": "close"}')
-    with contextlib.suppress(LinkClosed, TimeoutError):
-        async with asyncio.timeout(_CLOSE_WAIT_S):
-            while True:
-                await link.receive()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +27,7 @@ Client = AsyncEnv[Any, Any, Any]
 
 _HOST_AND_PORT = re.compile(r"[\w.-]+:\d{1,5}")
 _MOST_BYTES = 16 * 1024 * 1024
+_LEAVE_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +100,9 @@ class Subject:
         link = await self.link(SUBPROTOCOL)
         try:
             if link.subprotocol != SUBPROTOCOL:
+                # On this wire a connection is a session, asked for or not.
+                with contextlib.suppress(LinkClosed):
+                    await leave(link)
                 return None
             inbox: Inbox[ServerFrame] = Inbox(CLIENT_SIDE, _MOST_BYTES)
             frames = inbox.receive(await link.receive())
@@ -107,6 +113,19 @@ class Subject:
             raise ConnectFailed(f"the server closed the connection before its hello: {error.reason}") from error
         finally:
             await link.aclose()
+
+
+async def leave(link: Link) -> None:
+    """End a session of OpenEnv's wire, and wait until its place is free, which the server shows by closing.
+
+    Raises:
+        LinkClosed: the server had ended it before.
+    """
+    await link.send('{"type": "close"}')
+    with contextlib.suppress(LinkClosed, TimeoutError):
+        async with asyncio.timeout(_LEAVE_S):
+            while True:
+                await link.receive()
 
 
 def find_target(text: str) -> str | Path:

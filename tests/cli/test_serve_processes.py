@@ -17,7 +17,7 @@ import pytest
 from live import BOUND_S, bounded
 from requirements import requirement
 from serving import Serving, edit, serving, write_env
-from shared import gone
+from shared import gone, until
 
 import openenv_async
 from openenv_async import AsyncEnv
@@ -31,6 +31,12 @@ async def connected(url: str) -> AsyncEnv[Any, Any, Any]:
 
 def family(server: Serving) -> list[int]:
     return [child.pid for child in psutil.Process(server.process.pid).children(recursive=True)]
+
+
+async def whole_family(server: Serving, size: int) -> list[int]:
+    """Wait until there are so many, as spare ones are forked when there is time."""
+    await until(lambda: len(family(server)) == size, f"not {size} processes")
+    return family(server)
 
 
 @contextlib.contextmanager
@@ -49,9 +55,8 @@ async def test_sigterm_closes_every_environment_and_leaves_no_process(tmp_path: 
         for client in clients:
             assert (await bounded(client.reset())).observation["echoed"] == "VERSION 1"
             assert (await bounded(client.step({"message": "hi"}))).observation["echoed"] == "hi"
-        pids = family(server)
         # One forks the others; two are spare, unless the options say otherwise.
-        assert len(pids) == (3 if options else 6)
+        pids = await whole_family(server, 3 if options else 6)
         server.process.terminate()
         code, text = await asyncio.to_thread(server.end)
         assert code == 0, text
@@ -68,8 +73,7 @@ async def test_sigkill_of_the_server_leaves_no_process(tmp_path: Path, during: s
     with served(tmp_path) as (server, url):
         client = await connected(url)
         await bounded(client.reset())
-        pids = family(server)
-        assert len(pids) == 4
+        pids = await whole_family(server, 4)
         if during == "in a call":
             call = asyncio.ensure_future(client.step({"message": "hang 600"}))
             await asyncio.to_thread(server.until, "hanging")
@@ -85,7 +89,7 @@ async def test_sigkill_of_the_server_and_of_what_forks_processes_leaves_none(tmp
     with served(tmp_path) as (server, url):
         client = await connected(url)
         await bounded(client.reset())
-        pids = family(server)
+        pids = await whole_family(server, 4)
         forking = [pid for pid in pids if psutil.Process(pid).ppid() == server.process.pid]
         assert len(forking) == 1
         os.kill(forking[0], signal.SIGSTOP)
@@ -123,7 +127,7 @@ async def test_a_folder_whose_library_starts_threads_is_imported_by_each_process
     with serving("my_env", "--port=0", "--execution=process", cwd=tmp_path) as server:
         client = await connected(server.url())
         assert (await bounded(client.reset())).observation["echoed"] == "VERSION 1"
-        assert len(family(server)) == 4
+        await whole_family(server, 4)
         # An interpreter of its own forks them, not the server with its threads.
         forking = [
             p for p in psutil.Process(server.process.pid).children() if "processes.zygote" in " ".join(p.cmdline())

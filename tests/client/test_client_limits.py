@@ -88,7 +88,14 @@ async def test_a_token_in_process(wire: Any) -> None:
 @WIRES
 async def test_origins_of_web_pages(wire: Any) -> None:
     async with serving(play_app(Journal(), allow_origins=["https://good.example"])) as served:
-        for origin in ("https://evil.example", "null", "https://good.example.evil.example", "http://good.example"):
+        evil = (
+            "https://evil.example",
+            "null",
+            "https://good.example.evil.example",
+            "http://good.example",
+            "http://[::1",
+        )
+        for origin in evil:
             with pytest.raises(ConnectFailed, match="HTTP 403") as refused:
                 await bounded(PlayEnv.connect(served.url, wire=wire, headers={"Origin": origin}))
             assert refused.value.status == 403
@@ -97,4 +104,27 @@ async def test_origins_of_web_pages(wire: Any) -> None:
                 await env.reset()
     async with serving(play_app(Journal(), allow_origins=["*"])) as served:
         async with PlayEnv(served.url, wire=wire, headers={"Origin": "https://evil.example"}) as env:
+            await env.reset()
+
+
+@requirement("server:origin")
+@WIRES
+async def test_a_domain_that_leads_to_this_machine_is_no_origin_of_the_server(wire: Any) -> None:
+    """DNS rebinding: a page's own name now resolves to loopback, so that its origin and the host are the same."""
+    async with serving(play_app(Journal(), allow_origins=["http://lab.example"])) as served:
+
+        def named(name: str, origin: str = "") -> dict[str, str]:
+            return {"Host": f"{name}:{served.port}", "Origin": origin or f"http://{name}:{served.port}"}
+
+        for headers in (named("evil.example"), named("localhost.evil.example"), named("127.0.0.1.evil.example")):
+            with pytest.raises(ConnectFailed, match="HTTP 403"):
+                await bounded(PlayEnv.connect(served.url, wire=wire, headers=headers))
+        fine = [named(name) for name in ("localhost", "LOCALHOST", "lab.localhost", "127.0.0.1", "[::1]", "192.0.2.7")]
+        # What is no page has no origin, and may call this machine as it likes.
+        for headers in (*fine, named("lab.example", "http://lab.example"), {"Host": f"lab:{served.port}"}):
+            async with PlayEnv(served.url, wire=wire, headers=headers) as env:
+                await env.reset()
+    async with serving(play_app(Journal(), token="s3cret")) as served:
+        # A proxy on this machine may have passed the name on; the page has the token from its user.
+        async with PlayEnv(served.url, wire=wire, headers=named("lab.example"), token="s3cret") as env:
             await env.reset()

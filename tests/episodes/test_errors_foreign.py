@@ -62,7 +62,9 @@ async def test_the_link_for_tls_and_proxies_refuses_alike(host: str) -> None:
 
 
 @requirement("errors:foreign")
-@pytest.mark.parametrize("headers", [{"x": "a\r\nevil: 1"}, {"x y": "z"}, {"x": "\u20ac"}, {"": "z"}, {"x": "\0"}])
+@pytest.mark.parametrize(
+    "headers", [{"x": "a\r\nevil: 1"}, {"x y": "z"}, {"x": "\u20ac"}, {"": "z"}, {"x": "\0"}, {"x": " z"}, {"x": "z\t"}]
+)
 def test_a_header_that_http_cannot_carry_is_refused_without_showing_it(headers: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="characters that HTTP cannot carry") as refused:
         AsyncEnv[Any, Any, Any]("localhost:1", headers=headers)

@@ -18,8 +18,8 @@ from receiving import Collector, Span, collecting
 from requirements import requirement
 
 from openenv_async import AsyncEnv, tracing
-from openenv_async.runtime.processes import messages
 from openenv_async.runtime.calls import Call, Wire
+from openenv_async.runtime.processes import messages
 
 PROGRAM = Path(__file__).with_name("traced_world.py")
 SERVER, CLIENT = "openenv-server", "openenv-client"

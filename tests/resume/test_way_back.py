@@ -72,6 +72,23 @@ async def test_it_gives_up_when_the_window_is_over() -> None:
 
 
 @requirement("resume:window")
+async def test_it_does_not_give_up_before_the_window_is_over() -> None:
+    loop = asyncio.get_running_loop()
+    tried: list[float] = []
+
+    async def dial() -> Link:
+        tried.append(loop.time())
+        raise ConnectFailed("refused")
+
+    for _ in range(3):
+        tried.clear()
+        with pytest.raises(SessionLost, match="did not come back within 1 s"):
+            await bounded(WayBack(dial, 5.0, MIB).find("me", 1.0, "cut"))
+        assert tried[-1] - tried[0] > 0.9
+        assert len(tried) < 40
+
+
+@requirement("resume:window")
 async def test_a_server_that_takes_connections_and_says_nothing_is_bounded_by_both_limits() -> None:
     server = Server(None)
     with pytest.raises(SessionLost, match="did not come back within 0.3 s"):

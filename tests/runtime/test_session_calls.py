@@ -11,7 +11,7 @@ from requirements import requirement
 from sinks import House
 from worlds import STATE, reset, seen, step
 
-from openenv_async.errors import EnvironmentFailed, PayloadTooLarge, SessionLost, StepTimeout
+from openenv_async.errors import EnvironmentFailed, PayloadTooLarge, ServerClosing, SessionLost, StepTimeout
 from openenv_async.protocol.states import State
 from openenv_async.runtime.direct import open_direct
 
@@ -33,6 +33,35 @@ async def test_results_come_once_and_in_the_order_of_the_requests(kind: str) -> 
     assert notes.error is None
     assert house.counts == (1, 1)
     assert house.is_empty
+
+
+async def test_a_session_that_retires_during_a_call_ends_when_its_client_pauses_after_it() -> None:
+    house = House("thread sync")
+    session, notes = await house.open()
+    session.submit(1, reset(seed=0))
+    await notes.until(results=1)
+    session.submit(2, step("hang", value="last"))
+    await house.world.journal.until("hangs")
+    session.retire(ServerClosing("the server is stopping"), idle_s=0.01)
+    house.world.journal.gate("hang").set()
+    await notes.until(results=2, over=True)
+    assert seen(await notes.result(2)) == "last"
+    assert isinstance(notes.error, ServerClosing)
+    assert house.counts == (1, 1)
+
+
+async def test_the_outcome_of_a_call_in_a_thread_goes_nowhere_once_the_session_was_ended_under_it() -> None:
+    house = House("thread sync")
+    session, notes = await house.open()
+    session.submit(1, step("hang"))
+    await house.world.journal.until("hangs")
+    assert session.task is not None
+    session.task.cancel()
+    await notes.until(over=True)
+    house.world.journal.gate("hang").set()
+    await house.world.journal.until("close")
+    assert notes.results == []
+    assert house.counts == (1, 1)
 
 
 async def test_what_is_queued_and_cancelled_is_never_begun() -> None:

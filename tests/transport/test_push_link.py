@@ -134,7 +134,7 @@ async def test_pings_keep_a_quiet_link_and_silence_ends_it(tmp_path: Path, from_
 
 async def test_a_message_over_the_limit_ends_the_link_with_1009(tmp_path: Path) -> None:
     async with pair(tmp_path) as (client, server):
-        server._most_bytes = MIB
+        server._incoming._most_bytes = MIB
         await client.send(b"x" * MIB)
         assert len(await bounded(server.receive())) == MIB
         await client.send(b"x" * (MIB + 1))

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -160,9 +161,15 @@ async def test_a_running_server_is_a_target(kind: str) -> None:
     assert "token" in json.dumps(json.loads(refused.stdout)["checks"])
 
 
+class LeavingSlowly(SayEnvironment):
+    def close(self) -> None:
+        time.sleep(0.2)
+
+
 @pytest.mark.asyncio(loop_factories=["asyncio-debug"])
 async def test_a_server_with_one_place_is_valid() -> None:
-    app = create_app_for(SayEnvironment, max_concurrent_envs=1)
+    """Each look at it waits until the place of the one before is free: on this wire nobody waits for a place."""
+    app = create_app_for(LeavingSlowly, max_concurrent_envs=1)
     async with serving(JsonOnly(app)) as served:
         done = await run_beside("validate", served.url.removeprefix("http://"), "--json")
     report = json.loads(done.stdout)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from openenv_async.compat.server.codecs import ActionCodec, observations_of, values_of
 from openenv_async.compat.server.conventions import CONVENTIONS
 from openenv_async.environment import Execution
 from openenv_async.runtime.blueprint import Blueprint, Identities
-from openenv_async.runtime.threads import PinnedThread, completions
+from openenv_async.runtime.threads import Landed, PinnedThread, completions
 
 logger = logging.getLogger("openenv_async.compat")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,26 +54,9 @@ class Shareable(Identities):
 class SharedThread(PinnedThread):
     """A thread of many sessions, on whatever event loop each is: none of them ends it."""
 
-    def run(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
-        """See `PinnedThread.run`; the future is the running loop's."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        post = completions().post
-
-        def job() -> None:
-            try:
-                post(future, function(*args), None)
-            except BaseException as exc:  # it belongs to whoever waits for the result
-                post(future, None, RuntimeError("StopIteration") if isinstance(exc, StopIteration) else exc)
-
-        self._jobs.put((self._nobody, job, ()))
-        return future
-
-    @property
-    def _nobody(self) -> Any:
-        """What stands for the result that a job has delivered itself."""
-        done: concurrent.futures.Future[None] = concurrent.futures.Future()
-        done.set_result(None)
-        return done
+    def send(self, landed: Landed, function: Callable[..., Any], *args: Any) -> None:
+        """See `PinnedThread.send`; the loop is the one that runs here."""
+        self._jobs.put((completions().post, landed, function, args))
 
     def stop(self) -> None:
         """Do nothing: others may be using it."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from openenv_async.runtime.calls import Call, Outcome
+
+Landing = Callable[[Outcome | BaseException], None]
+"""Takes what a call ended with."""
 
 
 class Executor(Protocol):
@@ -30,4 +34,15 @@ class Executor(Protocol):
 
         Returns when it has run, or at once when a hung call stands in its way:
         then it runs when that call ends.
+        """
+
+
+class Launcher(Protocol):
+    """An executor whose calls happen elsewhere, so that no task need wait for them."""
+
+    def launch(self, call: Call, landed: Landing) -> None:
+        """Do one call, which has no deadline, as `Executor.call` does; `landed` is called on the loop, once and later.
+
+        Raises:
+            EnvironmentCrashed: the environment is gone; `landed` is not called.
         """

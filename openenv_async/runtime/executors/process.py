@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +16,7 @@ import msgspec
 from openenv_async.errors import EnvironmentCrashed, FactoryError, StepTimeout
 from openenv_async.runtime.atwork import about
 from openenv_async.runtime.calls import Call, Outcome
+from openenv_async.runtime.executors.base import Landing
 from openenv_async.runtime.processes import messages
 from openenv_async.runtime.processes.messages import Facts, Kind, Op, Opening, Reply
 
@@ -54,7 +56,8 @@ class ProcessExecutor:
         self._facts = Facts(is_async=False, step_timeout_s=None)
         self._rid = 0
         self._flight = 0
-        self._waiter: asyncio.Future[Outcome] | None = None
+        self._landed: Landing | None = None
+        """Waits for the call in flight."""
         self._begun = False
         self._opened: asyncio.Future[Facts] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
@@ -102,23 +105,32 @@ class ProcessExecutor:
         Raises:
             EnvironmentCrashed: the process has ended, in this call or before it.
         """
-        if self._process.crash is not None:
-            raise self._process.crash
-        self._rid += 1
-        self._flight = self._rid
         waiter: asyncio.Future[Outcome] = self._loop.create_future()
-        self._waiter = waiter
-        self._process.send(messages.call_request(call, self._seat, self._rid))
+        self.launch(call, partial(_land_in, waiter))
         if call.timeout_s is None:
             return await waiter
         late_s = BACK_IN_S if self._facts.is_async or not self._alone else 0.0
-        timer = self._loop.call_later(call.timeout_s + late_s, self._hung, call, waiter)
+        timer = self._loop.call_later(call.timeout_s + late_s, self._hung, call, self._rid)
         try:
             return await waiter
         finally:
             timer.cancel()
 
-    def _hung(self, call: Call, waiter: asyncio.Future[Outcome]) -> None:
+    def launch(self, call: Call, landed: Landing) -> None:
+        """See `Launcher.launch`."""
+        if self._process.crash is not None:
+            raise self._process.crash
+        self._rid += 1
+        self._flight, self._landed = self._rid, landed
+        self._process.send(messages.call_request(call, self._seat, self._rid))
+
+    def _land(self, outcome: Outcome | BaseException) -> None:
+        """Tell whoever waits for the call in flight, if anybody still does."""
+        landed, self._landed = self._landed, None
+        if landed is not None:
+            landed(outcome)
+
+    def _hung(self, call: Call, rid: int) -> None:
         logger.warning(
             "%s() of session %s passed its deadline of %g s; process %d is killed",
             call.kind,
@@ -129,8 +141,8 @@ class ProcessExecutor:
         )
         # Told to the sessions that share it, which are not to learn each other's ids.
         self._process.kill(f"a {call.kind}() in it passed its deadline")
-        if not waiter.done():
-            waiter.set_exception(
+        if rid == self._rid:
+            self._land(
                 StepTimeout(
                     f"{call.kind}() did not finish within {call.timeout_s:g} s; its process was killed, "
                     "so the session is broken: call reset() for a fresh environment",
@@ -157,10 +169,10 @@ class ProcessExecutor:
         if self._flight != flight:
             return
         self._give_up()
-        if not self._process.dying and self._waiter is not None and not self._waiter.done():
+        if not self._process.dying:
             # Others live in the process: only the session ends, and frees its slot.
             text = f"a call of session {self._session_id} hung when its client had gone"
-            self._waiter.set_exception(StepTimeout(text, timeout_s=None, session_usable=False))
+            self._land(StepTimeout(text, timeout_s=None, session_usable=False))
 
     async def aclose(self) -> None:
         """See `Executor.aclose`. Also ends the process, unless other sessions are in it.
@@ -217,7 +229,7 @@ class ProcessExecutor:
             if reply.rid != self._flight:
                 return
             self._flight = 0
-            self._land(reply)
+            self._land(messages.outcome_of(reply) if kind == Kind.OUTCOME else self._error_of(reply))
         elif kind == Kind.OPENED:
             _settle(self._opened, msgspec.msgpack.decode(reply.payload, type=Facts))
         elif kind == Kind.BEGUN:
@@ -227,18 +239,12 @@ class ProcessExecutor:
         elif not self._opened.done():
             self._opened.set_exception(messages.error_of(reply))
 
-    def _land(self, reply: Reply) -> None:
-        waiter = self._waiter
-        if waiter is None or waiter.done():
-            return
-        if reply.kind == Kind.OUTCOME:
-            waiter.set_result(messages.outcome_of(reply))
-            return
+    def _error_of(self, reply: Reply) -> BaseException:
         error = messages.error_of(reply)
         if isinstance(error, StepTimeout) and not error.details.get("session_usable"):
             # Its thread is abandoned in there.
             self._process.tainted = True
-        waiter.set_exception(error)
+        return error
 
     def crashed(self) -> None:
         """See `Sitter.crashed`."""
@@ -249,13 +255,24 @@ class ProcessExecutor:
             fields = about(self._session_id, event="environment_crashed", **crash.details)
             logger.warning("session %s: %s", self._session_id, crash.message, extra=fields)
         self._flight = 0
-        for waiter in (self._opened, self._waiter):
-            if waiter is not None and not waiter.done():
-                waiter.set_exception(crash)
-                # Nobody may be waiting any longer.
-                waiter.exception()
+        if not self._opened.done():
+            self._opened.set_exception(crash)
+            # Nobody may be waiting any longer.
+            self._opened.exception()
+        self._land(crash)
 
 
 def _settle(future: asyncio.Future[Facts] | asyncio.Future[None], value: Facts | None) -> None:
     if not future.done():
         future.set_result(value)  # type: ignore[arg-type]
+
+
+def _land_in(waiter: asyncio.Future[Outcome], outcome: Outcome | BaseException) -> None:
+    if waiter.done():
+        return
+    if isinstance(outcome, BaseException):
+        waiter.set_exception(outcome)
+        # Nobody may be waiting any longer.
+        waiter.exception()
+    else:
+        waiter.set_result(outcome)

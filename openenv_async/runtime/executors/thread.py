@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.abandoned import Abandoned
+from openenv_async.runtime.executors.base import Landing
 from openenv_async.runtime.host import Host
 from openenv_async.runtime.threads import PinnedThread
 from openenv_async.tracing import run_under
@@ -29,12 +33,22 @@ class ThreadExecutor:
         self._in_flight = False
         self._closing: asyncio.Future[None] | None = None
 
+    def launch(self, call: Call, landed: Landing) -> None:
+        """See `Launcher.launch`."""
+        self._in_flight = True
+        self._thread.send(partial(self._came, landed), self._perform_for(call), call)
+
+    def _perform_for(self, call: Call) -> Callable[[Call], Outcome]:
+        perform = self._host.perform_blocking
+        return partial(run_under, call.trace, perform) if call.trace else perform
+
+    def _came(self, landed: Landing, outcome: Any, error: BaseException | None) -> None:
+        self._in_flight = False
+        landed(outcome if error is None else error)
+
     async def call(self, call: Call) -> Outcome:
         """See `Executor.call`."""
-        perform = self._host.perform_blocking
-        future = (
-            self._thread.run(run_under, call.trace, perform, call) if call.trace else self._thread.run(perform, call)
-        )
+        future = self._thread.run(self._perform_for(call), call)
         self._in_flight = True
         future.add_done_callback(self._landed)
         return await (future if call.timeout_s is None else self._bounded(future, call))
