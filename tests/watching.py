@@ -1,4 +1,4 @@
-"""What the tests of a running server's counts and lines share: a scrape as Prometheus reads it, and a log to wait on."""
+"""What tests of a server's counts and lines share: a scrape as Prometheus reads it, and a log to wait on."""
 
 from __future__ import annotations
 

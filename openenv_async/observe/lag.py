@@ -117,12 +117,12 @@ class LoopMonitor:
             duration_s=round(lasted_s, 3),
         )
         logger.warning(
-            "the event loop %s %.1f s %s%s of environment %s; %s",
+            "environment %s: the event loop %s %.1f s %s%s; %s",
+            self._environment,
             verb,
             lasted_s,
             so_far,
             culprit,
-            self._environment,
             ADVICE if culprit.call else "every session waits meanwhile",
             extra=fields,
         )

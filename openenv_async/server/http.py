@@ -26,6 +26,8 @@ from openenv_async.runtime.direct import DirectSession, open_direct
 from openenv_async.server.core import Server
 
 SESSION_HEADER = "x-session-id"
+REQUEST_HEADER = "x-request-id"
+"""Of answers: the request's number in its session, which the log has too."""
 
 STATUS = {
     "INVALID_JSON": 422,
@@ -126,7 +128,7 @@ class HttpRoutes:
         call = Call("reset", body, Wire.HTTP)
         session = self._named(request)
         if session is not None:
-            return _outcome(await session.call(call), session.id)
+            return _outcome(await session.call(call), session)
         session = await open_direct(self._server.registry, self._server.limits.http_idle_timeout_s)
         try:
             outcome = await session.call(call)
@@ -135,7 +137,7 @@ class HttpRoutes:
             await session.aclose()
             raise
         self._keep(session)
-        return _outcome(outcome, session.id)
+        return _outcome(outcome, session)
 
     async def _step(self, request: Request) -> Response:
         fields = _fields(await self._body(request))
@@ -155,7 +157,7 @@ class HttpRoutes:
         session = self._named(request)
         if session is None:
             return await self._once(call, ignored)
-        return _outcome(await session.call(call), session.id, ignored)
+        return _outcome(await session.call(call), session, ignored)
 
     async def _once(self, call: Call, ignored: tuple[str, ...] = ()) -> Response:
         session = await open_direct(self._server.registry)
@@ -229,8 +231,8 @@ def _timeout(raw: msgspec.Raw | None) -> float | None:
     return value
 
 
-def _outcome(outcome: Outcome, session_id: str | None = None, ignored: tuple[str, ...] = ()) -> Response:
-    headers = {SESSION_HEADER: session_id} if session_id else {}
+def _outcome(outcome: Outcome, session: DirectSession | None = None, ignored: tuple[str, ...] = ()) -> Response:
+    headers = {SESSION_HEADER: session.id, REQUEST_HEADER: str(session.request_id)} if session else {}
     if warnings := outcome.warnings + ignored:
         headers["x-openenv-warning"] = "; ".join(warnings).encode("ascii", "replace").decode()
     return _json(outcome.data, headers=headers)

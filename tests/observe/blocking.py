@@ -47,11 +47,7 @@ class LateSleepy(Sleepy):
         return await super().step(action)
 
 
-class Declared(Environment[Nap, Rested, State]):
-    """A plain one whose author says that it does not block. It does."""
-
-    execution = "inline"
-
+class Plain(Environment[Nap, Rested, State]):
     def reset(self, seed: int | None = None, episode_id: str | None = None) -> Rested:
         return Rested()
 
@@ -64,7 +60,13 @@ class Declared(Environment[Nap, Rested, State]):
         return State()
 
 
-class Threaded(Declared):
+class Declared(Plain):
+    """One whose author says that it does not block. It does."""
+
+    execution = "inline"
+
+
+class Threaded(Plain):
     execution = "thread"
 
 

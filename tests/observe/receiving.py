@@ -59,26 +59,14 @@ class Collector:
         self._thread.start()
 
     def take(self, request: Any) -> None:
-        found = []
-        for resource in request.resource_spans:
-            names = _plain(resource.resource.attributes)
-            for scope in resource.scope_spans:
-                for span in scope.spans:
-                    found.append(
-                        Span(
-                            names.get("service.name", ""),
-                            span.name,
-                            span.kind,
-                            span.trace_id,
-                            span.span_id,
-                            span.parent_span_id,
-                            span.start_time_unix_nano,
-                            span.end_time_unix_nano,
-                            _plain(span.attributes),
-                            span.status.code == 2,
-                            [link.span_id for link in span.links],
-                        )
-                    )
+        found = [
+            _span(names.get("service.name", ""), span)
+            for names, scopes in (
+                (_plain(each.resource.attributes), each.scope_spans) for each in request.resource_spans
+            )
+            for scope in scopes
+            for span in scope.spans
+        ]
         with self._changed:
             self.spans += found
             self._changed.notify_all()
@@ -97,6 +85,22 @@ class Collector:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(BOUND_S)
+
+
+def _span(service: str, span: Any) -> Span:
+    return Span(
+        service,
+        span.name,
+        span.kind,
+        span.trace_id,
+        span.span_id,
+        span.parent_span_id,
+        span.start_time_unix_nano,
+        span.end_time_unix_nano,
+        _plain(span.attributes),
+        span.status.code == 2,
+        [link.span_id for link in span.links],
+    )
 
 
 def _plain(attributes: Any) -> dict[str, Any]:

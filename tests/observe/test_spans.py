@@ -113,7 +113,7 @@ def test_the_json_wire_carries_no_trace_and_both_make_spans() -> None:
 
 
 @requirement("otel:unused")
-async def test_without_an_endpoint_nothing_of_opentelemetry_is_used() -> None:
+def test_without_an_endpoint_nothing_of_opentelemetry_is_used() -> None:
     program = (
         "import sys, asyncio\nsys.path[:0] = ['tests']\n"
         "from live import Journal, serving\nfrom live_envs import play_app\nfrom openenv_async import AsyncEnv\n"
