@@ -17,7 +17,7 @@ APART := -n $(WORKERS) --dist loadfile $(ENGINE:%=--ignore=%)
 PEER = $$($(BIN)/python -c 'from benchmarks.peer import peer_python; print(peer_python(lambda line: None))')
 
 .DEFAULT_GOAL := help
-.PHONY: run test test-hub test-docker test-interop test-all soak fuzz check lint types fmt bench build clean help
+.PHONY: run test test-hub test-docker test-interop test-browser screenshots test-all soak fuzz check lint types fmt bench build clean help
 
 run: $(INSTALLED)  ## Write an environment into ./run, serve it, play an episode, stop the server
 	@$(BIN)/python examples/first_run.py
@@ -41,7 +41,17 @@ test-docker: $(INSTALLED)  ## The tests that need a container engine, with one
 test-interop: $(INSTALLED)  ## This project and openenv 0.10.0, each with the other's servers and clients
 	OPENENV_TEST_ALL=1 $(BIN)/python -m pytest tests/interop $(ARGS)
 
+# On Debian, as root, browser.sh installs Chromium where there is none.
+test-browser: $(INSTALLED)  ## The web page's tests, in a real Chromium
+	tests/browser/browser.sh
+	OPENENV_TEST_ALL=1 $(BIN)/python -m pytest tests/browser $(ARGS)
+
+screenshots: $(INSTALLED)  ## Make the README's picture of the web page anew
+	tests/browser/browser.sh
+	OPENENV_SCREENSHOTS=1 OPENENV_TEST_ALL=1 $(BIN)/python -m pytest tests/browser/test_web_look.py -k picture_of_the_page
+
 test-all: check  ## The checks, then every test: none may be skipped
+	tests/browser/browser.sh
 	OPENENV_PEER="$${OPENENV_PEER:-$(PEER)}" OPENENV_TEST_ALL=1 $(BIN)/python -m pytest $(APART)
 	OPENENV_TEST_ALL=1 tests/docker/engine.sh $(BIN)/python -m pytest $(ENGINE)
 

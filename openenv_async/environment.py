@@ -115,6 +115,30 @@ class Environment(ABC, Generic[ActT, ObsT, StateT]):
     def close(self) -> None | Awaitable[None]:
         """Free what the environment holds. Called exactly once, where the environment lives."""
 
+    def render_web(self, observation: dict[str, Any]) -> str | None | Awaitable[str | None]:
+        """Draw an observation as HTML for the web page; by default nothing is drawn.
+
+        The page shows it in a sandboxed frame: styles work, scripts and requests to elsewhere do not. Put nothing
+        into it that is not escaped (`html.escape`), or it shows as something else than you meant.
+
+        Args:
+            observation: its fields as they travelled on the JSON wire, and `reward` and `done`. Draw from it rather
+                than from `self`: the page also shows earlier observations, and recorded ones.
+        """
+        return None
+
+    def web_actions(
+        self, observation: dict[str, Any]
+    ) -> list[tuple[str, dict[str, Any] | ActT]] | Awaitable[list[tuple[str, dict[str, Any] | ActT]]]:
+        """Give actions that the web page offers as buttons, as pairs of label and action; by default none.
+
+        Not asked when the episode is over.
+
+        Args:
+            observation: as for `render_web`.
+        """
+        return []
+
     def get_metadata(self) -> EnvironmentMetadata:
         """Describe the environment. The default takes name and docstring from the class."""
         doc = (type(self).__doc__ or "").strip().partition("\n")[0]

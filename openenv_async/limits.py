@@ -54,7 +54,8 @@ class Limits:
     A client may ask for less. HTTP always refuses at once, as OpenEnv does."""
 
     json_queue_timeout_s: float = 0.0
-    """The same for the JSON wire: by default it refuses at once, as OpenEnv does."""
+    """The same for the JSON wire: by default it refuses at once, as OpenEnv does. A slot whose session has ended is
+    waited for in any case while its environment closes."""
 
     max_waiting: int = 4096
     """Sessions that may wait for a slot. Beyond it the connection that wants the most loses its latest wish."""
@@ -76,6 +77,9 @@ class Limits:
 
     http_idle_timeout_s: float = 300.0
     """Seconds without a request before a session opened over HTTP is closed."""
+
+    page_idle_timeout_s: float = 900.0
+    """Seconds without a request before the session of the web page is closed: a tab left open holds no slot."""
 
     resume_window_s: float = 60.0
     """Seconds a native session outlives its lost connection, waiting for the client to come back; a call in flight is

@@ -9,8 +9,8 @@ from collections.abc import Callable, Generator, Mapping
 
 import pytest
 
-# An engine, images and a registry, for the tests of `docker` and `providers`.
-pytest_plugins = ["docker_fixtures"]
+# An engine, images and a registry, for the tests of `docker` and `providers`; a browser for those of `browser`.
+pytest_plugins = ["docker_fixtures", "browser_fixtures"]
 
 TEST_ALL = os.environ.get("OPENENV_TEST_ALL") == "1"
 

@@ -16,7 +16,7 @@ from openenv_async.server.runner import ServeOptions, serve
 
 T = TypeVar("T")
 
-BOUND_S = 15.0
+BOUND_S = 30.0
 """Nothing in these tests waits longer."""
 
 Bind = tuple[str, int] | str | Path

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from promises_web import WEB
 from requirements_observe import OBSERVE
 
 T = TypeVar("T", bound=Callable[..., object])
@@ -147,7 +148,7 @@ _ROOM: dict[str, str] = {
     "room:leaves": "A client that cancels, closes or vanishes while it waits leaves the queue.",
     "room:timeout": "After queue_timeout_s, the client's own or the server's, a waiting client gets CAPACITY_REACHED.",
     "room:refusal": "CAPACITY_REACHED says how many sessions are active, allowed and waiting, and when to try again.",
-    "room:zero": "A wait of 0 refuses at once; it is the default of the JSON wire and HTTP.",
+    "room:zero": "A wait of 0 refuses at once, unless a slot is being given back; JSON wire and HTTP do so by default.",
     "room:bounded": "The queue has a bound; beyond it the connection that wants the most loses its latest wish.",
     "room:no-slot-lost": "A slot that comes in the turn of its waiter's timeout or cancellation is not lost.",
     "flood:never-reads": "A client that never reads its replies stalls its own sessions; memory and others stay well.",
@@ -285,6 +286,7 @@ REQUIREMENTS: dict[str, str] = (
     | _COMPAT
     | _COMPAT_CLIENT
     | OBSERVE
+    | WEB
 )
 
 

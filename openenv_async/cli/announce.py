@@ -6,7 +6,7 @@ Owns the words only.
 from __future__ import annotations
 
 
-def announce(name: str, urls: list[str], *, has_token: bool, reload: bool) -> str:
+def announce(name: str, urls: list[str], *, has_token: bool, reload: bool, page: bool = False) -> str:
     """Say where it listens, with a snippet for each kind of client.
 
     Args:
@@ -14,6 +14,7 @@ def announce(name: str, urls: list[str], *, has_token: bool, reload: bool) -> st
         urls: its addresses.
         has_token: whether clients need one.
         reload: whether it restarts on changes.
+        page: whether there is a web page.
     """
     url = _reachable(urls[0])
     token = ', token="..."' if has_token else ""
@@ -27,6 +28,8 @@ def announce(name: str, urls: list[str], *, has_token: bool, reload: bool) -> st
         "    from openenv_async import AsyncEnv",
         f'    async with AsyncEnv(base_url="{url}"{token}) as env: print(await env.reset())',
     ]
+    if page and url.startswith("http"):
+        lines[1:1] = [f"Play by hand in a browser: {url}/web/"]
     if has_token:
         lines.append("Clients must present the token.")
     return "\n".join(lines)

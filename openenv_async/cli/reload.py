@@ -219,6 +219,8 @@ def _command(request: ServeRequest, supervised: Supervised) -> list[str]:
     command += ["--debug"] * request.debug
     for name, on in (("metrics", request.metrics), ("otel", request.otel)):
         command += [] if on is None else [f"--{name}" if on else f"--no-{name}"]
+    if request.interface is not None:
+        command.append("--interface" if request.interface else "--no-interface")
     return [*command, "--", request.target]
 
 

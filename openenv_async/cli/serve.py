@@ -102,6 +102,11 @@ Examples:
     help="What is written to stderr; debug adds a line for every request.",
 )
 @observing_options
+@click.option(
+    "--interface/--no-interface",
+    default=None,
+    help="A web page at /web, to play by hand. [default: the app's own, or ENABLE_WEB_INTERFACE; else off]",
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks, to clients too.")
 @click.option(
     "--grace",
@@ -193,6 +198,7 @@ def _run(
     core = getattr(app, "server", None)
     settings = getattr(core, "settings", None)
     has_token = bool(getattr(settings, "token", None))
+    page = bool(getattr(getattr(core, "page", None), "on", False))
     idle = request.for_create_app if settings is None else []
     if idle:
         click.echo(f"Warning: {target.name} is no app of create_app, so nothing enforces {', '.join(idle)}.", err=True)
@@ -210,7 +216,7 @@ def _run(
         if child is not None and child.generation > 0:
             click.echo(f"Serving the changed {target.name} on {', '.join(urls)}")
             return
-        click.echo(announce(target.name, urls, has_token=has_token, reload=child is not None))
+        click.echo(announce(target.name, urls, has_token=has_token, reload=child is not None, page=page))
         if listeners.public and not has_token:
             click.echo(token_warning(urls), err=True)
 
@@ -243,6 +249,7 @@ def _load(request: ServeRequest, target: Target) -> ASGIApp:
             spare_processes=request.spare_processes,
             metrics=request.metrics,
             otel=request.otel,
+            interface=request.interface,
         )
     )
     try:

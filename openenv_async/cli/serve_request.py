@@ -38,6 +38,7 @@ class ServeRequest:
     log_format: str = "text"
     metrics: bool | None = None
     otel: bool | None = None
+    interface: bool | None
 
     @property
     def for_create_app(self) -> list[str]:
@@ -52,6 +53,7 @@ class ServeRequest:
             "--spare-processes": self.spare_processes is not None,
             "--no-metrics": self.metrics is False,
             "--otel": self.otel,
+            "--interface": self.interface,
         }
         return [name for name, value in given.items() if value]
 

@@ -174,7 +174,9 @@ class NativeChannel:
 
     def closed(self, frame: Closed) -> None:
         """The server has ended the session."""
-        text = f"{frame.message or 'the server closed the session'}; call reset() for a new session"
+        text = frame.message or "the server closed the session"
+        if "reset()" not in text:
+            text += "; call reset() for a new session"
         self.end(SessionBroken(text) if frame.code == SessionBroken.code else SessionLost(text))
 
     def end(self, error: EnvError) -> None:

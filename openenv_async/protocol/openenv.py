@@ -15,8 +15,9 @@ import msgspec
 from openenv_async.errors import InvalidMessage, InvalidPayload, UnknownType
 from openenv_async.protocol.failures import Description, printable
 
-Kind = Literal["reset", "step", "state", "close", "mcp"]
+Kind = Literal["reset", "step", "state", "close", "mcp", "metadata", "web"]
 KINDS: tuple[Kind, ...] = ("reset", "step", "state", "close", "mcp")
+"""OpenEnv's own. `metadata` and `web` are for connections of the web page alone; see `server.web.dialect`."""
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -144,7 +145,9 @@ def _invalid(loc: list[str], text: str, type_: str = "extra_forbidden") -> Inval
     return InvalidPayload(f"Invalid message: {text}", path=".".join(problem["loc"]), errors=[problem])
 
 
-def reply(kind: Literal["observation", "state", "mcp"], data: bytes, warnings: tuple[str, ...] = ()) -> str:
+def reply(
+    kind: Literal["observation", "state", "mcp", "metadata", "web"], data: bytes, warnings: tuple[str, ...] = ()
+) -> str:
     """Give the text of a reply around `data`, which is JSON already.
 
     `warnings` go beside it: OpenEnv has no place for them, and its clients pass over what they do not know.

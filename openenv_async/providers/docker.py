@@ -41,7 +41,7 @@ class DockerProvider(BaseProvider):
         memory: bytes of memory it may use; None: no bound.
         cpus: processors it may use, e.g. 1.5; None: no bound.
         network: the network it joins; None: the engine's default.
-        start_timeout_s: seconds from starting to healthy.
+        start_timeout_s: seconds from starting to healthy; None: `start()` does not wait until the server is.
         pull: pull even when the engine has the image.
     """
 
@@ -56,7 +56,7 @@ class DockerProvider(BaseProvider):
         memory: int | None = None,
         cpus: float | None = None,
         network: str | None = None,
-        start_timeout_s: float = 60.0,
+        start_timeout_s: float | None = 60.0,
         pull: bool = False,
     ) -> None:
         super().__init__()
@@ -94,9 +94,10 @@ class DockerProvider(BaseProvider):
                 await self._container.start()
             port = await self._published_port()
             url = f"http://127.0.0.1:{port}"
-            await wait_until_healthy(url, self._start_timeout_s, self._still_alive)
+            if self._start_timeout_s is not None:
+                await wait_until_healthy(url, self._start_timeout_s, self.still_alive)
         except ServerNotStarted as exc:
-            exc.details.setdefault("logs", await self._logs())
+            exc.details.setdefault("logs", await self.logs())
             await self._undo()
             raise
         except (aiodocker.DockerError, aiohttp.ClientError, ValueError, OSError) as exc:
@@ -173,11 +174,16 @@ class DockerProvider(BaseProvider):
         shown = await self._container.show()
         bindings = shown["NetworkSettings"]["Ports"].get(f"{self._container_port}/tcp") or []
         if not bindings:
-            await self._still_alive()
+            await self.still_alive()
             raise ServerNotStarted(f"the engine published no port for {self._image}; does its network allow that?")
         return int(bindings[0]["HostPort"])
 
-    async def _still_alive(self) -> None:
+    async def still_alive(self) -> None:
+        """Do nothing while the container runs.
+
+        Raises:
+            ServerNotStarted: it has ended.
+        """
         assert self._container is not None  # start() made it
         state = (await self._container.show())["State"]
         if not state["Running"]:
@@ -185,7 +191,8 @@ class DockerProvider(BaseProvider):
             text = f"the container of {self._image} ended before it was healthy ({reason})"
             raise ServerNotStarted(text, exit_code=state["ExitCode"])
 
-    async def _logs(self) -> str:
+    async def logs(self) -> str:
+        """Give the last lines that the container wrote."""
         import aiodocker
 
         if self._container is None:

@@ -10,8 +10,8 @@ from typing import Literal
 
 import msgspec
 
-CallKind = Literal["reset", "step", "state", "metadata", "mcp", "task"]
-"""`mcp` and `task` are OpenEnv's: only `compat`'s conventions take them."""
+CallKind = Literal["reset", "step", "state", "metadata", "mcp", "task", "web"]
+"""`mcp` and `task` are OpenEnv's: only `compat`'s conventions take them. `web` is the page's: see `drawing`."""
 
 
 class Wire(Enum):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from openenv_async.codec import ModelCodec, codec_for
 from openenv_async.errors import EnvError, EnvironmentFailed, InvalidPayload, UsageError
 from openenv_async.runtime.calls import Call, CallKind, Outcome, Wire
+from openenv_async.runtime.drawing import draw, drawn
 from openenv_async.runtime.signatures import fit_reset, method_accepts
 
 if TYPE_CHECKING:
@@ -45,8 +46,13 @@ class Conventions(Protocol):
             EnvError: the bytes do not fit.
         """
 
-    def session(self, env: Any) -> AbstractAsyncContextManager[Any] | None:
-        """Give what is entered before an environment on the event loop first steps, and left before it is closed."""
+    def session(self, env: Any, call: Call) -> AbstractAsyncContextManager[Any] | None:
+        """Give what is entered before an environment on the event loop first steps, and left before it is closed.
+
+        Args:
+            env: the environment.
+            call: its first step.
+        """
 
     def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
         """Give what changes the value before it is written."""
@@ -91,9 +97,11 @@ class NativeConventions:
             return env.get_metadata, ()
         if call.kind == "state":
             return lambda: read_state(env), ()
+        if call.kind == "web":
+            return functools.partial(draw, env, _ARGUMENTS.decode_json(call.payload)), ()
         raise UsageError(f"an environment of this package has no {call.kind} calls")
 
-    def session(self, env: Any) -> AbstractAsyncContextManager[Any] | None:
+    def session(self, env: Any, call: Call) -> AbstractAsyncContextManager[Any] | None:
         """See `Conventions.session`."""
         return None
 
@@ -104,8 +112,8 @@ class NativeConventions:
 
     def finish(self, blueprint: Blueprint, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
         """See `Conventions.finish`."""
-        if call.kind == "metadata":
-            return Outcome(_METADATA.encode_json(value))
+        if call.kind in ("metadata", "web"):
+            return Outcome(_METADATA.encode_json(drawn(value) if call.kind == "web" else value))
         if call.kind == "state":
             state = blueprint.state
             value = {} if value is None else value

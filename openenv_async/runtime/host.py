@@ -132,7 +132,7 @@ class Host:
         function, warnings = self._prepare(call)
         try:
             if self._held is None and call.kind in ("step", "mcp"):
-                await self._hold()
+                await self._hold(call)
             if offload is None or self._is_coroutine(call.kind):
                 value = function()
             else:
@@ -148,9 +148,9 @@ class Host:
             raise self.failed(call, exc) from exc
         return self.finish(call, value, warnings)
 
-    async def _hold(self) -> None:
+    async def _hold(self, call: Call) -> None:
         self._held = contextlib.AsyncExitStack()
-        opening = self._conventions.session(self._env)
+        opening = self._conventions.session(self._env, call)
         if opening is not None:
             await self._held.enter_async_context(opening)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+import uuid
 from collections import Counter
 
 import anyio
@@ -77,7 +77,7 @@ class Registry:
             party: whose turn it takes while slots are scarce; None: the sink's.
             trace: the W3C `traceparent` of whoever asks.
         """
-        session = Session(secrets.token_hex(8), self.limits, sink, idle_timeout_s)
+        session = Session(str(uuid.uuid4()), self.limits, sink, idle_timeout_s)
         self.sessions[session.id] = session
         session.watch, session.trace = self.watch, trace
         if session.watch is not None:
@@ -124,7 +124,7 @@ class Registry:
         try:
             if self.closing:
                 raise ServerClosing("the server is stopping and takes no new sessions")
-            async with self.room.slot(party, wait_s):
+            async with self.room.slot(party, self._patience_s(wait_s)):
                 executor = await start_executor(self.blueprint, session.id, self.limits.create_timeout_s)
                 try:
                     await session.serve(executor)
@@ -146,6 +146,16 @@ class Registry:
         if session.watch is not None:
             session.watch.ended(session, error)
         session.sink.ended(session, error)
+
+    def _patience_s(self, wait_s: float) -> float:
+        """Give how long a newcomer waits: one that would not waits for a slot that is being given back all the same.
+
+        Whoever closes a connection and opens the next one at once finds the first one's environment still closing.
+        """
+        if wait_s > 0 or self.room.held < self.room.slots:
+            return wait_s
+        leaving = sum(session.is_leaving for session in self.sessions.values())
+        return self.limits.close_timeout_s + 1 if leaving > self.room.waiting else wait_s
 
     async def _close(self, session: Session, executor: Executor) -> None:
         limit_s = self.limits.close_timeout_s

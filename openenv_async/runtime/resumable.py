@@ -57,6 +57,12 @@ class Resumable:
         raise NotImplementedError
 
     @property
+    def is_leaving(self) -> bool:
+        """Nothing but its environment's `close()` is between it and its slot."""
+        now = self.state.now
+        return now is State.CLOSED or (self._closing and not self._in_flight and now in (State.READY, State.DETACHED))
+
+    @property
     def resumable(self) -> bool:
         """It may go on over another connection."""
         ending = self._closing or self._retiring is not None

@@ -225,14 +225,16 @@ class Session(AtOnce):
     async def _next(self) -> bool:
         """Wait for a request; False when the session has been idle for too long."""
         self.idle = True
-        if self.idle_timeout_s is None:
-            await self._sleep()
-            return True
         try:
+            if self.idle_timeout_s is None:
+                await self._sleep()
+                return True
             async with asyncio.timeout(self.idle_timeout_s):
                 await self._sleep()
         except TimeoutError:
-            self.idle = False
             # A request that came in the very turn in which the time ran out is heard.
             return bool(self._queue)
+        finally:
+            # Also when the task is cancelled: no call is begun in a session that ends.
+            self.idle = False
         return True

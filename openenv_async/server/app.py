@@ -28,6 +28,7 @@ from openenv_async.server.metrics_route import metrics_route
 from openenv_async.server.openapi import Documents
 from openenv_async.server.security import Guard
 from openenv_async.server.settings import settle
+from openenv_async.server.web.routes import PageRoutes
 from openenv_async.server.ws import WebSocketEndpoint
 
 
@@ -52,9 +53,11 @@ class EnvApp(Starlette):
             Route("/openapi.json", documents.openapi),
             Route("/docs", documents.docs),
         ]
+        if server.page.on:
+            routes += PageRoutes(server, http.capacity, http.schemas).routes()
         settings = server.settings
         protect([settings.token])
-        guard = Middleware(Guard, token=settings.token, allow_origins=settings.allow_origins)
+        guard = Middleware(Guard, token=settings.token, allow_origins=settings.allow_origins, page=server.page)
         handlers: Any = {HTTPException: plain_failure, EnvError: plain_failure}
         super().__init__(
             debug=False, routes=routes, middleware=[guard], exception_handlers=handlers, lifespan=_lifespan
@@ -86,6 +89,7 @@ def create_app(
     processes: ProcessOptions | None = None,
     metrics: bool | None = None,
     otel: bool | None = None,
+    interface: bool | None = None,
 ) -> EnvApp:
     """Make the ASGI app that serves an environment. It runs under Hypercorn, uvicorn or any other ASGI server.
 
@@ -105,6 +109,7 @@ def create_app(
         processes: for `"process"`: how many sessions share one, how many are kept ready, limits.
         metrics: count for `/metrics`; by default `OPENENV_METRICS`, else yes where prometheus-client is installed.
         otel: make OpenTelemetry spans; by default `OPENENV_OTEL`, else where `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
+        interface: serve a web page at `/web` to play by hand; by default what `ENABLE_WEB_INTERFACE` says, else not.
 
     Raises:
         TypeError: `env` cannot be called: an instance was given in place of its class.
@@ -126,6 +131,7 @@ def create_app(
         processes=processes,
         metrics=metrics,
         otel=otel,
+        interface=interface,
     )
     blueprint = Blueprint(
         factory=env,

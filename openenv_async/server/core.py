@@ -12,6 +12,7 @@ from openenv_async.runtime.registry import Registry
 from openenv_async.runtime.watch import Watch, together
 from openenv_async.server.observing import Observing
 from openenv_async.server.settings import Settings
+from openenv_async.server.web.tickets import Gate
 from openenv_async.transport.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Server:
             blueprint = dataclasses.replace(blueprint, launcher=self.processes)
         self.blueprint = blueprint
         self.settings = settings
+        self.page = Gate(settings.interface, settings.token)
         self.limits = settings.limits
         self.id = secrets.token_hex(6)
         self.registry = Registry(blueprint, settings.limits, settings.limits.max_sessions)

@@ -23,6 +23,9 @@ class Dialect:
     warns_early = True
     """A step before any reset is answered with a warning that its environment is fresh."""
 
+    tells_end = False
+    """A session that the server ends is told why in an error frame, which OpenEnv's clients do not expect."""
+
     def read(self, message: Message) -> Request:
         """Read one message.
 

@@ -78,15 +78,17 @@ class HttpRoutes:
 
     async def schema(self, request: Request) -> Response:
         """`GET /schema`: the JSON Schemas of action, observation and state."""
+        schemas = self.schemas()
+        return _json(msgspec.json.encode({**schemas, "reset_observation": schemas["observation"]}))
+
+    def schemas(self) -> dict[str, Any]:
+        """Give the JSON Schemas of action, observation and state."""
         blueprint = self._server.blueprint
-        observation = blueprint.observation.model.schema()
-        schemas = {
+        return {
             "action": blueprint.action.schema(),
-            "observation": observation,
+            "observation": blueprint.observation.model.schema(),
             "state": blueprint.state.schema(),
-            "reset_observation": observation,
         }
-        return _json(msgspec.json.encode(schemas))
 
     async def metadata(self, request: Request) -> Response:
         """`GET /metadata`: what the environment says of itself."""

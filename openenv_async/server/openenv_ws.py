@@ -253,7 +253,8 @@ class JsonConnection:
             # The reset that was to bring a new environment could not.
             self._refuse_all(waiting, error)
         else:
-            self._refusal = self._refusal or (None if self._served else error)
+            untold = self._served and not self._dialect.tells_end
+            self._refusal = self._refusal or (None if untold else error)
             self._end()
 
     def _refuse_all(self, waiting: dict[int, Kind], error: BaseException) -> None:

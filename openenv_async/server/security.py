@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from openenv_async.server.web.tickets import Gate
 from openenv_async.transport.asgi import Receive, Send
 from openenv_async.transport.inprocess import AsgiApp
 
@@ -29,10 +30,13 @@ class Guard:
         allow_origins: origins such as `https://example.org` whose pages may connect, besides the
             server's own; `"*"` allows every page. An origin is the server's own when it is the host of
             the request; on a loopback socket without a token it must be a name of this machine, too.
+        page: what is open to the server's own web page.
     """
 
-    def __init__(self, app: AsgiApp, token: str | None, allow_origins: tuple[str, ...]) -> None:
-        self._app = app
+    def __init__(
+        self, app: AsgiApp, token: str | None, allow_origins: tuple[str, ...], page: Gate | None = None
+    ) -> None:
+        self._app, self._page = app, page
         self._token = token.encode() if token else None
         self._origins = frozenset(origin.rstrip("/").lower() for origin in allow_origins)
 
@@ -41,16 +45,23 @@ class Guard:
         if scope["type"] in ("http", "websocket"):
             headers = dict(scope["headers"])
             path = scope["path"].removeprefix(scope.get("root_path", ""))
-            if not self._origin_fits(scope, headers):
+            shown = scope["type"] == "http" and self._page is not None and self._page.shows(path)
+            # The page's own files are the same on every server. A page that may not go on can say so.
+            if not shown and not self._origin_fits(scope, headers):
                 origin = headers.get(b"origin", b"").decode("latin-1")
                 text = f"pages of {origin} may not use this server; allow them with --allow-origin {origin}"
                 await _refuse(scope, receive, send, 403, "FORBIDDEN_ORIGIN", text)
                 return
-            if self._token is not None and path not in OPEN_PATHS and not self._token_fits(headers):
+            if self._token is not None and not (shown or self._is_open(path, scope) or self._token_fits(headers)):
                 text = "this server needs a token: send it as `Authorization: Bearer TOKEN` (token= of the client)"
                 await _refuse(scope, receive, send, 401, "UNAUTHORIZED", text)
                 return
         await self._app(scope, receive, send)
+
+    def _is_open(self, path: str, scope: Any) -> bool:
+        if scope["type"] == "websocket" and self._page is not None:
+            return self._page.admits(path, scope.get("subprotocols", ()))
+        return path in OPEN_PATHS
 
     def _token_fits(self, headers: dict[bytes, bytes]) -> bool:
         kind, _, given = headers.get(b"authorization", b"").partition(b" ")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,7 @@ class Overrides:
     spare_processes: int | None = None
     metrics: bool | None = None
     otel: bool | None = None
+    interface: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +49,10 @@ class Settings:
     """Count for `/metrics`."""
     otel: bool | None = None
     """Make OpenTelemetry spans; None: where an exporter's endpoint is set in the environment."""
+    interface: bool = False
+    """There is a web page at `/web`."""
+    frame_ancestors: tuple[str, ...] = ("'self'",)
+    """Whose pages may show the web page in a frame, as a Content-Security-Policy says it."""
 
 
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -72,6 +78,7 @@ def settle(
     processes: ProcessOptions | None = None,
     metrics: bool | None = None,
     otel: bool | None = None,
+    interface: bool | None = None,
 ) -> Settings:
     """Combine the options, the arguments and the environment variables, in that order of weight.
 
@@ -102,6 +109,8 @@ def settle(
         processes=_process_options(processes),
         metrics=_first(_overrides.metrics, metrics, _switch("OPENENV_METRICS"), True),
         otel=_first(_overrides.otel, otel, _switch("OPENENV_OTEL")),
+        interface=wants_interface(interface),
+        frame_ancestors=_frame_ancestors(tuple(origins)),
     )
 
 
@@ -116,6 +125,23 @@ def _switch(variable: str) -> bool | None:
     if text not in _SWITCH:
         raise ValueError(f"the variable {variable} must be 1 or 0, not {text!r}")
     return _SWITCH[text]
+
+
+def wants_interface(chosen: bool | None = None) -> bool:
+    """Say whether there is to be a web page: by the command's option, what the author chose, `ENABLE_WEB_INTERFACE`."""
+    if _overrides.interface is not None:
+        return _overrides.interface
+    if chosen is not None:
+        return chosen
+    return os.environ.get("ENABLE_WEB_INTERFACE", "").strip().lower() in ("1", "true", "yes", "on")
+
+
+def _frame_ancestors(origins: tuple[str, ...]) -> tuple[str, ...]:
+    """Let the Hub show a Space's page in a frame, as it does, and whoever may connect anyway."""
+    if "*" in origins:
+        return ("*",)
+    hub = ("https://huggingface.co", "https://*.hf.space") if os.environ.get("SPACE_ID") else ()
+    return ("'self'", *hub, *(origin for origin in origins if re.fullmatch(r"[\w.:/*-]+", origin)))
 
 
 def _seconds(variable: str) -> float | None:

@@ -6,8 +6,11 @@ from typing import Any
 
 from openenv_async.protocol.frames import SUBPROTOCOL
 from openenv_async.server.core import Server
+from openenv_async.server.dialect import DIALECT
 from openenv_async.server.native import NativeConnection
 from openenv_async.server.openenv_ws import JsonConnection
+from openenv_async.server.web.dialect import PageDialect
+from openenv_async.server.web.tickets import SUBPROTOCOL as PAGE
 from openenv_async.transport.asgi import Receive, Send, accept_link
 from openenv_async.transport.link import LinkClosed
 
@@ -20,12 +23,16 @@ class WebSocketEndpoint:
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one connection to its end."""
-        native = SUBPROTOCOL in scope.get("subprotocols", ())
+        offered = scope.get("subprotocols", ())
+        native = SUBPROTOCOL in offered
+        page = not native and self._server.page.speaks(offered)
+        agreed = SUBPROTOCOL if native else PAGE if page else None
         try:
-            link = await accept_link(receive, send, SUBPROTOCOL if native else None, scope.get("extensions"))
+            link = await accept_link(receive, send, agreed, scope.get("extensions"))
         except LinkClosed:
             return
         if native:
             await NativeConnection(self._server, link).run()
         else:
-            await JsonConnection(self._server, link).run()
+            idle_s = self._server.limits.page_idle_timeout_s
+            await JsonConnection(self._server, link, PageDialect(DIALECT, idle_s) if page else DIALECT).run()

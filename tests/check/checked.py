@@ -14,7 +14,7 @@ from typing import IO
 from openenv_async.checking import Finding, Options, Report, check_server
 
 HERE = Path(__file__).parent
-START_S = 40.0
+START_S = 90.0
 STOP_S = 15.0
 
 

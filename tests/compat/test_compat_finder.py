@@ -55,6 +55,28 @@ def test_a_class_is_the_same_under_every_name() -> None:
     )
 
 
+@requirement("compat:names")
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if "." in name))
+def test_a_module_can_be_imported_from_its_package(name: str) -> None:
+    package, _, child = name.rpartition(".")
+    assert said(f"from {package} import {child} as one; import {name} as two; print(one is two)") == "True"
+
+
+@requirement("compat:absent")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from openenv.core import llm_client",
+        "from openenv.core import harness",
+        "from openenv import harbor",
+        "from openenv.core.env_server import gradio_ui",
+        "from openenv.core.containers.runtime import daytona_provider",
+    ],
+)
+def test_a_module_that_is_not_provided_says_so_when_it_is_imported_from_its_package(statement: str) -> None:
+    assert "is not part of openenv-async, which answers for `openenv` here: " in failure(statement)
+
+
 @requirement("compat:absent")
 @pytest.mark.parametrize("name", sorted(name for name in ABSENT if "containers" not in name))
 def test_what_is_not_provided_says_so_and_what_to_do_instead(name: str) -> None:
@@ -99,6 +121,8 @@ def test_a_missing_extra_is_named(missing: str, statement: str, extra: str) -> N
         "import openenv_core.http_env_client",
         "import openenv.finder",
         "import openenv.core.env_server.app",
+        "from openenv.core.env_server import app",
+        "from openenv.core import http_env_client",
     ],
 )
 def test_what_0_10_0_does_not_have_fails_here_too(statement: str) -> None:

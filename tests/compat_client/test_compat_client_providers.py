@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docker_fixtures import Built, docker
@@ -60,6 +61,41 @@ def test_the_docker_provider_by_itself(template_image: Built) -> None:
         provider.wait_for_ready(url, timeout_s=0.2)
     with pytest.raises(RuntimeError, match="openenv-test-no-such-image"):
         provider.start_container("openenv-test-no-such-image:never")
+
+
+class ByCommand(LocalDockerProvider):
+    """What scripts do whose image listens elsewhere: the container is started with `docker`, the rest is inherited."""
+
+    def start_container(
+        self, image: str, port: int | None = None, env_vars: dict[str, str] | None = None, **kwargs: Any
+    ) -> str:
+        port = self._find_available_port() if port is None else port
+        self._container_name = self._generate_container_name(image)
+        published = f"127.0.0.1:{port}:8000"
+        done = docker("run", "-d", "--label", LABEL, "--name", self._container_name, "-p", published, image)
+        self._container_id = done.strip()
+        return f"http://localhost:{port}"
+
+    def wait_for_ready(self, base_url: str, timeout_s: float = 120.0) -> None:
+        super().wait_for_ready(base_url, timeout_s=timeout_s)
+
+
+@requirement("compat-client:providers")
+def test_a_provider_that_starts_its_container_itself(template_image: Built) -> None:
+    provider = ByCommand()
+    with GenericEnvClient.from_docker_image(template_image.tag, provider=provider) as env:
+        assert env.reset(seed=1).done is False
+        assert containers() == [provider._container_id]
+        assert provider._container_name is not None and provider._container_name.startswith("openenv-boxed-")
+    assert containers() == []
+    assert provider._container_id is None
+
+
+def test_a_container_that_ends_is_not_waited_for(template_image: Built) -> None:
+    provider = LocalDockerProvider()
+    with pytest.raises(RuntimeError, match="ended before it was healthy"):
+        provider.start_container(template_image.tag, env_vars={"PATH": "/nowhere", "PYTHONHOME": "/nowhere"})
+    assert containers() == []
 
 
 def test_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:

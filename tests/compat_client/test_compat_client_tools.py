@@ -7,15 +7,23 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from compat_tools import Tools
 from compat_world import World, world
 from live import bounded
 from requirements import requirement
 
+from openenv_async.compat.client.client_types import StepResult
 from openenv_async.compat.client.mcp_client import MCPToolClient
 from openenv_async.compat.client.mcp_results import GenericMCPObservation
-from openenv_async.compat.server.mcp_types import CallToolAction, CallToolObservation, ListToolsAction
+from openenv_async.compat.server.mcp_types import (
+    CallToolAction,
+    CallToolObservation,
+    ListToolsAction,
+    ListToolsObservation,
+    Tool,
+)
 
 
 @pytest.fixture
@@ -177,3 +185,47 @@ async def test_without_production_mode_tools_are_steps(served: World, tools: Too
         with pytest.raises(RuntimeError, match=r"Tool 'burn' failed: none \(type: tool_not_found\)"):
             await env.call_tool("burn")
     assert tools.asked == []
+
+
+@pytest.mark.parametrize(
+    ("base_url", "mcp"),
+    [
+        ("http://here:8000", "http://here:8000/mcp"),
+        ("https://here/env/", "https://here/env/mcp"),
+        ("ws://here", "http://here/mcp"),
+        ("wss://here/env", "https://here/env/mcp"),
+    ],
+)
+def test_the_address_of_mcp(base_url: str, mcp: str) -> None:
+    assert MCPToolClient(base_url=base_url)._production_mcp_url() == mcp
+
+
+async def test_a_client_made_without_its_constructor_plays_the_step_that_it_is_given() -> None:
+    client = MCPToolClient.__new__(MCPToolClient)
+    seen: list[Any] = []
+
+    async def step(action: Any) -> StepResult[Any]:
+        seen.append(action)
+        if isinstance(action, ListToolsAction):
+            return StepResult(ListToolsObservation(tools=[Tool(name="add", description="", input_schema={})]))
+        return StepResult(CallToolObservation(tool_name=action.tool_name, result=8))
+
+    client.step = step  # type: ignore[method-assign]
+    assert await client.call_tool("add", a=5, b=3) == 8
+    assert (seen[0].tool_name, seen[0].arguments) == ("add", {"a": 5, "b": 3})
+    assert await client.has_tool("add") and not await client.has_tool("sub")
+    assert len(seen) == 2, "the tools that were listed are kept"
+
+
+async def test_a_lent_http_client_is_used_and_closed(served: World) -> None:
+    client = MCPToolClient(served.url)
+    asked: list[str] = []
+
+    async def note(request: httpx.Request) -> None:
+        asked.append(request.url.path)
+
+    lent = client._http_client = httpx.AsyncClient(trust_env=False, event_hooks={"request": [note]})
+    assert {tool.name for tool in await client.list_tools()} >= {"write", "read"}
+    await client.close()
+    assert asked == ["/mcp", "/mcp", "/mcp"]
+    assert lent.is_closed and client._http_client is None and client._production_session_id is None

@@ -163,6 +163,11 @@ SCRIPTS: dict[str, Moves] = {
         {"ended": "d"},
         *posted("", LIST, rpc("openenv/session/close", session_id="$one")),
     ],
+    "routed": [
+        *said(reset(), tool("who"), tool("who"), mcp(call("who")), path="/routed/ws"),
+        {"post": "/routed/step", "json": {"action": {"type": "call_tool", "tool_name": "who"}}},
+        *posted("/routed", call("who")),
+    ],
     "server-only": [*posted("/server", LIST, call("double", n=2), call("triple", n=2), call("none"), call("double"))],
     "byaction": [
         *posted("/byaction", LIST, call("t", a=1), call("odd"), call("boom"), rpc("tools/call")),

@@ -1,4 +1,4 @@
-"""docs/observability.md names the metrics that there are, with their types and labels, and no others; and the events."""
+"""docs/observability.md names the metrics that there are, with types and labels, and no others; and the events."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Quiet(Environment[Any, Any, Any]):
 
 def documented() -> dict[str, tuple[str, set[str]]]:
     found = {}
-    for names, kind, labels in re.findall(r"^\| (`openenv_[^|]*) \| (\w+) \| ([^|]*) \|", PAGE, flags=re.MULTILINE):
+    for names, kind, labels in re.findall(r"^\| (`openenv_[^|]*) \| (\w+) \|([^|]*)\|", PAGE, flags=re.MULTILINE):
         for name in re.findall(r"`(openenv_\w+)`", names):
             found[name.removesuffix("_total")] = (kind, set(re.findall(r"`(\w+)`", labels)))
     return found

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from requirements import requirement
 
 from openenv_async import __version__
 from openenv_async.cli.locking import find_uv
@@ -96,6 +97,7 @@ def scripts(wheel: Path, uv: str, tmp_path_factory: pytest.TempPathFactory) -> P
     return installed(wheel, tmp_path_factory.mktemp("install") / "venv", uv)
 
 
+@requirement("web:small")
 def test_only_two_names_go_into_site_packages(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names} == {
@@ -106,6 +108,7 @@ def test_only_two_names_go_into_site_packages(wheel: Path) -> None:
     assert {"openenv_async/py.typed", "openenv_sync/py.typed"} <= set(names)
     assert {f"openenv_async/_scaffold/project/{name}" for name in ("openenv.yaml", ".dockerignore")} <= set(names)
     assert f"openenv_async-{__version__}.dist-info/licenses/LICENSE" in names
+    assert {f"openenv_async/server/web/page/{name}" for name in ("index.html", "frame.html", "main.js")} <= set(names)
     assert not [name for name in names if "__pycache__" in name or name.startswith(("scaffold", "tests"))]
 
 

@@ -190,6 +190,14 @@ async def test_the_json_wire_waits_where_the_server_says_so() -> None:
         assert (await client.reset()).total == 0
 
 
+@requirement("room:zero")
+async def test_a_client_that_closes_its_connection_may_open_the_next_one_at_once() -> None:
+    async with serving(app(max_sessions=1)) as served:
+        for _ in range(30):
+            async with raw_json(served.url) as client:
+                assert (await client.reset()).total == 0
+
+
 @requirement("room:capacity")
 async def test_capacity_says_how_full_the_server_is() -> None:
     full = app(max_sessions=2, queue_timeout_s=7.0)

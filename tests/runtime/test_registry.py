@@ -55,6 +55,38 @@ async def test_a_newcomer_does_not_pass_those_who_wait() -> None:
     await bounded(house.registry.drain(5))
 
 
+@requirement("room:zero")
+@pytest.mark.parametrize("kind", ["inline async", "thread sync"])
+async def test_who_would_not_wait_waits_for_a_slot_that_is_being_given_back(kind: str) -> None:
+    house = House(kind, max_sessions=1)
+    first, _ = await house.open()
+    _, early = house.begin(wait_s=0)
+    await early.until(over=True)
+    assert isinstance(early.error, CapacityError), "nobody was leaving"
+    first.close()
+    _, next_one = house.begin(wait_s=0)
+    _, one_too_many = house.begin(wait_s=0)
+    await one_too_many.until(over=True)
+    assert isinstance(one_too_many.error, CapacityError)
+    await next_one.until(opened=True)
+    await bounded(house.registry.drain(5))
+    assert house.is_empty
+
+
+@requirement("room:zero")
+async def test_a_call_that_goes_on_for_nobody_is_not_waited_for() -> None:
+    house = House("thread sync", max_sessions=1)
+    first, _ = await house.open()
+    first.submit(1, step(do="hang"))
+    await house.world.journal.until("hangs")
+    first.close()
+    _, next_one = house.begin(wait_s=0)
+    await next_one.until(over=True)
+    assert isinstance(next_one.error, CapacityError)
+    house.world.journal.open_gate("hang")
+    await bounded(house.registry.drain(5))
+
+
 async def test_a_waiter_whose_time_runs_out_as_its_slot_comes_gets_it_or_passes_it_on() -> None:
     for turn in range(12):
         house = House("inline async", max_sessions=1)
@@ -145,7 +177,7 @@ class Crowd:
     def _join(self) -> None:
         for thread in threading.enumerate():
             # A session's: other tests of this run may have left the sync client's loop, which goes on.
-            if re.fullmatch("openenv-[0-9a-f]{16}", thread.name):
+            if re.fullmatch("openenv-[0-9a-f-]{36}", thread.name):
                 thread.join(5)
 
 

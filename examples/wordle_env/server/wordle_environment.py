@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from openenv_async import Environment
@@ -12,8 +12,10 @@ from openenv_async.errors import InvalidPayload
 if TYPE_CHECKING or __package__ != "server":
     from ..models import Row, WordleAction, WordleObservation, WordleState, judge
     from ..words import WORDS
+    from .drawing import draw_board
 else:  # started inside the project folder, where `models` is at the top
     from models import Row, WordleAction, WordleObservation, WordleState, judge
+    from server.drawing import draw_board
     from words import WORDS
 
 GUESSES = 6
@@ -81,6 +83,10 @@ class WordleEnvironment(Environment[WordleAction, WordleObservation, WordleState
     def state(self) -> WordleState:
         """The episode so far, for whoever watches; reading it changes nothing."""
         return self._state
+
+    def render_web(self, observation: dict[str, Any]) -> str:
+        """Draw the board for the web page, from an observation as it travelled."""
+        return draw_board(observation["board"], GUESSES)
 
     def _observation(
         self, message: str, reward: float | None = None

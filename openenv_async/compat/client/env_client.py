@@ -78,6 +78,7 @@ class EnvClient(Starting, Dispatching, Connection, ABC, Generic[ActT, ObsT, Stat
         request_timeout_s: float | None = None,
         default_headers: Mapping[str, str] | None = None,
     ) -> None:
+        """Make a client, in `simulation` or `production` mode; the class says what the arguments mean."""
         super().__init__()
         if base_url is None and provider is None:
             raise ValueError("EnvClient requires either base_url or provider.")

@@ -21,19 +21,24 @@ class JsonRpc:
     """Asks `/mcp` of a server."""
 
     def __init__(self) -> None:
-        self._client: httpx.AsyncClient | None = None
+        self.client: httpx.AsyncClient | None = None
+        """Of the last request; None before the first one and after `aclose`."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._last_id = 0
 
+    def lend(self, client: httpx.AsyncClient | None) -> None:
+        """Use this client from now on, on any event loop; `aclose` closes it."""
+        self.client, self._loop = client, None
+
     async def request(
         self,
-        base_url: str,
+        url: str,
         method: str,
         params: dict[str, Any],
         timeout_s: float | None,
         headers: Mapping[str, str] | None,
     ) -> dict[str, Any]:
-        """Send a request and give the whole answer.
+        """Send a request to the address of `/mcp` and give the whole answer.
 
         Raises:
             TimeoutError: no answer within `timeout_s` seconds.
@@ -43,7 +48,6 @@ class JsonRpc:
 
         import httpx
 
-        url = mcp_url(base_url)
         self._last_id += 1
         body = {"jsonrpc": "2.0", "method": method, "params": params, "id": self._last_id}
         content = json.dumps(body, default=plain).encode()
@@ -68,8 +72,8 @@ class JsonRpc:
 
     async def aclose(self) -> None:
         """Close the connections. Safe to repeat; the object can be used again."""
-        client, self._client = self._client, None
-        if client is not None and self._loop is asyncio.get_running_loop():
+        client, self.client = self.client, None
+        if client is not None and self._loop in (None, asyncio.get_running_loop()):
             with contextlib.suppress(Exception):
                 await client.aclose()
 
@@ -77,11 +81,11 @@ class JsonRpc:
         import httpx
 
         loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:
+        if self.client is None or self._loop not in (None, loop):
             # A proxy named by the environment must not catch what stays on this machine.
-            self._client = httpx.AsyncClient(trust_env=not is_loopback(httpx.URL(url).host))
+            self.client = httpx.AsyncClient(trust_env=not is_loopback(httpx.URL(url).host))
             self._loop = loop
-        return self._client
+        return self.client
 
 
 def mcp_url(base_url: str) -> str:

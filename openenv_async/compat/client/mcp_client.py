@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from openenv_async.compat.client.client_types import StepResult
 from openenv_async.compat.client.dispatch import LoopLock
 from openenv_async.compat.client.env_client import EnvClient
-from openenv_async.compat.client.jsonrpc import JsonRpc
+from openenv_async.compat.client.jsonrpc import JsonRpc, mcp_url
 from openenv_async.compat.client.mcp_results import GenericMCPObservation, observation_of, result_of, tool_of, value_of
 from openenv_async.compat.server.mcp_types import (
     CallToolAction,
@@ -54,6 +54,11 @@ class MCPClientBase(EnvClient[Any, Observation, State]):
 
     _dispatched: ClassVar[tuple[str, ...]] = ("list_tools", "call_tool", "get_tool", "has_tool")
 
+    # Of the class too: tests of environments make clients without their constructor.
+    use_production_mode: bool = False
+    _tools_cache: list[Tool] | None = None
+    _production_session_id: str | None = None
+
     def __init__(
         self,
         base_url: str | None = None,
@@ -85,8 +90,6 @@ class MCPClientBase(EnvClient[Any, Observation, State]):
             **options,
         )
         self.use_production_mode = True
-        self._tools_cache: list[Tool] | None = None
-        self._production_session_id: str | None = None
         self._one_session = LoopLock()
         self._rpc = JsonRpc()
 
@@ -105,7 +108,7 @@ class MCPClientBase(EnvClient[Any, Observation, State]):
         if use_cache and self._tools_cache is not None:
             return self._tools_cache
         if not self.use_production_mode:
-            listed = (await self._step_async(ListToolsAction())).observation
+            listed = (await self.step(ListToolsAction())).observation
             self._tools_cache = listed.tools if isinstance(listed, ListToolsObservation) else []
             return self._tools_cache
         try:
@@ -178,9 +181,28 @@ class MCPClientBase(EnvClient[Any, Observation, State]):
             TimeoutError: no answer within `message_timeout_s`.
             ConnectionError: the server cannot be reached, or has no such route.
         """
+        return await self._rpc.request(
+            self._production_mcp_url(), method, params or {}, self._message_timeout, self._headers
+        )
+
+    def _production_mcp_url(self) -> str:
+        """Give the address of `/mcp`.
+
+        Raises:
+            RuntimeError: there is no server yet.
+        """
         if self._base_url is None:
             raise RuntimeError("MCP client is not connected to a server.")
-        return await self._rpc.request(self._base_url, method, params or {}, self._message_timeout, self._headers)
+        return mcp_url(self._base_url)
+
+    @property
+    def _http_client(self) -> Any:
+        """The httpx client of these requests, if there is one already; another may be put in its place."""
+        return self._rpc.client
+
+    @_http_client.setter
+    def _http_client(self, client: Any) -> None:
+        self._rpc.lend(client)
 
     def _step_payload(self, action: Any) -> dict[str, Any]:
         """Give a tool's action its form on the wire; take models and dicts as they are."""
@@ -253,7 +275,7 @@ class MCPToolClient(MCPClientBase):
             return value_of(
                 result_of(await self._production_mcp_request("tools/call", params), f"Tool '{name}' failed")
             )
-        observation = (await self._step_async(CallToolAction(tool_name=name, arguments=arguments))).observation
+        observation = (await self.step(CallToolAction(tool_name=name, arguments=arguments))).observation
         if not isinstance(observation, CallToolObservation):
             return observation
         if observation.error is not None:

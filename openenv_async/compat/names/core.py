@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from openenv_async.compat.modules import ABSENT, MODULES
-from openenv_async.compat.names.lazy import load
+from openenv_async.compat.names.lazy import child, load
 
 _CLIENTS = {
     "EnvClient": "env_client",
@@ -24,8 +24,9 @@ _SERVER = MODULES["openenv.core.env_server"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "env_server":
-        return importlib.import_module("openenv.core.env_server")
+    module = child("openenv.core", name)
+    if module is not None:
+        return module
     if name in _HOMES or name in _ABSENT:
         return load(sys.modules[__name__], name, _HOMES, _ABSENT)
     if name.startswith("__") and name != "__all__":

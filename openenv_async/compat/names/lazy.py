@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+from openenv_async.compat import modules
 from openenv_async.compat.extras import load_module
 
 
@@ -29,3 +31,16 @@ def load(front: ModuleType, name: str, homes: Mapping[str, str], absent: Mapping
     value = getattr(load_module(homes[name], f"{name} of OpenEnv"), name)
     setattr(front, name, value)
     return value
+
+
+def child(package: str, name: str) -> ModuleType | None:
+    """Give the module of this name below a package of OpenEnv's, or `None` where 0.10.0 has no such module.
+
+    `from package import module` looks for it under the name that our module has, where it is not.
+
+    Raises:
+        ImportError: 0.10.0 has it and we lack it.
+    """
+    full = f"{package}.{name}"
+    known = full in modules.MODULES or full in modules.ABSENT
+    return importlib.import_module(full) if known else None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from typing import Any
 
 from openenv_async.compat.modules import ABSENT, MODULES
-from openenv_async.compat.names.lazy import load
+from openenv_async.compat.names.lazy import child, load
 
 __version__ = "0.10.0"
 """The version whose names and behaviour are answered."""
@@ -23,9 +22,9 @@ __all__ = ["core", *_HOMES]  # noqa: F822 - loaded by `__getattr__`
 
 
 def __getattr__(name: str) -> Any:
-    if name == "core":
-        return importlib.import_module("openenv.core")
-    return load(sys.modules[__name__], name, _HOMES, _ABSENT)
+    if name in _ABSENT:
+        return load(sys.modules[__name__], name, _HOMES, _ABSENT)
+    return child("openenv", name) or load(sys.modules[__name__], name, _HOMES, _ABSENT)
 
 
 def __dir__() -> list[str]:

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 from typing import Any
 
+from openenv_async.compat.names.lazy import child
 from openenv_async.compat.server.base_transforms import CompositeTransform, NullTransform
 from openenv_async.compat.server.exceptions import (
     ConcurrencyConfigurationError,
@@ -145,6 +146,9 @@ __all__ += [name for name in _LATER if name != "MCPEnvironment" or importlib.uti
 
 
 def __getattr__(name: str) -> Any:
+    module = child("openenv.core.env_server", name)
+    if module is not None:
+        return module
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

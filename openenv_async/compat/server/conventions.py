@@ -31,6 +31,7 @@ from openenv_async.errors import EnvError, EnvironmentFailed
 from openenv_async.protocol.failures import safe_text
 from openenv_async.runtime.calls import Call, CallKind, Outcome, Wire
 from openenv_async.runtime.conventions import Prepared, read_state, reset_arguments
+from openenv_async.runtime.drawing import draw, drawn
 
 if TYPE_CHECKING:
     from openenv_async.runtime.blueprint import Blueprint
@@ -79,16 +80,21 @@ class OpenEnvConventions:
             return _prepare_rpc(blueprint, env, call), ()
         if call.kind == "task":
             return _prepare_task(env, call), ()
+        if call.kind == "web":
+            return functools.partial(draw, env, loads(call.payload)), ()
         return lambda: read_state(env), ()
 
     def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
         """See `Conventions.transform`. The author's `_apply_transform` does it."""
         return None
 
-    def session(self, env: Any) -> AbstractAsyncContextManager[Any] | None:
-        """See `Conventions.session`: the connection to an MCP environment's tools."""
+    def session(self, env: Any, call: Call) -> AbstractAsyncContextManager[Any] | None:
+        """See `Conventions.session`: the connection to an MCP environment's tools.
+
+        Over HTTP the environment has this one step, which opens it itself: tools run in the context of who opened it.
+        """
         opening = getattr(env, "mcp_session", None)
-        return opening() if callable(opening) else None
+        return opening() if callable(opening) and call.wire is not Wire.HTTP else None
 
     def finish(self, blueprint: Blueprint, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
         """See `Conventions.finish`."""
@@ -219,6 +225,10 @@ def _finish_task(blueprint: Blueprint, call: Call, value: Any) -> bytes:
     return encode_dumped_json({"value": found})
 
 
+def _finish_web(blueprint: Blueprint, call: Call, value: Any) -> bytes:
+    return encode_dumped_json(plain(drawn(value)))
+
+
 def _written(cls: Any, value: Any) -> bytes:
     """Write a value as FastAPI does with a response model: by the fields of the declared class."""
     adapter = _adapter(cls)
@@ -245,4 +255,5 @@ _FINISH: dict[CallKind, Callable[[Any, Call, Any], bytes]] = {
     "metadata": _finish_metadata,
     "task": _finish_task,
     "mcp": _finish_rpc,
+    "web": _finish_web,
 }

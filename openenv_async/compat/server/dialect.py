@@ -7,7 +7,7 @@ OpenEnv refuses; what it refuses is read again OpenEnv's way, for the same answe
 from __future__ import annotations
 
 import json
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 from pydantic import BaseModel, ValidationError
@@ -26,7 +26,7 @@ from openenv_async.errors import (
 )
 from openenv_async.limits import Limits
 from openenv_async.protocol.failures import describe, printable, safe_text
-from openenv_async.protocol.openenv import Kind, Request, read_request
+from openenv_async.protocol.openenv import KINDS, Kind, Request, read_request
 from openenv_async.runtime.calls import Call, Outcome, Wire
 from openenv_async.server.dialect import Dialect
 from openenv_async.transport.link import Message
@@ -97,7 +97,7 @@ def _read_slowly(message: str) -> Request:
         problem = {"type": "dict_type", "loc": [], "msg": "Input should be a valid dictionary", "input": fields}
         raise InvalidPayload("Invalid message", errors=[problem])
     kind = fields.get("type", "")
-    for known in get_args(Kind):
+    for known in KINDS:
         if known == kind:
             return _request(known, fields)
     raise UnknownType(printable(f"Unknown message type: {kind}"))

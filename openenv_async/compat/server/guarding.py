@@ -11,6 +11,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from openenv_async.server.core import Server
 from openenv_async.server.security import Guard
 from openenv_async.server.settings import Settings
+from openenv_async.server.web.tickets import Gate
 from openenv_async.transport.asgi import Receive, Send
 
 logger = logging.getLogger("openenv_async.compat")
@@ -26,7 +27,7 @@ def guard(app: FastAPI, server: Server) -> None:
     if AppGuard in classes:
         return
     if app.middleware_stack is None:
-        app.add_middleware(AppGuard, owner=app, settings=server.settings)
+        app.add_middleware(AppGuard, owner=app, settings=server.settings, page=server.page)
         app.server = server  # type: ignore[attr-defined]  # where `openenv serve` looks for the settings
     elif server.settings.token is not None:
         raise RuntimeError("a token is required, but the app runs already: call register_routes() before it starts")
@@ -37,14 +38,14 @@ def guard(app: FastAPI, server: Server) -> None:
 class AppGuard:
     """A `Guard` that knows which origins the author lets in with `CORSMiddleware`."""
 
-    def __init__(self, app: Any, owner: FastAPI, settings: Settings) -> None:
+    def __init__(self, app: Any, owner: FastAPI, settings: Settings, page: Gate) -> None:
         origins = [*settings.allow_origins]
         for middleware in owner.user_middleware:
             cls: Any = middleware.cls
             if cls is CORSMiddleware:
                 known: dict[str, Any] = middleware.kwargs
                 origins += ["*"] if known.get("allow_origin_regex") else known.get("allow_origins", ())
-        self._guard = Guard(app, token=settings.token, allow_origins=tuple(origins))
+        self._guard = Guard(app, token=settings.token, allow_origins=tuple(origins), page=page)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope, or refuse it."""

@@ -22,7 +22,7 @@ from openenv_async.compat.server.models import ServerMode, State
 from openenv_async.compat.server.running import Running, without_bound
 from openenv_async.compat.server.task_routes import register_tasks
 from openenv_async.runtime.blueprint import chosen_execution
-from openenv_async.server.settings import settle
+from openenv_async.server.settings import settle, wants_interface
 
 
 class HTTPEnvServer:
@@ -208,7 +208,7 @@ def create_app(
         "mode": mode,
         "reset_observation_cls": reset_observation_cls,
     }
-    if os.environ.get("ENABLE_WEB_INTERFACE", "false").lower() in ("true", "1", "yes"):
+    if wants_interface():
         from openenv_async.compat.server.web_interface import create_web_interface_app
 
         return create_web_interface_app(

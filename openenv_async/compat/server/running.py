@@ -31,7 +31,10 @@ from openenv_async.runtime.direct import open_direct
 from openenv_async.runtime.registry import Registry
 from openenv_async.server.core import Server
 from openenv_async.server.native import NativeConnection
+from openenv_async.server.openenv_ws import JsonConnection
 from openenv_async.server.settings import Settings
+from openenv_async.server.web.dialect import PageDialect
+from openenv_async.server.web.tickets import SUBPROTOCOL as PAGE
 from openenv_async.transport.asgi import accept_link
 from openenv_async.transport.link import Link, LinkClosed
 
@@ -47,6 +50,7 @@ class Running:
     def __init__(self, blueprint: OpenEnvBlueprint, settings: Settings, idle_timeout_s: float | None) -> None:
         self.blueprint = blueprint
         self.server = Server(blueprint, settings)
+        self.server.page.on = False  # until its routes are there: see `web_interface`
         self.dialect = OpenEnvDialect(idle_timeout_s)
         self.before_drain: list[Callable[[], Awaitable[None]]] = []
         """What else ends with the app's lifespan."""
@@ -73,14 +77,19 @@ class Running:
 
     async def serve_socket(self, websocket: Any) -> None:
         """Serve one connection to `/ws` to its end, on either wire."""
-        native = SUBPROTOCOL in websocket.scope.get("subprotocols", ())
+        offered = websocket.scope.get("subprotocols", ())
+        native = SUBPROTOCOL in offered
+        page = not native and self.server.page.speaks(offered)
+        protocol = SUBPROTOCOL if native else PAGE if page else None
         try:
-            protocol = SUBPROTOCOL if native else None
             link = await accept_link(websocket.receive, websocket.send, protocol, _extensions(websocket.scope))
         except LinkClosed:
             return
         if native:
             await NativeConnection(self.server, link).run()
+        elif page:
+            idle_s = self.server.limits.page_idle_timeout_s
+            await JsonConnection(self.server, link, PageDialect(self.dialect, idle_s)).run()
         else:
             await self._serve_json(link, websocket.query_params.get("session_id"))
 

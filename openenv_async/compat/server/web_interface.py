@@ -1,8 +1,9 @@
 """`openenv.core.env_server.web_interface`: one environment to try by hand, at `/web`.
 
-OpenEnv draws this page with Gradio. Here it is a plain one over the same requests,
-`/web/reset /web/step /web/state /web/metadata`; an author's own `gradio_builder` is
-mounted where Gradio is installed. `web_session` holds the environment behind it.
+OpenEnv draws this page with Gradio. Here it is the page of `server.web`, which has a
+session of its own over `/ws`; an author's own `gradio_builder` is mounted in its place
+where Gradio is installed. `/web/reset /web/step /web/state /web/metadata` answer as
+OpenEnv's do; `web_session` holds the environment behind them.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import Body, FastAPI, HTTPException, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 
 from openenv_async.compat.server.bodies import ConcurrencyConfig
 from openenv_async.compat.server.http_server import HTTPEnvServer, app_and_server
+from openenv_async.compat.server.interfaces import Environment
 from openenv_async.compat.server.models import EnvironmentMetadata, ServerMode, State
-from openenv_async.compat.server.web_page import page
 from openenv_async.compat.server.web_session import WebInterfaceManager
+from openenv_async.server.http import HttpRoutes
+from openenv_async.server.web.routes import PageRoutes
 
 logger = logging.getLogger("openenv_async.compat")
 
@@ -83,11 +86,21 @@ def create_web_interface_app(
     if gradio_builder is not None and _mounted(app, gradio_builder, manager, title):
         return app
 
-    @app.get("/web/", include_in_schema=False)
-    async def web_page() -> HTMLResponse:
-        """Show the page."""
-        return HTMLResponse(page(title, metadata))
-
+    running = server.running.server
+    running.page.on = True
+    schemas = {
+        "action": action_cls.model_json_schema,
+        "observation": observation_cls.model_json_schema,
+        "state": state_cls.model_json_schema,
+    }
+    page = PageRoutes(
+        running,
+        HttpRoutes(running).capacity,
+        lambda: {name: schema() for name, schema in schemas.items()},
+        title=title_override or metadata.name,
+        base=Environment,
+    )
+    app.router.routes.extend(page.routes(root=False))
     return app
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from asyncio.tasks import _enter_task, _leave_task
-from collections.abc import Coroutine, Generator
+from collections.abc import Awaitable, Coroutine, Generator
 from contextvars import Context
 from typing import Any
 
@@ -14,11 +14,21 @@ from openenv_async.errors import StepTimeout
 from openenv_async.runtime.atwork import about
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.abandoned import Abandoned
+from openenv_async.runtime.executors.leaving import LeftBehind, leavable
 from openenv_async.runtime.host import Host
 from openenv_async.runtime.offload import Offload
 from openenv_async.tracing import await_under
 
 logger = logging.getLogger("openenv_async")
+
+logger = logging.getLogger("openenv_async")
+
+LATE_S = 0.4
+"""Seconds that a coroutine has to end after its deadline; less than a process that watches its own deadlines may be
+late, so that the other sessions in it live on."""
+
+CANCELLED_S = 5.0
+"""The same after its caller has gone: nobody waits, and what it tidies up may take its time."""
 
 _LATE: set[asyncio.Task[None]] = set()
 """Closes that wait for a hung call; the loop alone would not keep them."""
@@ -66,6 +76,8 @@ class _Begun:
 
 class InlineExecutor:
     """See `Executor`. A call that passes its deadline is cancelled at its next `await`, and the environment lives.
+
+    Unless the call goes on all the same: then it is closed where it stands, and the session is broken.
 
     Args:
         host: holds the environment, built already.
@@ -147,10 +159,13 @@ class InlineExecutor:
             if self._cancelled and self._task is not None:
                 self._task.cancel()  # between the beginning and now
         self._in_flight = True
+        bound = leavable(work, self._patience_s)
         try:
             if call.timeout_s is None:
-                return await work
-            return await self._bounded(work, call, call.timeout_s)
+                return await bound
+            return await self._bounded(bound, call, call.timeout_s)
+        except LeftBehind:
+            raise self._left_behind(call) from None
         except asyncio.CancelledError:
             # Of the call alone; whoever cancels the session's task as well wants all of it to end.
             if self._cancelled and self._task is not None and self._task.cancelling() == 1:
@@ -161,7 +176,27 @@ class InlineExecutor:
             if self._cancelled and self._task is not None:
                 self._task.uncancel()  # also when the environment swallowed it and went on
 
-    async def _bounded(self, work: _Begun | Coroutine[Any, Any, Outcome], call: Call, timeout_s: float) -> Outcome:
+    def _patience_s(self) -> float:
+        return CANCELLED_S if self._cancelled else LATE_S
+
+    def _left_behind(self, call: Call) -> BaseException:
+        """Give what the caller hears of a call that swallowed its cancellation."""
+        logger.warning(
+            "%s() of session %s went on although it was cancelled; it was closed where it stood, and its session ends",
+            call.kind,
+            self._session_id,
+        )
+        if self._task is not None and self._task.cancelling() > self._cancelled:
+            return asyncio.CancelledError()  # of the whole session
+        late = f"did not finish within {call.timeout_s:g} s and" if call.timeout_s is not None else "was cancelled and"
+        return StepTimeout(
+            f"{call.kind}() {late} went on although it was cancelled, so the session is broken: "
+            "call reset() for a fresh environment",
+            timeout_s=call.timeout_s,
+            session_usable=False,
+        )
+
+    async def _bounded(self, work: Awaitable[Outcome], call: Call, timeout_s: float) -> Outcome:
         limit = asyncio.timeout(timeout_s)
         try:
             async with limit:
@@ -212,7 +247,9 @@ class InlineExecutor:
 
     async def _close(self) -> None:
         try:
-            await self._host.close(self._offload)
+            await leavable(self._host.close(self._offload), lambda: LATE_S)
+        except LeftBehind:
+            logger.warning("close() of session %s went on although it was cancelled; it is left", self._session_id)
         finally:
             if self._offload is not None:
                 self._offload.end()

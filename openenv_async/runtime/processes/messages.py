@@ -42,6 +42,7 @@ class Op(IntEnum):
     METADATA = 7
     MCP = 8
     TASK = 9
+    WEB = 10
 
 
 _OPS: dict[CallKind, int] = {kind: int(Op[kind.upper()]) for kind in get_args(CallKind)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from typing import Any, Optional
 
 from fastmcp import Context, FastMCP
@@ -87,6 +88,25 @@ class Moded(ToolEnvironment):
     _mode = "simulation"
 
 
+asked_by = contextvars.ContextVar("asked_by", default="nobody")
+
+
+class Routed(ToolEnvironment):
+    """Its tools know by a context variable which step asked them."""
+
+    def __init__(self):
+        super().__init__()
+
+        @self.mcp_server.tool
+        def who() -> str:
+            return asked_by.get()
+
+    async def step_async(self, action, timeout_s=None, **kwargs):
+        asked_by.set(f"step {self._state.step_count}")
+        self._state.step_count += 1
+        return await super().step_async(action, timeout_s=timeout_s, **kwargs)
+
+
 class ServerOnly(Environment):
     def __init__(self):
         self.mcp_server = FastMCP("only")
@@ -157,6 +177,7 @@ class Broken(None_):
 config = ConcurrencyConfig(max_concurrent_envs=3)
 app = create_app(ToolEnvironment, Action, Observation, env_name="tools", concurrency_config=config)
 app.mount("/moded", create_app(Moded, CallToolAction, CallToolObservation, max_concurrent_envs=2))
+app.mount("/routed", create_app(Routed, CallToolAction, CallToolObservation))
 app.mount("/server", create_app(ServerOnly, Action, Observation))
 app.mount("/byaction", create_app(ByAction, CallToolAction, CallToolObservation))
 app.mount("/none", create_app(None_, Action, Observation))

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 import warnings
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from openenv_async.compat.client.containers.blocking import NotReady, start_blocking, stop_blocking, wait_blocking
 from openenv_async.compat.client.dispatch import run_blocking
 from openenv_async.compat.names.lazy import load
 from openenv_async.errors import ServerNotStarted
-from openenv_sync import process
-from openenv_sync.loop import OWNER_EXIT_GRACE_S
 
 if TYPE_CHECKING:
-    from openenv_async.providers.base import BaseProvider
+    from openenv_async.providers import DockerProvider
 
 __all__ = ["ContainerProvider", "LocalDockerProvider", "RuntimeProvider"]
+
+PATIENCE_S = 60.0
+"""Seconds that `start_container` waits for a server to be healthy."""
 
 ENGINE_WAIT_S = 5.0
 """Seconds that the engine may take to say that it is there."""
@@ -42,10 +45,6 @@ _ABSENT = {
     "DockerSwarmProvider": "start the service with docker and give the client its base_url, or use LocalDockerProvider",
     "KubernetesProvider": "start the pod with kubectl and give the client its base_url, or use LocalDockerProvider",
 }
-
-
-class NotReady(RuntimeError, TimeoutError):
-    """A server could not be started, or was not healthy in time: OpenEnv's providers raise the one or the other."""
 
 
 class ContainerProvider(ABC):
@@ -123,116 +122,89 @@ class RuntimeProvider(ABC):
 class LocalDockerProvider(ContainerProvider):
     """Runs an image on this machine's engine, on a port of the loopback address.
 
+    Subclasses that start a container of their own with the `docker` command leave its id in `_container_id`.
+
     Raises:
         RuntimeError: no engine answers.
     """
 
+    _provider: DockerProvider | None = None
+    _container_id: str | None = None
+    _container_name: str | None = None
+
     def __init__(self) -> None:
-        self._provider: Any = None
         run_blocking(_ask_engine, "LocalDockerProvider")
 
     def start_container(
         self, image: str, port: int | None = None, env_vars: dict[str, str] | None = None, **kwargs: Any
     ) -> str:
-        """Start a container, pulling its image if need be, and give its URL once it is healthy.
+        """Start a container, pulling its image if need be, and give its URL.
+
+        Waits until the server is healthy, but no more than 60 seconds: one that takes longer is `wait_for_ready`'s.
 
         Args:
             image: e.g. `"my-env:latest"`; its server listens on port 8000.
             port: where to publish it; None: a free one.
             env_vars: variables of the server.
-            kwargs: `volumes`, `memory` (bytes), `cpus`, `network`, `container_port`, `timeout_s` (60). Others warn.
+            kwargs: `volumes`, `memory` (bytes), `cpus`, `network`, `container_port`, and `timeout_s`, after which a
+                server that is not healthy is given up. Others warn.
 
         Raises:
-            RuntimeError: it could not be started; nothing is left behind. Also a TimeoutError.
+            RuntimeError: it could not be started, or has ended; nothing is left behind. Also a TimeoutError.
         """
         from openenv_async.providers import DockerProvider
 
         if self._provider is not None:
             raise RuntimeError("this provider has started a container already; call stop_container() first")
-        provider = DockerProvider(image, port=port, env=env_vars, **_known(kwargs))
+        provider = DockerProvider(image, port=port, env=env_vars, **{"start_timeout_s": None} | _known(kwargs))
         url = start_blocking(provider)
-        self._provider = provider
+        self._provider, self._container_id = provider, provider.container_id
+        try:
+            wait_blocking(url, PATIENCE_S, provider.still_alive)
+        except NotReady:
+            self._raise_if_ended(provider)
+        except BaseException:
+            self.stop_container()
+            raise
         return url
+
+    def _raise_if_ended(self, provider: DockerProvider) -> None:
+        try:
+            run_blocking(provider.still_alive, "LocalDockerProvider")
+        except ServerNotStarted as exc:
+            logs = run_blocking(provider.logs, "LocalDockerProvider")
+            self.stop_container()
+            raise NotReady(f"{exc}\n{logs}".rstrip()) from exc
 
     def stop_container(self) -> None:
         """Stop the container and remove it; nothing happens when there is none."""
         provider, self._provider = self._provider, None
+        name, self._container_id, self._container_name = self._container_id, None, None
         if provider is not None:
             stop_blocking(provider)
+        elif name is not None:
+            run_blocking(lambda: _remove(name), "LocalDockerProvider")
 
     def wait_for_ready(self, base_url: str, timeout_s: float = 30.0) -> None:
-        """Return when the server is healthy, as it is after `start_container`.
+        """Return when the server is healthy.
 
         Raises:
-            TimeoutError: it is not after `timeout_s` seconds.
+            TimeoutError: it is not after `timeout_s` seconds, or its container has ended.
         """
-        wait_blocking(base_url, timeout_s)
+        if self._provider is not None:
+            wait_blocking(base_url, timeout_s, self._provider.still_alive)
+        else:
+            wait_blocking(base_url, timeout_s)
 
+    def _find_available_port(self) -> int:
+        """Find a port that nobody listens on."""
+        from openenv_async.providers.base import free_port
 
-class AtExit:
-    """Stops a provider when the interpreter exits before its owner did."""
+        return free_port()
 
-    def __init__(self, provider: BaseProvider) -> None:
-        self._provider = provider
-
-    async def close(self) -> None:
-        """Stop it."""
-        await self._provider.stop()
-
-
-_kept: dict[int, AtExit] = {}
-
-
-def keep(provider: BaseProvider) -> None:
-    """Have a provider stopped when the interpreter exits, unless it is forgotten before."""
-    _kept[id(provider)] = ending = AtExit(provider)
-    process.portal().hold(ending, OWNER_EXIT_GRACE_S)
-
-
-def forget(provider: BaseProvider) -> None:
-    """Leave a provider alone that has been stopped."""
-    ending = _kept.pop(id(provider), None)
-    if ending is not None:
-        portal = process.current()
-        if portal is not None:
-            portal.let_go(ending)
-
-
-def start_blocking(provider: BaseProvider) -> str:
-    """Start a provider of ours from code that does not await.
-
-    Raises:
-        NotReady: it could not be started.
-    """
-    try:
-        url = run_blocking(provider.start, type(provider).__name__)
-    except ServerNotStarted as exc:
-        raise NotReady(str(exc)) from exc
-    keep(provider)
-    return url
-
-
-def stop_blocking(provider: BaseProvider) -> None:
-    """Stop a provider of ours from code that does not await."""
-    forget(provider)
-    run_blocking(provider.stop, type(provider).__name__)
-
-
-def wait_blocking(base_url: str, timeout_s: float) -> None:
-    """Wait until a server is healthy.
-
-    Raises:
-        TimeoutError: it is not after `timeout_s` seconds.
-    """
-    from openenv_async.providers.base import wait_until_healthy
-
-    async def alive() -> None:
-        return None
-
-    try:
-        run_blocking(lambda: wait_until_healthy(base_url, timeout_s, alive), "wait_for_ready")
-    except ServerNotStarted as exc:
-        raise TimeoutError(str(exc)) from exc
+    def _generate_container_name(self, image: str) -> str:
+        """Make up a name for a container of this image."""
+        return f"{image.rpartition('/')[2].partition(':')[0]}-{time.time_ns() // 1_000_000}"
 
 
 def _known(options: dict[str, Any]) -> dict[str, Any]:
@@ -245,6 +217,22 @@ def _known(options: dict[str, Any]) -> dict[str, Any]:
             text = f"LocalDockerProvider does not use {name}={value!r}; it takes {', '.join(_PASSED_ON)}"
             warnings.warn(text, UserWarning, stacklevel=4)
     return known
+
+
+async def _remove(name: str) -> None:
+    """Stop and remove a container that is not of our starting."""
+    import aiodocker
+
+    docker = aiodocker.Docker()
+    try:
+        container = docker.containers.container(name)
+        await container.stop(t=10)
+        await container.delete(force=True, v=True)
+    except aiodocker.DockerError as exc:
+        if exc.status not in (404, 409):  # gone already, or being removed by somebody else
+            raise
+    finally:
+        await docker.close()
 
 
 async def _ask_engine() -> None:

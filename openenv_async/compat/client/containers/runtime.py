@@ -7,7 +7,7 @@ from typing import Any
 
 from openenv_async.compat.client.containers.providers import ContainerProvider, LocalDockerProvider, RuntimeProvider
 from openenv_async.compat.client.containers.uv_provider import UVProvider
-from openenv_async.compat.names.lazy import load
+from openenv_async.compat.names.lazy import child, load
 
 __all__ = ["ContainerProvider", "LocalDockerProvider", "RuntimeProvider", "UVProvider"]
 
@@ -18,4 +18,4 @@ _ABSENT = {
 
 
 def __getattr__(name: str) -> Any:
-    return load(sys.modules[__name__], name, {}, _ABSENT)
+    return child("openenv.core.containers.runtime", name) or load(sys.modules[__name__], name, {}, _ABSENT)

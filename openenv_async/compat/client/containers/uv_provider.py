@@ -13,7 +13,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from openenv_async.compat.client.containers.providers import NotReady, RuntimeProvider, forget, keep
+from openenv_async.compat.client.containers.blocking import NotReady, forget, keep
+from openenv_async.compat.client.containers.providers import RuntimeProvider
 from openenv_async.compat.client.dispatch import run_blocking
 from openenv_async.errors import ServerNotStarted
 from openenv_async.providers.base import free_port
