@@ -8,6 +8,7 @@ import logging
 import pickle
 from typing import Any
 
+import httpx
 import pytest
 from live import Journal, serving
 from live_envs import play_app
@@ -72,6 +73,18 @@ async def test_the_json_wire_counts_the_requests() -> None:
         async with AsyncEnv[Any, Any, Any](served.url, wire="json") as env:
             results = [await env.reset(), await env.step({"n": 1}), await env.step({"n": 1})]
     assert [(each.session_id, each.request_id) for each in results] == [(None, 1), (None, 2), (None, 3)]
+
+
+async def test_answers_over_http_have_them() -> None:
+    with listening() as lines:
+        async with serving(play_app(Journal())) as served, httpx.AsyncClient(base_url=served.url) as client:
+            first = await client.post("/reset", json={})
+            name = first.headers["x-session-id"]
+            second = await client.post("/step", json={"action": {"n": 1}}, headers={"x-session-id": name})
+            alone = await client.get("/state")
+    assert (first.headers["x-request-id"], second.headers["x-request-id"]) == ("1", "2")
+    assert "x-request-id" not in alone.headers
+    assert [field(each, "request_id") for each in lines.find("call") if field(each, "session_id") == name] == [1, 2]
 
 
 async def test_the_sync_client_has_them() -> None:

@@ -21,8 +21,6 @@ from openenv_async.tracing import await_under
 
 logger = logging.getLogger("openenv_async")
 
-logger = logging.getLogger("openenv_async")
-
 LATE_S = 0.4
 """Seconds that a coroutine has to end after its deadline; less than a process that watches its own deadlines may be
 late, so that the other sessions in it live on."""
