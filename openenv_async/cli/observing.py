@@ -57,6 +57,13 @@ def check_otel(otel: bool | None) -> None:
             raise BadInput(f"--otel: {INSTALL}")
 
 
+def access_log(level: str, log_format: str) -> bool | logging.Logger:
+    """Say where requests are written: nowhere, to stdout as Hypercorn does, or with the other JSON lines."""
+    if level != "debug":
+        return False
+    return logging.getLogger("openenv_async.access") if log_format == "json" else True
+
+
 def log_to_stderr(level: str, log_format: str) -> None:
     """Write the log to stderr, without secrets, and with the ids of sessions and requests.
 
@@ -65,9 +72,9 @@ def log_to_stderr(level: str, log_format: str) -> None:
         log_format: `text` or `json`.
     """
     from openenv_async.observe.records import JsonLines, TextLines
-    from openenv_async.server.logs import protect
+    from openenv_async.server.logs import FILTER, protect
 
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
+    handler.setFormatter(JsonLines(FILTER.clean_field) if log_format == "json" else TextLines())
     logging.basicConfig(level=level.upper(), handlers=[handler])
     protect(handlers=True)

@@ -17,7 +17,7 @@ import click
 
 from openenv_async.cli.compat import apply_compat, compat_option
 from openenv_async.cli.errors import CommandFailed
-from openenv_async.cli.observing import check_otel, log_to_stderr, observing_options
+from openenv_async.cli.observing import access_log, check_otel, log_to_stderr, observing_options
 from openenv_async.cli.serve_request import ServeRequest
 
 if TYPE_CHECKING:
@@ -223,7 +223,10 @@ def _run(
     # Ctrl-C reaches every process of the terminal; a supervisor decides what it means.
     signals = [signal.SIGINT, signal.SIGTERM] if child is None else [signal.SIGTERM]
     options = ServeOptions(
-        grace_s=request.grace, handover=child is not None, access_log=request.log_level == "debug", tls=tls
+        grace_s=request.grace,
+        handover=child is not None,
+        access_log=access_log(request.log_level, request.log_format),
+        tls=tls,
     )
     with BoundedEnd(bound_s, notice if child is None else None) as end:
         try:

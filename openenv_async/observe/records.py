@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -61,7 +62,15 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object for each record: `ts level logger message`, ids, the fields of an event, `exception`."""
+    """One JSON object for each record: `ts level logger message`, ids, the fields of an event, `exception`.
+
+    Args:
+        clean: makes a field's value harmless, by its name and its value; the filters of a handler see to the rest.
+    """
+
+    def __init__(self, clean: Callable[[str, Any], Any] = lambda name, value: value) -> None:
+        super().__init__()
+        self._clean = clean
 
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter`."""
@@ -77,7 +86,8 @@ class JsonLines(logging.Formatter):
                 line[name] = value
         if record.process is not None and record.pathname == "(process)":
             line["pid"] = record.process
-        line |= {name: value for name, value in vars(record).items() if name not in _OWN and name not in line}
+        fields = {name: value for name, value in vars(record).items() if name not in _OWN and name not in line}
+        line |= {name: self._clean(name, plain(value)) for name, value in fields.items()}
         text = record.exc_text or (self.formatException(record.exc_info) if record.exc_info else "")
         if text:
             line["exception"] = text

@@ -10,7 +10,7 @@ number for a request in that session; both start at 1 and only grow.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,6 +18,10 @@ SUBPROTOCOL = "openenv.v1"
 """Offered and accepted in `Sec-WebSocket-Protocol`; without it `/ws` speaks OpenEnv's JSON."""
 
 VERSION = 1
+
+
+Trace = Annotated[str, msgspec.Meta(max_length=256)]
+"""A `traceparent`: short, so that it need not be counted with what a peer has under way."""
 
 
 class Frame(msgspec.Struct, array_like=True, gc=False):
@@ -36,7 +40,7 @@ class Open(Frame, tag=1):
     sid: int
     key: str = ""
     wait_s: float | None = None
-    trace: str = ""
+    trace: Trace = ""
 
 
 class Reset(Frame, tag=2):
@@ -46,7 +50,7 @@ class Reset(Frame, tag=2):
     rid: int
     data: msgspec.Raw
     timeout_s: float | None = None
-    trace: str = ""
+    trace: Trace = ""
 
 
 class Step(Frame, tag=3):
@@ -56,7 +60,7 @@ class Step(Frame, tag=3):
     rid: int
     data: msgspec.Raw
     timeout_s: float | None = None
-    trace: str = ""
+    trace: Trace = ""
 
 
 class GetState(Frame, tag=4):
@@ -65,7 +69,7 @@ class GetState(Frame, tag=4):
     sid: int
     rid: int
     timeout_s: float | None = None
-    trace: str = ""
+    trace: Trace = ""
 
 
 class Close(Frame, tag=5):

@@ -27,7 +27,7 @@ def talking_env(folder: Path) -> Path:
     edit(
         code,
         '        if action.message == "token":',
-        '        logging.getLogger("author").warning("message %s", action.message, extra={"mood": "calm"})\n'
+        '        logging.getLogger("author").warning("message %s", action.message, extra={"mood": "calm", "api_key": "K" * 9, "seen": [action.message]})\n'
         '        if action.message == "raise":\n            raise ValueError("the pot is empty")\n'
         '        if action.message == "token":',
     )
@@ -65,12 +65,14 @@ def test_a_rollout_is_followed_through_json_lines(execution: str, tmp_path: Path
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", line["ts"])
         assert line["level"] in ("debug", "info", "warning", "error")
         assert line["logger"] and isinstance(line["message"], str)
+    # Requests are among them, where they are asked for: the client's WebSocket.
+    assert any(line["logger"] == "openenv_async.access" and "/ws" in line["message"] for line in lines)
     mine = [line for line in lines if line.get("session_id") == name]
     (said, again) = [line for line in mine if line["logger"] == "author"]
     assert said["message"].removeprefix(f"[session {name}] ") == "message my [secret]"
     assert (said["request_id"], again["request_id"]) == (result.request_id, failed.request_id) == (2, 3)
     if execution == "thread":
-        assert said["mood"] == "calm"
+        assert (said["mood"], said["api_key"], said["seen"]) == ("calm", "[secret]", ["my [secret]"])
     else:
         assert said["pid"] != server.process.pid
     (raised,) = [line for line in mine if "ValueError: the pot is empty" in json.dumps(line)]
