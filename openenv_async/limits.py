@@ -41,7 +41,8 @@ class Limits:
 
     max_connection_bytes: int = 512 * MIB
     """Requests that one connection may have unanswered, large ones that have arrived in part included. Beyond it
-    a native request is refused with `PAYLOAD_TOO_LARGE`; a JSON connection is not read any further."""
+    a native request is refused with `PAYLOAD_TOO_LARGE`; a JSON connection is not read any further. The bodies of
+    HTTP requests that are arriving share one such bound: beyond it a request is answered HTTP 503."""
 
     chunk_bytes: int = 256 * KIB
     """A native message larger than this travels in pieces, so that other sessions' frames go between."""

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from promises_web import WEB
 from requirements_observe import OBSERVE
+from requirements_operating import OPERATING
 
 T = TypeVar("T", bound=Callable[..., object])
 
@@ -286,6 +287,7 @@ REQUIREMENTS: dict[str, str] = (
     | _COMPAT
     | _COMPAT_CLIENT
     | OBSERVE
+    | OPERATING
     | WEB
 )
 

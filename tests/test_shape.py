@@ -21,7 +21,7 @@ RANKS = [
     ("protocol", "codec"),
     ("transport",),
     ("runtime",),
-    ("images", "observe"),
+    ("images", "observe", "recording"),
     ("server", "client", "providers", "hub"),
     ("validation",),
     ("checking",),

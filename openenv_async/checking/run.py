@@ -83,6 +83,9 @@ class Options:
     listener: Listener = lambda finding: None
     """Told each finding as it is made."""
 
+    begins: Callable[[str], object] = lambda name: None
+    """Told the id of each check as it begins."""
+
 
 async def check_server(url: str, options: Options, report: Report | None = None) -> Report:
     """Drive a running server, of this runtime or of any other that speaks OpenEnv.
@@ -119,7 +122,7 @@ async def check_server(url: str, options: Options, report: Report | None = None)
 
 
 async def _check(world: World, report: Report, options: Options) -> None:
-    runner = Runner(report, options.listener, lambda: calm.answers(world), options.timeout_s)
+    runner = Runner(report, options.listener, lambda: calm.answers(world), options.timeout_s, options.begins)
     for name, check, needs in _CALM:
         held = await runner.run(name, _bound(check, world), *needs)
         if name == "play" and held:

@@ -31,9 +31,17 @@ class Runner:
         listener: told each of them as it is made.
         is_gone: says why the server does not answer any longer; asked after each check that broke.
         limit_s: of the run, in seconds; what has not begun by then is not judged.
+        begins: told the id of each check as it begins.
     """
 
-    def __init__(self, report: Report, listener: Listener, is_gone: IsGone, limit_s: float) -> None:
+    def __init__(
+        self,
+        report: Report,
+        listener: Listener,
+        is_gone: IsGone,
+        limit_s: float,
+        begins: Callable[[str], object] = lambda name: None,
+    ) -> None:
         self.report = report
         self.doing = "the beginning"
         """The check in progress."""
@@ -41,7 +49,7 @@ class Runner:
         self.slowness_s = 0.0
         """Added to the time of each check: what the environment's own steps take."""
 
-        self._listener, self._is_gone = listener, is_gone
+        self._listener, self._is_gone, self._begins = listener, is_gone, begins
         self._until = time.monotonic() + limit_s
         self._gone: str | None = None
 
@@ -61,6 +69,7 @@ class Runner:
         if reason is not None:
             return self._find(name, "not judged", reason)
         began = time.monotonic()
+        self._begins(name)
         try:
             sentence = await self._bounded(name, check)
         except NotJudged as error:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import click
 
 from openenv_async import __version__
+from openenv_async.cli.progress import no_colour, quiet_option
 
 __all__ = ["main"]
 
@@ -31,6 +32,9 @@ COMMANDS = {
     "build": _Entry("openenv_async.cli.build", "build", "Build the image of an environment."),
     "push": _Entry("openenv_async.cli.push", "push", "Send an environment to the Hugging Face Hub or a registry."),
     "fork": _Entry("openenv_async.cli.fork", "fork", "Copy somebody's Space into your account."),
+    "top": _Entry("openenv_async.cli.top", "top", "Watch the sessions of a running server."),
+    "sessions": _Entry("openenv_async.cli.sessions", "sessions", "List a running server's sessions, or close one."),
+    "replay": _Entry("openenv_async.cli.replay", "replay", "Show a recorded session, or play it again."),
     "info": _Entry("openenv_async.cli.info", "info", "Say what an environment is, and where it runs."),
 }
 
@@ -68,5 +72,9 @@ Examples:
 
 @click.group(cls=LazyGroup, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="openenv-async", message="%(prog)s %(version)s")
-def main() -> None:
+@quiet_option
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Create, serve and play reinforcement-learning environments."""
+    if no_colour():
+        ctx.color = False

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from openenv_async.cli.errors import BadInput
+from openenv_async.cli.progress import quiet_option, say
 
 if TYPE_CHECKING:
     from openenv_async.cli.building import Plan
@@ -57,6 +58,7 @@ Examples:
 @click.option("--platform", metavar="OS/ARCH", help="Build for another kind of machine, e.g. linux/arm64.")
 @click.option("--pull", is_flag=True, help="Fetch the image it starts from again.")
 @click.option("--push", "push_it", is_flag=True, help="Push it to the registry that --tag names.")
+@quiet_option
 def build(path: Path, **options: Any) -> None:
     """Build the image of the environment in PATH, by default the current folder.
 
@@ -90,7 +92,7 @@ def build(path: Path, **options: Any) -> None:
     if pushed is not None:
         click.echo(f"Pushed {pushed.name}; this very image is {pushed.pinned}")
     else:
-        click.echo(f"Run it:  docker run --rm -p 8000:{plan.port} {built.tag}")
+        say(f"Run it:  docker run --rm -p 8000:{plan.port} {built.tag}")
 
 
 async def _work(plan: Plan, push_it: bool, show: Any) -> tuple[BuiltImage, PushedImage | None]:
@@ -106,9 +108,9 @@ async def _work(plan: Plan, push_it: bool, show: Any) -> tuple[BuiltImage, Pushe
 def _announce(plan: Plan) -> None:
     for warning in plan.warnings:
         click.echo(f"Warning: {warning}", err=True)
-    click.echo(f"Building {plan.image_name} from {plan.where} ({plan.mode}), {plan.dockerfile_shown}.")
+    say(f"Building {plan.image_name} from {plan.where} ({plan.mode}), {plan.dockerfile_shown}.")
     for note in plan.notes:
-        click.echo(note)
+        say(note)
 
 
 def megabytes(size: int) -> str:

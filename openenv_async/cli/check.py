@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from openenv_async.cli.errors import BadInput
+from openenv_async.cli.progress import quiet_option
 
 if TYPE_CHECKING:
     from openenv_async.checking.verdicts import Finding
@@ -50,6 +51,7 @@ Examples:
     help="Sessions that --chaos holds at once at most.",
 )
 @click.option("--token", envvar="OPENENV_TOKEN", show_envvar=True, help="Of the server.")
+@quiet_option
 def check(url: str, chaos: bool, as_json: bool, timeout: float, max_sessions: int, token: str | None) -> None:
     """Check that the server at URL keeps its promises when clients and networks do not.
 
@@ -72,6 +74,7 @@ def check(url: str, chaos: bool, as_json: bool, timeout: float, max_sessions: in
         max_sessions=max_sessions,
         token=token,
         listener=_silent if table is None else table.finding,
+        begins=_silent if table is None else table.begins,
     )
 
     def show() -> None:
@@ -81,7 +84,11 @@ def check(url: str, chaos: bool, as_json: bool, timeout: float, max_sessions: in
             _write(report.as_json())
 
     try:
-        run_bounded(lambda: check_server(target, options, report))
+        try:
+            run_bounded(lambda: check_server(target, options, report))
+        finally:
+            if table is not None:
+                table.progress.end()
     except (NotAnEnvironment, ConnectFailed, Unauthorized) as error:
         if as_json:
             _write({**report.as_json(), "error": error.message})
@@ -107,7 +114,7 @@ def _server(url: str) -> str:
     return found
 
 
-def _silent(finding: Finding) -> None:
+def _silent(finding: Finding | str) -> None:
     """Say nothing: the JSON at the end has everything."""
 
 

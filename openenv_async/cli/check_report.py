@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import textwrap
 from typing import TYPE_CHECKING
 
 import click
+
+from openenv_async.checking.catalogue import BY_ID
+from openenv_async.cli.progress import Progress
 
 if TYPE_CHECKING:
     from openenv_async.checking.verdicts import Finding, Latency, Report
@@ -25,11 +27,19 @@ class CheckTable:
         # Where nobody reads along, lines are left whole for whoever searches them.
         on_terminal = sys.stdout.isatty()
         self._width = max(_LEAST_WIDTH, shutil.get_terminal_size().columns) if on_terminal else None
-        self._colour = False if os.environ.get("NO_COLOR") else None
-        self._echo(f"Checking {target}{' with chaos' if chaos else ''}\n")
+        self.progress = Progress(sys.stdout)
+        if not self.progress.quiet:
+            self._echo(f"Checking {target}{' with chaos' if chaos else ''}\n")
+
+    def begins(self, name: str) -> None:
+        """Show what is being tried now."""
+        self.progress.doing(f"{name:<{_NAME}}{BY_ID[name].tries}")
 
     def finding(self, finding: Finding) -> None:
         """Show one finding; of what broke, also what was expected and what it costs."""
+        self.progress.doing("")
+        if self.progress.quiet and finding.verdict != "broke":
+            return
         verdict = click.style(f"{finding.verdict:<{_VERDICT}}", fg=_COLOURS[finding.verdict])
         if finding.verdict != "broke":
             self._row(f"{finding.id:<{_NAME}}{verdict}", finding.sentence)
@@ -45,6 +55,9 @@ class CheckTable:
 
     def end(self, report: Report) -> None:
         """Show the figures and the verdict."""
+        if self.progress.quiet:
+            self._verdict(report, "")
+            return
         self._echo("")
         if report.wires:
             names = {"json": "OpenEnv's JSON", "native": "the native wire"}
@@ -57,11 +70,14 @@ class CheckTable:
             self._echo(f"Server: speaks {spoken}{holds}")
         self._figures("Latency of a step", report.latency)
         self._figures("Beside the chaos", report.neighbour)
+        self._verdict(report, "\n")
+
+    def _verdict(self, report: Report, before: str) -> None:
         broke = report.count("broke")
         word = "Held" if report.ok else "Broke" if broke else "Not finished"
         said = f"{report.count('held')} held, {broke} broke, {report.count('not judged')} not judged"
         verdict = click.style(word, fg="green" if report.ok else "red", bold=True)
-        self._echo(f"\n{verdict}: {said}, in {report.duration_s:.1f} s.")
+        self._echo(f"{before}{verdict}: {said}, in {report.duration_s:.1f} s.")
 
     def _figures(self, label: str, latency: Latency | None) -> None:
         if latency is not None:
@@ -78,4 +94,4 @@ class CheckTable:
             self._echo(indent + line)
 
     def _echo(self, text: str) -> None:
-        click.echo(text, color=self._colour)
+        click.echo(text)

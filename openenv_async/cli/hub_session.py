@@ -11,6 +11,7 @@ from huggingface_hub import HfApi, login
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from openenv_async.cli.errors import BadInput, CommandFailed
+from openenv_async.cli.progress import is_quiet, is_terminal
 from openenv_async.hub.account import Account, NoToken, connect_api, require_write, sign_in
 from openenv_async.hub.failures import HubError, UnusableName
 
@@ -40,7 +41,7 @@ def command_errors(interrupted: str) -> Iterator[None]:
 
 def open_hub() -> HfApi:
     """Give the client. Its progress bars are for terminals; elsewhere the lines of the command are enough."""
-    if not sys.stderr.isatty():
+    if not is_terminal(sys.stderr) or is_quiet():
         disable_progress_bars()
     return connect_api()
 

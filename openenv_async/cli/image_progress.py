@@ -1,28 +1,26 @@
 """How a build or a push looks while it runs: one live line on a terminal, plain lines elsewhere.
 
-Owns the terminal's ways (width, colour, NO_COLOR), running the work on a loop,
-and turning the errors of `images` into what a command says.
+Owns running the work on a loop, and turning the errors of `images` into what a
+command says. `cli.progress` draws.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import shutil
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TextIO, TypeVar
 
 import click
 
 from openenv_async.cli.errors import BadInput, CommandFailed
+from openenv_async.cli.progress import Progress
 from openenv_async.images.errors import BuildFailed, ImageError, InvalidImageName, PushFailed
-from openenv_async.images.progress import OnProgress, Output, Progress, Step, Transfer
+from openenv_async.images.progress import OnProgress, Output, Step, Transfer
+from openenv_async.images.progress import Progress as Progressed
 
 T = TypeVar("T")
-_CLEAR = "\r\x1b[2K"
 
 
 def run_image_work(work: Callable[[OnProgress], Awaitable[T]]) -> T:
@@ -69,69 +67,46 @@ class Display:
     """Shows progress on a stream; call it with each event, and `end` it."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._live = stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._colour = self._live and not os.environ.get("NO_COLOR")
+        self._progress = Progress(stream, plain=True)
         self._step: Step | None = None
-        self._since = 0.0
-        self._detail = ""
         self._layers: dict[str, Transfer] = {}
         self._told: set[tuple[str, str]] = set()
 
-    def __call__(self, event: Progress) -> None:
+    def __call__(self, event: Progressed) -> None:
         """Show one event."""
+        head = _head(self._step) if self._step else ""
         match event:
             case Step():
                 self._finish()
-                self._step, self._since = event, time.monotonic()
-                if not self._live:
-                    self._line(_head(event))
+                self._step = event
+                self._progress.doing(_head(event))
             case Output():
-                self._detail = event.text
+                self._progress.doing(head, event.text)
             case Transfer():
-                self._moved(event)
-        self._redraw()
+                self._moved(event, head)
 
     def end(self) -> None:
         """Leave the stream with whole lines only."""
         self._finish()
+        self._progress.end()
 
     def _finish(self) -> None:
-        if self._live and self._step is not None:
-            took = time.monotonic() - self._since
-            seconds = f"  {took:.1f} s" if took >= 0.1 else ""
-            self._stream.write(_CLEAR)
-            self._line(self._cut(_head(self._step) + seconds))
-        elif self._live and self._layers:
-            self._stream.write(_CLEAR)
-            self._line(self._cut(_moving(self._layers)))
-        self._step, self._detail, self._layers = None, "", {}
+        shown = self._progress
+        if shown.live and self._step is not None:
+            shown.keep(shown.cut("  ".join(filter(None, (_head(self._step), shown.took())))))
+        elif shown.live and self._layers:
+            shown.keep(shown.cut(_moving(self._layers)))
+        self._step, self._layers = None, {}
 
-    def _moved(self, event: Transfer) -> None:
+    def _moved(self, event: Transfer, head: str) -> None:
+        shown = self._progress
         if event.layer:
             self._layers[event.layer] = event
-            self._detail = _moving(self._layers)
-        if not self._live and (event.layer, event.status) not in self._told and not event.total:
+        shown.doing(head, _moving(self._layers) if self._layers else "")
+        if not (shown.live or shown.quiet) and (event.layer, event.status) not in self._told and not event.total:
             # Without a terminal: a line when something changes, not for every percent.
             self._told.add((event.layer, event.status))
-            self._line(f"  {event.layer}{': ' if event.layer else ''}{event.status}")
-
-    def _redraw(self) -> None:
-        if not self._live:
-            return
-        head = _head(self._step) if self._step else ""
-        text = self._cut("  ".join(filter(None, (head, self._detail))))
-        if self._colour and head and len(text) > len(head):
-            text = f"{text[: len(head)]}\x1b[2m{text[len(head) :]}\x1b[0m"
-        self._stream.write(_CLEAR + text)
-        self._stream.flush()
-
-    def _cut(self, text: str) -> str:
-        return text[: max(20, shutil.get_terminal_size().columns - 1)]
-
-    def _line(self, text: str) -> None:
-        self._stream.write(f"{text}\n")
-        self._stream.flush()
+            shown.line(f"  {event.layer}{': ' if event.layer else ''}{event.status}")
 
 
 def _head(step: Step) -> str:

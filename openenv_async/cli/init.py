@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from openenv_async.cli.progress import is_quiet
+
 if TYPE_CHECKING:
     from openenv_async.cli.names import Names
     from openenv_async.cli.project import Project
@@ -62,6 +64,8 @@ def _report(project: Project, names: Names, models: Models) -> None:
         click.echo(project.no_lock, err=True)
     if models == "pydantic" and importlib.util.find_spec("pydantic") is None:
         click.echo("Serving it needs pydantic, which this Python does not have: `pip install pydantic`.", err=True)
+    if is_quiet():
+        return
     click.echo("\nServe it, and play it from another terminal as its README shows:")
     click.echo(f"  cd {shlex.quote(str(project.folder))}\n  openenv serve\n\nMake it yours:")
     places = {

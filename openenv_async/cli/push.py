@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from openenv_async.cli.errors import BadInput, CommandFailed
+from openenv_async.cli.progress import quiet_option, say
 
 if TYPE_CHECKING:
     from openenv_async.cli.manifest import Manifest
@@ -92,6 +93,7 @@ Examples:
     help="So many Spaces of the same: NAME-1, NAME-2 and so on.",
 )
 @click.option("--dry-run", is_flag=True, help="List what would be sent; send nothing.")
+@quiet_option
 def push(**options: Any) -> None:
     """Send the environment in PATH, by default the current folder.
 
@@ -277,6 +279,6 @@ def _send(request: PushRequest, manifest: Manifest, contents: Contents, settings
     user = log_in(api).name
     for name in _names(request, manifest, user):
         if request.create_pr:
-            report_end(propose(api, name, contents, request.delete, user, click.echo), proposed=True)
+            report_end(propose(api, name, contents, request.delete, user, say), proposed=True)
         else:
-            report_end(publish(api, name, contents, settings, request.delete, user, click.echo), proposed=False)
+            report_end(publish(api, name, contents, settings, request.delete, user, say), proposed=False)

@@ -14,6 +14,7 @@ import click
 
 from openenv_async.cli.building import BuildOptions, Plan, carry_out, plan_build
 from openenv_async.cli.image_progress import image_errors, run_image_work
+from openenv_async.cli.progress import say
 from openenv_async.hub.publishing import counted, readable
 from openenv_async.images import OnProgress, in_registry, open_engine, push_image
 
@@ -50,7 +51,7 @@ def push_to_registry(request: RegistryPush) -> None:
         if request.dry_run:
             _list_context(plan, str(target))
             return
-        click.echo(f"Building {target} from {plan.where} ({plan.mode}), {plan.dockerfile_shown}.")
+        say(f"Building {target} from {plan.where} ({plan.mode}), {plan.dockerfile_shown}.")
         pushed = run_image_work(lambda show: _work(plan, request, show))
     click.echo(f"Pushed {pushed.name}; this very image is {pushed.pinned}")
 

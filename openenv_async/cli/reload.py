@@ -204,8 +204,12 @@ def _command(request: ServeRequest, supervised: Supervised) -> list[str]:
         "--unix": request.unix,
         "--max-sessions": request.max_sessions,
         "--execution": request.execution,
+        "--step-timeout": request.step_timeout,
         "--sessions-per-process": request.sessions_per_process,
         "--spare-processes": request.spare_processes,
+        "--record": request.record,
+        "--record-file-mb": request.record_file_mb,
+        "--record-total-mb": request.record_total_mb,
         "--log-level": request.log_level,
         "--log-format": request.log_format,
         "--certfile": request.certfile,
@@ -216,6 +220,7 @@ def _command(request: ServeRequest, supervised: Supervised) -> list[str]:
     command = [sys.executable, "-m", "openenv_async.cli", "serve"]
     command += [f"{name}={value}" for name, value in options.items() if value is not None]
     command += [f"--allow-origin={origin}" for origin in request.allow_origin]
+    command += [f"--record-redact={field}" for field in request.record_redact]
     command += ["--debug"] * request.debug
     for name, on in (("metrics", request.metrics), ("otel", request.otel)):
         command += [] if on is None else [f"--{name}" if on else f"--no-{name}"]

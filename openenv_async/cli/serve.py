@@ -18,6 +18,8 @@ import click
 from openenv_async.cli.compat import apply_compat, compat_option
 from openenv_async.cli.errors import CommandFailed
 from openenv_async.cli.observing import access_log, check_otel, log_to_stderr, observing_options
+from openenv_async.cli.progress import is_quiet
+from openenv_async.cli.record_options import record_options
 from openenv_async.cli.serve_request import ServeRequest
 
 if TYPE_CHECKING:
@@ -102,6 +104,7 @@ Examples:
     help="What is written to stderr; debug adds a line for every request.",
 )
 @observing_options
+@record_options
 @click.option(
     "--interface/--no-interface",
     default=None,
@@ -216,7 +219,8 @@ def _run(
         if child is not None and child.generation > 0:
             click.echo(f"Serving the changed {target.name} on {', '.join(urls)}")
             return
-        click.echo(announce(target.name, urls, has_token=has_token, reload=child is not None, page=page))
+        said = announce(target.name, urls, has_token=has_token, reload=child is not None, page=page)
+        click.echo(said.partition("\n")[0] if is_quiet() else said)
         if listeners.public and not has_token:
             click.echo(token_warning(urls), err=True)
 
@@ -252,6 +256,10 @@ def _load(request: ServeRequest, target: Target) -> ASGIApp:
             spare_processes=request.spare_processes,
             metrics=request.metrics,
             otel=request.otel,
+            record=request.record,
+            record_redact=request.record_redact or None,
+            record_file_mb=request.record_file_mb,
+            record_total_mb=request.record_total_mb,
             interface=request.interface,
         )
     )

@@ -38,6 +38,10 @@ class ServeRequest:
     log_format: str = "text"
     metrics: bool | None = None
     otel: bool | None = None
+    record: Path | None
+    record_redact: tuple[str, ...]
+    record_file_mb: float | None
+    record_total_mb: float | None
     interface: bool | None
 
     @property
@@ -53,6 +57,7 @@ class ServeRequest:
             "--spare-processes": self.spare_processes is not None,
             "--no-metrics": self.metrics is False,
             "--otel": self.otel,
+            "--record": self.record,
             "--interface": self.interface,
         }
         return [name for name, value in given.items() if value]
@@ -71,5 +76,13 @@ class ServeRequest:
             raise BadInput("--keyfile needs --certfile: the certificate that the key belongs to")
         if self.unix is not None and self.certfile is not None:
             raise BadInput("--certfile is for --host and --port: what goes through a unix socket stays on this machine")
+        extra = {
+            "--record-redact": self.record_redact,
+            "--record-file-mb": self.record_file_mb,
+            "--record-total-mb": self.record_total_mb,
+        }
+        for name, value in extra.items():
+            if value and self.record is None and not os.environ.get("OPENENV_RECORD"):
+                raise BadInput(f"{name} needs --record: the folder that sessions are recorded in")
         if self.reload and os.name != "posix":
             raise BadInput("--reload needs a POSIX system: run without it and restart by hand")

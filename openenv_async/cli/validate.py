@@ -19,6 +19,7 @@ import click
 
 from openenv_async.cli.compat import VARIABLE, compat_option
 from openenv_async.cli.errors import BadInput, CommandFailed
+from openenv_async.cli.progress import quiet_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +67,7 @@ Examples:
     help="For the whole run. [default: 120; 900 for full]",
 )
 @click.option("--token", envvar="OPENENV_TOKEN", show_envvar=True, help="Of the server at URL.")
+@quiet_option
 @compat_option
 def validate(
     target: str,
@@ -98,9 +100,14 @@ def validate(
         token=token,
         build=build_image,
         listener=lines.check if lines is not None else _silent,
+        begins=lines.begins if lines is not None else _silent,
     )
     try:
-        report = run_bounded(lambda: _validate(target, options))
+        try:
+            report = run_bounded(lambda: _validate(target, options))
+        finally:
+            if lines is not None:
+                lines.progress.end()
     except NotAnEnvironment as error:
         _write({"target": target, "ok": False, "error": error.message, "checks": []}, as_json, output)
         raise BadInput(error.message) from error
@@ -172,7 +179,7 @@ def _terminated_as_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _silent(check: Check) -> None:
+def _silent(check: Check | str) -> None:
     """Say nothing: the JSON at the end has everything."""
 
 

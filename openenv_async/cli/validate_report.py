@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
+
+from openenv_async.cli.progress import Progress
 
 if TYPE_CHECKING:
     from openenv_async.validation.checks import Check, Report
@@ -22,10 +25,19 @@ class ReportLines:
         self._verbose = verbose
         self._level: str | None = None
         self._skipped: list[Check] = []
-        click.echo(f"Validating {target} ({level})")
+        self.progress = Progress(sys.stdout)
+        if not self.progress.quiet:
+            click.echo(f"Validating {target} ({level})")
+
+    def begins(self, name: str) -> None:
+        """Show which check is being made."""
+        self.progress.doing(f"  {'':<8} {name}")
 
     def check(self, check: Check) -> None:
         """Show one check. Those that were passed over for one reason share a line."""
+        self.progress.doing("")
+        if self.progress.quiet and check.result != "failed":
+            return
         if not self._verbose and check.result == "skipped":
             if self._skipped and self._skipped[0].sentence != check.sentence:
                 self._show_skipped()
@@ -57,7 +69,7 @@ class ReportLines:
     def end(self, report: Report) -> None:
         """Show how the environment can be run, and the verdict."""
         self._show_skipped()
-        if report.modes:
+        if report.modes and not self.progress.quiet:
             click.echo("\nWays to run it")
             for mode in report.modes:
                 word = click.style(f"{'yes' if mode.works else 'no':<8}", fg="green" if mode.works else "red")
@@ -66,4 +78,5 @@ class ReportLines:
         counts += [(report.count("skipped"), "skipped")]
         said = ", ".join([f"{report.count('ok')} ok", *(f"{number} {word}" for number, word in counts if number)])
         verdict = click.style("Valid" if report.ok else "Not valid", fg="green" if report.ok else "red", bold=True)
-        click.echo(f"\n{verdict}: {said}, in {report.duration_s:.1f} s.")
+        before = "" if self.progress.quiet else "\n"
+        click.echo(f"{before}{verdict}: {said}, in {report.duration_s:.1f} s.")

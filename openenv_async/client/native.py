@@ -254,11 +254,11 @@ class NativeConnection:
                 channel.came_back()
 
     def _answer(self, frame: Reply) -> Answer | EnvError:
-        data = bytes(frame.data)
+        data, warnings = bytes(frame.data), frame.warnings
         size = len(data)
         if size > self._kept_above:
             # Until it knows that this has arrived, the server keeps it.
             self.put(Ack(frame.sid, frame.rid))
         if size > self._most_received:
             return too_large(size, self._most_received)
-        return Answer(data, tuple(frame.warnings))
+        return Answer(data, tuple(warnings)) if warnings else Answer(data)

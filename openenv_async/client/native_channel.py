@@ -40,15 +40,16 @@ class NativeChannel:
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[Answer] = self._loop.create_future()
         self._over: asyncio.Future[None] = self._loop.create_future()
-        self._frame: AnyFrame | None = None
+        self._frame: Step | Reset | GetState | None = None
         """The request in flight, to be sent again after a lost connection."""
         self._given_up: list[int] = []
         """Requests that the server was told to stop, until a later one is answered: then it has heard."""
         self._closing = False
         self.lost: EnvError | None = None
-        self.patience = math.inf
-        """When the call in flight has taken too long, by the loop's clock; the connection looks now and then, which
-        costs less than a timer for every call."""
+        self._seen = 0
+        """The request that was in flight at the last `look`."""
+        self._seen_at = math.inf
+        """When it was first seen, by the loop's clock."""
 
     @property
     def retiring(self) -> bool:
@@ -79,7 +80,7 @@ class NativeChannel:
         self._rid += 1
         rid = self._rid
         self._waiter = self._loop.create_future()
-        frame: AnyFrame
+        frame: Step | Reset | GetState
         if kind == "step":
             frame = Step(self.sid, rid, msgspec.Raw(payload), timeout_s, trace)
         elif kind == "reset":
@@ -91,13 +92,10 @@ class NativeChannel:
             self._connection.ask(frame, size)
             if timeout_s is not None:
                 return await self._wait(timeout_s + ANSWER_SLACK_S, f"{kind}()")
-            if self._timeout_s is not None:
-                self.patience = self._loop.time() + self._timeout_s
             return await self._waiter
         except (asyncio.CancelledError, StepTimeout) as exc:
             if not isinstance(exc, StepTimeout) or exc.details.get("local"):
-                # The next call has a limit of its own.
-                self._frame, self.patience = None, math.inf
+                self._frame = None
                 self._given_up.append(rid)
                 self._connection.put(Cancel(self.sid, rid))
             self._mark(exc)
@@ -122,9 +120,16 @@ class NativeChannel:
             timer.cancel()
 
     def look(self, now: float) -> None:
-        """Give up on a call that has waited for longer than the client's `message_timeout_s`."""
-        if now > self.patience and not self._waiter.done():
-            self._expire(self._waiter, self._timeout_s or 0.0, "the call")
+        """Give up on a call that has waited for longer than the client's `message_timeout_s`, as far as looks tell.
+
+        The connection looks now and then, which costs less than a timer for every call, or the time of its beginning.
+        """
+        if self._timeout_s is None or self._frame is None or self._frame.timeout_s is not None:
+            self._seen = 0
+        elif self._seen != self._rid:
+            self._seen, self._seen_at = self._rid, now
+        elif now - self._seen_at > self._timeout_s and not self._waiter.done():
+            self._expire(self._waiter, self._timeout_s, "the call")
 
     def _expire(self, waiter: asyncio.Future[Answer], timeout_s: float, what: str) -> None:
         if not waiter.done():
@@ -135,7 +140,6 @@ class NativeChannel:
         """Take the server's answer to request `rid`; one that nobody waits for any longer is dropped."""
         if rid != self._rid or self._waiter.done():
             return
-        self.patience = math.inf
         self._frame = None
         if self._given_up:
             self._given_up.clear()

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 CODE = 1
 
 _VERSION = 1
-_FORTRAN = 1
-_SCALAR = 2
+FORTRAN = 1
+SCALAR = 2
 _HEAD = struct.Struct("<BBBxI")
 _MAX_DIMENSIONS = 64
 _MAX_DTYPE_TEXT = 64 * 1024
@@ -131,26 +131,33 @@ def pack(array: numpy.ndarray[Any, Any], flags: int = 0) -> Ext:
     elif array.flags.c_contiguous:
         flat = array
     elif array.flags.f_contiguous:
-        flags |= _FORTRAN
+        flags |= FORTRAN
         flat = array.T
     else:
         flat = array.copy(order="C")
     data = flat.reshape(-1).view("u1").data if array.size else b""
-    return Ext(CODE, b"".join((_header(text, array.shape, flags), data)))
+    return Ext(CODE, b"".join((header(text, array.shape, flags), data)))
 
 
 def pack_scalar(scalar: numpy.generic[Any]) -> Ext:
     """Pack a numpy scalar that no Python number can stand for."""
-    return pack(sys.modules["numpy"].asarray(scalar), _SCALAR)
+    return pack(sys.modules["numpy"].asarray(scalar), SCALAR)
 
 
 def pack_data(array: ArrayData) -> Ext:
     """Pack what a program without numpy holds."""
-    flags = _FORTRAN if array.order == "F" else 0
-    return Ext(CODE, _header(array.dtype.encode(), array.shape, flags) + array.data)
+    flags = FORTRAN if array.order == "F" else 0
+    return Ext(CODE, header(array.dtype.encode(), array.shape, flags) + array.data)
 
 
-def _header(text: bytes, shape: tuple[int, ...], flags: int) -> bytes:
+def header(text: bytes, shape: tuple[int, ...], flags: int) -> bytes:
+    """Give what stands before the elements of an array.
+
+    Args:
+        text: of the dtype.
+        shape: the size of each dimension.
+        flags: `FORTRAN`, `SCALAR`.
+    """
     start = _HEAD.size + 8 * len(shape) + len(text)
     sizes = struct.pack(f"<{len(shape)}Q", *shape)
     return b"".join((_HEAD.pack(_VERSION, flags, len(shape), len(text)), sizes, text, bytes(-start % 8)))
@@ -162,10 +169,10 @@ def unpack(body: memoryview) -> Any:
     Raises:
         ValueError: the header is malformed, or does not agree with the data.
     """
-    text, shape, flags, start = _read_header(body)
+    text, shape, flags, start = read_header(body)
     numpy = importable_numpy()
     if numpy is None:
-        return ArrayData(text, shape, bytes(body[start:]), "F" if flags & _FORTRAN else "C")
+        return ArrayData(text, shape, bytes(body[start:]), "F" if flags & FORTRAN else "C")
     dtype = _dtype_of(text)
     count = math.prod(shape)
     if len(body) - start != count * dtype.itemsize:
@@ -176,20 +183,25 @@ def unpack(body: memoryview) -> Any:
         if math.prod(size or 1 for size in shape) * dtype.itemsize > _MAX_EMPTY_BYTES:
             raise ValueError(f"an empty array of shape {shape} is refused")
         return numpy.empty(shape, dtype)
-    view = numpy.ndarray(shape, dtype, body, start, order="F" if flags & _FORTRAN else "C")
-    if flags & _SCALAR:
+    view = numpy.ndarray(shape, dtype, body, start, order="F" if flags & FORTRAN else "C")
+    if flags & SCALAR:
         return view.copy()[()]
     # A copy: the message's bytes are read-only, shared, and would live as long as the array.
     return view.copy(order="K")
 
 
-def _read_header(body: memoryview) -> tuple[str, tuple[int, ...], int, int]:
+def read_header(body: memoryview) -> tuple[str, tuple[int, ...], int, int]:
+    """Give the dtype's text, the shape, the flags, and where the elements begin.
+
+    Raises:
+        ValueError: the header is malformed.
+    """
     if len(body) < _HEAD.size:
         raise ValueError("an array's header is cut short")
     version, flags, dimensions, length = _HEAD.unpack_from(body)
     if version != _VERSION:
         raise ValueError(f"an array of format version {version} is not known here")
-    if flags & ~(_FORTRAN | _SCALAR) or (flags & _SCALAR and dimensions):
+    if flags & ~(FORTRAN | SCALAR) or (flags & SCALAR and dimensions):
         raise ValueError(f"an array's flags are {flags:#x}, which means nothing here")
     if dimensions > _MAX_DIMENSIONS or length > _MAX_DTYPE_TEXT:
         raise ValueError(f"an array of {dimensions} dimensions and {length} bytes of dtype is refused")

@@ -74,7 +74,15 @@ class ObservationCodec(Generic[T]):
         """Decode what `encode_native` wrote; for an untyped reader reward, done and truncated leave the dict."""
         obs: Any = self.model.decode_msgpack(data)
         if self._complete:
-            return Decoded(obs, obs.reward, _flag(obs.done), _flag(obs.truncated), _filled(obs.metadata))
+            # At every step; almost always these are bools and the metadata is empty.
+            done, truncated, metadata = obs.done, obs.truncated, obs.metadata
+            if done is not False and done is not True:
+                done = _flag(done)
+            if truncated is not False and truncated is not True:
+                truncated = _flag(truncated)
+            if type(metadata) is dict and not metadata:
+                return Decoded(obs, obs.reward, done, truncated, None)
+            return Decoded(obs, obs.reward, done, truncated, _filled(metadata))
         if self._untyped:
             return self._of_dict(obs)
         found = self._read_beside(data)

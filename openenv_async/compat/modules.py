@@ -13,6 +13,7 @@ from __future__ import annotations
 _SERVER = "openenv_async.compat.server"
 _CLIENT = "openenv_async.compat.client"
 _RUBRICS = "openenv_async.compat.rubrics"
+_TOOLS = "openenv_async.compat.tools"
 
 MODULES: dict[str, str] = {
     "openenv": "openenv_async.compat.names.openenv",
@@ -29,6 +30,9 @@ MODULES: dict[str, str] = {
     "openenv.core.env_server.serialization": f"{_SERVER}.serialization",
     "openenv.core.env_server.types": f"{_SERVER}.types",
     "openenv.core.env_server.web_interface": f"{_SERVER}.web_interface",
+    "openenv.core.tools": f"{_TOOLS}",
+    "openenv.core.tools.git_server_client": f"{_TOOLS}.git_server_client",
+    "openenv.core.tools.local_python_executor": f"{_TOOLS}.local_python_executor",
     # What trainers import.
     "openenv.core.client_types": f"{_CLIENT}.client_types",
     "openenv.core.containers": f"{_CLIENT}.containers",
@@ -52,7 +56,7 @@ MODULES: dict[str, str] = {
 OLD_NAME = "openenv_core"
 NEW_NAME = "openenv.core"
 
-OLD_CHILDREN = ("client_types", "containers", "env_client", "env_server", "rubrics", "utils")
+OLD_CHILDREN = ("client_types", "containers", "env_client", "env_server", "rubrics", "tools", "utils")
 """What `openenv_core` has below it; the newer modules of `openenv.core` were never there."""
 
 TOP_NAMES = ("openenv", OLD_NAME)
@@ -75,7 +79,6 @@ ABSENT: dict[str, str] = {
     "openenv.core.evals": _REAL,
     "openenv.core.harness": _REAL,
     "openenv.core.llm_client": "call the model with its provider's own package, such as openai",
-    "openenv.core.tools": _REAL,
 }
 """A module that OpenEnv 0.10.0 has and this runtime does not: what to do instead. Covers what is below it too."""
 
@@ -83,7 +86,7 @@ ABSENT: dict[str, str] = {
 def new_name(name: str) -> str | None:
     """The current name of a module below `openenv_core`, or `None` where it never had such a child."""
     child = name.removeprefix(f"{OLD_NAME}.")
-    if child.partition(".")[0] not in (*OLD_CHILDREN, "tools"):
+    if child.partition(".")[0] not in OLD_CHILDREN:
         return None
     return f"{NEW_NAME}.{child}"
 

@@ -177,7 +177,7 @@ class Inbox(Generic[FrameT]):
             frames: list[FrameT] = self._decoder.decode(message)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._one_by_one(message)
-        if any(type(frame) is Chunk for frame in frames):
+        if Chunk in map(type, frames):
             return [whole for frame in frames for whole in self._assemble(frame)]
         return cast("list[FrameT | BadFrame]", frames)
 

@@ -43,6 +43,9 @@ class Move(IntEnum):
     CLOSE = auto()
 
 
+CALL, DONE = Move.CALL, Move.DONE
+"""The moves of every call. Python 3.11 takes as long to look up a member of an Enum as to make the move."""
+
 MOVES: dict[State, dict[Move, State]] = {
     State.OPENING: {
         Move.OPENED: State.READY,

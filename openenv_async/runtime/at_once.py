@@ -14,7 +14,7 @@ from contextvars import Context, copy_context
 
 from msgspec import structs
 
-from openenv_async.protocol.states import Move
+from openenv_async.protocol.states import CALL
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.base import Executor, Landing
 from openenv_async.runtime.resumable import Resumable
@@ -95,13 +95,13 @@ class AtOnce(Resumable):
     def _not_by_itself(self) -> None:
         self._begin = self._launch = None
 
-    def _enter(self, rid: int) -> None:
+    def _enter(self, rid: int, call: Call) -> None:
         """A call begins."""
         self._rid = rid
         self._kept = None
-        self.state.move(Move.CALL)
+        self.state.move(CALL)
         if self.watch is not None:
-            self.began_at = time.perf_counter()
+            self.began_at, self.doing = time.perf_counter(), call.kind
 
     def _limited(self, call: Call) -> Call:
         if call.timeout_s is None and self.step_timeout_s is not None:
@@ -111,9 +111,14 @@ class AtOnce(Resumable):
     def _start(self, rid: int, call: Call) -> None:
         """Begin a coroutine; if it waits, the task goes on with it."""
         assert self._begin is not None and self.task is not None  # submit() took care
-        self._enter(rid)
+        self._rid = rid
+        self._kept = None
+        self.state.move(CALL)
+        if self.watch is not None:
+            self.began_at, self.doing = time.perf_counter(), call.kind
         self.idle = False
-        call = self._limited(call)
+        if self.step_timeout_s is not None:
+            call = self._limited(call)
         outcome: Outcome | BaseException | None
         try:
             outcome = self._begin(call, self.task, self._context)
@@ -128,7 +133,7 @@ class AtOnce(Resumable):
     def _send(self, rid: int, call: Call) -> None:
         """Have a call made elsewhere."""
         assert self._launch is not None  # submit() took care
-        self._enter(rid)
+        self._enter(rid, call)
         self.idle = False
         self._flight = (rid, call)
         try:

@@ -25,6 +25,10 @@ class Wire(Enum):
     """OpenEnv's HTTP bodies: as JSON, with `reward` as a float and `metadata` always there."""
 
 
+NATIVE, JSON = Wire.NATIVE, Wire.JSON
+"""For what happens at every call: Python 3.11 takes 0.1 µs to look up a member of an Enum."""
+
+
 class Call(msgspec.Struct, frozen=True, gc=False):
     """One thing to do with an environment."""
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from openenv_async.codec import ModelCodec, codec_for
 from openenv_async.errors import EnvError, EnvironmentFailed, InvalidPayload, UsageError
-from openenv_async.runtime.calls import Call, CallKind, Outcome, Wire
+from openenv_async.runtime import calls
+from openenv_async.runtime.calls import Call, CallKind, Outcome
 from openenv_async.runtime.drawing import draw, drawn
 from openenv_async.runtime.signatures import fit_reset, method_accepts
 
@@ -85,7 +86,9 @@ class NativeConventions:
         """See `Conventions.prepare`."""
         if call.kind == "step":
             codec = blueprint.action
-            action = codec.decode_msgpack(call.payload) if call.wire is Wire.NATIVE else codec.decode_json(call.payload)
+            action = (
+                codec.decode_msgpack(call.payload) if call.wire is calls.NATIVE else codec.decode_json(call.payload)
+            )
             # Inspected once per function: `signatures` remembers.
             if call.timeout_s is not None and "timeout_s" in method_accepts(env.step).names:
                 return functools.partial(env.step, action, timeout_s=call.timeout_s), ()
@@ -108,6 +111,8 @@ class NativeConventions:
     def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
         """See `Conventions.transform`."""
         transform = getattr(env, "transform", None)
+        if transform is None:
+            return None
         return transform if callable(transform) and call.kind in ("reset", "step") else None
 
     def finish(self, blueprint: Blueprint, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
@@ -117,15 +122,15 @@ class NativeConventions:
         if call.kind == "state":
             state = blueprint.state
             value = {} if value is None else value
-            return Outcome(state.encode_msgpack(value) if call.wire is Wire.NATIVE else state.encode_json(value))
+            return Outcome(state.encode_msgpack(value) if call.wire is calls.NATIVE else state.encode_json(value))
         if value is None:
             raise EnvironmentFailed(
                 f"{call.kind}() returned None; it must return an observation", exception_type="TypeError"
             )
         codec = blueprint.observation
-        if call.wire is Wire.NATIVE:
+        if call.wire is calls.NATIVE:
             return Outcome(codec.encode_native(value), warnings)
-        if call.wire is Wire.JSON:
+        if call.wire is calls.JSON:
             return Outcome(codec.encode_ws_json(value), warnings)
         return Outcome(codec.encode_http_json(value), warnings)
 
@@ -144,7 +149,7 @@ def reset_arguments(call: Call) -> dict[str, Any]:
     Raises:
         InvalidPayload: they are no map of names.
     """
-    decode = _ARGUMENTS.decode_msgpack if call.wire is Wire.NATIVE else _ARGUMENTS.decode_json
+    decode = _ARGUMENTS.decode_msgpack if call.wire is calls.NATIVE else _ARGUMENTS.decode_json
     arguments = decode(call.payload)
     if not isinstance(arguments, dict) or not all(isinstance(key, str) for key in arguments):
         raise InvalidPayload("the arguments of reset must be a map with text keys")

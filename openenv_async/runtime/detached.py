@@ -28,6 +28,9 @@ class Detached:
         window_s: seconds that a session waits for its client; a call in flight is waited for beyond them.
     """
 
+    wire = "native"
+    """The only one whose sessions wait for their clients."""
+
     def __init__(self, sessions: Mapping[str, Session], window_s: float) -> None:
         self._sessions = sessions
         self._window_s = window_s

@@ -14,6 +14,8 @@ from openenv_async.runtime.session import Session
 class DirectSession:
     """One session and its own sink. Make it with `open_direct()`; `await call()`; `await aclose()`."""
 
+    wire = "http"
+
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = loop.create_future()

@@ -89,11 +89,12 @@ class Host:
         Raises:
             EnvError: the call's bytes do not fit.
         """
-        if not self._coroutines.get(call.kind) or self._held is None:
+        env = self._env
+        if env is None or self._held is None or not self._coroutines.get(call.kind):
             return None
-        if self._conventions.transform(self._env, call) is not None:
+        if self._conventions.transform(env, call) is not None:
             return None
-        function, warnings = self._prepare(call)
+        function, warnings = self._conventions.prepare(self._blueprint, env, call)
         try:
             coroutine = function()
         except BaseException as exc:  # a method that only looks like a coroutine

@@ -126,13 +126,14 @@ class Registry:
                 raise ServerClosing("the server is stopping and takes no new sessions")
             async with self.room.slot(party, self._patience_s(wait_s)):
                 executor = await start_executor(self.blueprint, session.id, self.limits.create_timeout_s)
+                session.execution, session.pid = executor.execution, executor.pid
                 try:
                     await session.serve(executor)
                 finally:
                     session.state.move(Move.CLOSE)
                     await self._close(session, executor)
         except asyncio.CancelledError:
-            error = ServerClosing("the session was cancelled")
+            error = session.reason or ServerClosing("the session was cancelled")
         except Exception as exc:  # the sink tells the caller; a bug of ours is logged on its way to the wire
             error = exc
         finally:

@@ -23,7 +23,10 @@ class Resumable:
         "_queue",
         "_retiring",
         "_rid",
+        "doing",
+        "execution",
         "newest",
+        "pid",
         "sink",
         "state",
         "token",
@@ -51,10 +54,21 @@ class Resumable:
         self._closing = False
         self._retiring: BaseException | None = None
         """Why it ends with its episode."""
+        self.doing = ""
+        """What its newest call asked for; kept for those who look on alone."""
+        self.execution: str | None = None
+        """Where its environment runs, once it is built."""
+        self.pid: int | None = None
+        """The process that its environment lives in, if that is not the server's own."""
 
     def _wake(self) -> None:
         """Have the session's task look at its queue."""
         raise NotImplementedError
+
+    @property
+    def working(self) -> bool:
+        """A call is in flight, whoever is there to hear its outcome."""
+        return self.state.now is State.BUSY or (self.state.now is State.DETACHED and self._in_flight)
 
     @property
     def is_leaving(self) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from openenv_async.errors import EnvironmentCrashed, StepTimeout
 from openenv_async.limits import Limits
 from openenv_async.protocol.batches import too_large
-from openenv_async.protocol.states import Move, State
+from openenv_async.protocol.states import DONE, Move, State
 from openenv_async.runtime.at_once import AtOnce
 from openenv_async.runtime.atwork import SESSION, SESSIONS
 from openenv_async.runtime.calls import Call, Outcome
@@ -116,14 +116,14 @@ class Session(AtOnce):
         self.idle_timeout_s = idle_s if self.idle_timeout_s is None else min(idle_s, self.idle_timeout_s)
         self._wake()
 
-    def close(self) -> None:
-        """End the session; the call in flight is stopped if it can be, and its result goes nowhere."""
+    def close(self, reason: BaseException | None = None) -> None:
+        """End the session; the call in flight is stopped if it can be, and its result goes nowhere. See `finish`."""
         if self.state.now is State.BUSY and self._executor is not None:
             self._cancelled.add(self._rid)
             # A process can be ended with its call, where a thread has to be waited for.
             leave: Callable[[], object] = getattr(self._executor, "leave", self._executor.cancel)
             leave()
-        self.finish()
+        self.finish(reason)
 
     async def serve(self, executor: Executor) -> None:
         """Play requests until the session is closed, idle for too long, or its environment is given up.
@@ -167,7 +167,7 @@ class Session(AtOnce):
         if self._retiring is not None and call.kind == "reset":
             self.finish(self._retiring)
             return self.sink.deliver(self, rid, self._retiring)
-        self._enter(rid)
+        self._enter(rid, call)
         call = self._limited(call)
         return self._end_call(rid, call, await self._play(executor, call))
 
@@ -187,7 +187,7 @@ class Session(AtOnce):
                 self.steps += 1
             elif call.kind == "reset":
                 self.episodes += 1
-            self.state.move(Move.DONE)
+            self.state.move(DONE)
         else:
             self._settle(outcome)
         if self.watch is not None:

@@ -6,6 +6,7 @@ Owns the composition only: settings, blueprint, routes and guard each have their
 from __future__ import annotations
 
 import contextlib
+import os
 import typing
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from openenv_async.codec import codec_for, observation_codec_for
 from openenv_async.environment import Environment, State
 from openenv_async.errors import EnvError
 from openenv_async.limits import Limits
+from openenv_async.recording.options import RecordOptions
 from openenv_async.runtime.blueprint import Blueprint, chosen_execution
 from openenv_async.runtime.processes.options import ProcessOptions
 from openenv_async.server.core import Server
@@ -26,6 +28,7 @@ from openenv_async.server.http import HttpRoutes, plain_failure
 from openenv_async.server.logs import protect
 from openenv_async.server.metrics_route import metrics_route
 from openenv_async.server.openapi import Documents
+from openenv_async.server.operators import operator_routes
 from openenv_async.server.security import Guard
 from openenv_async.server.settings import settle
 from openenv_async.server.web.routes import PageRoutes
@@ -50,6 +53,7 @@ class EnvApp(Starlette):
             Route("/step", http.step, methods=["POST"]),
             Route("/session", http.end, methods=["DELETE"]),
             metrics_route(server),
+            *operator_routes(server),
             Route("/openapi.json", documents.openapi),
             Route("/docs", documents.docs),
         ]
@@ -89,6 +93,7 @@ def create_app(
     processes: ProcessOptions | None = None,
     metrics: bool | None = None,
     otel: bool | None = None,
+    record: RecordOptions | str | os.PathLike[str] | None = None,
     interface: bool | None = None,
 ) -> EnvApp:
     """Make the ASGI app that serves an environment. It runs under Hypercorn, uvicorn or any other ASGI server.
@@ -109,11 +114,12 @@ def create_app(
         processes: for `"process"`: how many sessions share one, how many are kept ready, limits.
         metrics: count for `/metrics`; by default `OPENENV_METRICS`, else yes where prometheus-client is installed.
         otel: make OpenTelemetry spans; by default `OPENENV_OTEL`, else where `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
+        record: a folder in which every session is recorded, or options with it; by default `OPENENV_RECORD`.
         interface: serve a web page at `/web` to play by hand; by default what `ENABLE_WEB_INTERFACE` says, else not.
 
     Raises:
         TypeError: `env` cannot be called: an instance was given in place of its class.
-        ValueError: settings that contradict each other.
+        ValueError: settings that contradict each other, or a folder that nothing can be recorded in.
     """
     if not callable(env):
         raise TypeError(
@@ -131,6 +137,7 @@ def create_app(
         processes=processes,
         metrics=metrics,
         otel=otel,
+        record=record,
         interface=interface,
     )
     blueprint = Blueprint(

@@ -8,14 +8,17 @@ import secrets
 from typing import TYPE_CHECKING, Protocol
 
 from openenv_async.runtime.blueprint import Blueprint
+from openenv_async.runtime.census import Census
 from openenv_async.runtime.registry import Registry
 from openenv_async.runtime.watch import Watch, together
+from openenv_async.server.logs import FILTER, protect
 from openenv_async.server.observing import Observing
 from openenv_async.server.settings import Settings
 from openenv_async.server.web.tickets import Gate
 from openenv_async.transport.traffic import Traffic
 
 if TYPE_CHECKING:
+    from openenv_async.recording.recorder import Recorder
     from openenv_async.runtime.processes.pool import ProcessPool
 
 
@@ -56,6 +59,17 @@ class Server:
         self.observing = Observing(self)
         self.metrics = self.observing.metrics
         """Counts for `/metrics`; None: nobody asked for them."""
+        self.census = Census()
+        """What each session does, for its operators."""
+        self.look_on(self.census)
+        self.recorder: Recorder | None = None
+        if settings.record is not None:
+            # Here, because most servers record nothing.
+            from openenv_async.recording.recorder import Recorder
+
+            protect([settings.token])
+            self.recorder = Recorder(settings.record, blueprint.name, FILTER.without_known)
+            self.look_on(self.recorder)
 
     def look_on(self, watch: Watch) -> None:
         """Let one more hear of every session that begins from now on."""
@@ -106,6 +120,8 @@ class Server:
         await self.registry.drain(grace_s, episodes=episodes)
         if self.processes is not None:
             await self.processes.aclose()
+        if self.recorder is not None:
+            await self.recorder.aclose()
         closing = [asyncio.ensure_future(connection.aclose()) for connection in list(self.connections)]
         if closing:
             await asyncio.wait(closing, timeout=5)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from openenv_async.limits import Limits
 from openenv_async.protocol.failures import describe
 from openenv_async.protocol.openenv import Kind, Request, failure, no_mcp, read_request, reply
-from openenv_async.runtime.calls import Call, Outcome, Wire
+from openenv_async.runtime.calls import JSON, Call, Outcome
 from openenv_async.transport.link import Message
 
 
@@ -37,9 +37,9 @@ class Dialect:
     def call(self, request: Request, limits: Limits) -> Call | Outcome:
         """Give what to ask of the environment, or the answer when it need not be asked."""
         if request.kind == "step" or request.kind == "reset":
-            return Call(request.kind, request.data, Wire.JSON)
+            return Call(request.kind, request.data, JSON)
         if request.kind == "state":
-            return Call("state", b"", Wire.JSON, limits.state_timeout_s)
+            return Call("state", b"", JSON, limits.state_timeout_s)
         return Outcome(no_mcp(request.data))
 
     def answer(self, kind: Kind, outcome: Outcome) -> str:

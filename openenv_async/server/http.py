@@ -8,7 +8,6 @@ name play on with it until `DELETE /session`, or until it has been idle for
 
 from __future__ import annotations
 
-import asyncio
 import math
 from typing import Any
 
@@ -18,11 +17,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from openenv_async.errors import EnvError, InvalidMessage, InvalidPayload, SessionLost
-from openenv_async.protocol.batches import too_large
 from openenv_async.protocol.failures import describe
 from openenv_async.protocol.openenv import read_object
 from openenv_async.runtime.calls import Call, Outcome, Wire
 from openenv_async.runtime.direct import DirectSession, open_direct
+from openenv_async.server.bodies import Bodies
 from openenv_async.server.core import Server
 
 SESSION_HEADER = "x-session-id"
@@ -55,6 +54,7 @@ class HttpRoutes:
         self._server = server
         self._sessions: dict[str, DirectSession] = {}
         self._traffic = server.traffic["http"]
+        self._bodies = Bodies(server.limits, self._traffic)
 
     async def health(self, request: Request) -> Response:
         """`GET /health`: the server answers."""
@@ -125,7 +125,7 @@ class HttpRoutes:
         return response
 
     async def _reset(self, request: Request) -> Response:
-        body = await self._body(request)
+        body = await self._bodies.read(request)
         _fields(body)  # before an environment is built for it
         call = Call("reset", body, Wire.HTTP)
         session = self._named(request)
@@ -142,7 +142,7 @@ class HttpRoutes:
         return _outcome(outcome, session)
 
     async def _step(self, request: Request) -> Response:
-        fields = _fields(await self._body(request))
+        fields = _fields(await self._bodies.read(request))
         action, timeout_s = fields.get("action"), _timeout(fields.get("timeout_s"))
         if action is None or bytes(action).lstrip()[:1] != b"{":
             problem = "missing" if action is None else "dict_type"
@@ -189,26 +189,6 @@ class HttpRoutes:
         if session is None:
             raise SessionLost(f"no session {name[:64]!r}: it has ended or never was; POST /reset to begin another")
         return session
-
-    async def _body(self, request: Request) -> bytes:
-        limit = self._server.limits.max_message_bytes
-        told = request.headers.get("content-length", "")
-        if told.isdecimal() and int(told) > limit:
-            raise too_large(int(told), limit)
-        parts, size = [], 0
-        patience_s = self._server.limits.body_timeout_s
-        try:
-            async with asyncio.timeout(patience_s):
-                async for part in request.stream():
-                    size += len(part)
-                    self._traffic.received += len(part)
-                    if size > limit:
-                        raise too_large(size, limit, "or more ")
-                    parts.append(part)
-        except TimeoutError:
-            text = f"the body did not arrive within {patience_s:g} s (body_timeout_s)"
-            raise HTTPException(408, text, {"connection": "close"}) from None
-        return b"".join(parts).strip() or b"{}"
 
 
 def _fields(body: bytes) -> dict[str, msgspec.Raw]:

@@ -53,10 +53,15 @@ class LogFilter(logging.Filter):
         if secret and len(secret) >= LEAST_SECRET:
             self._known.add(secret)
 
-    def clean(self, text: str) -> str:
-        """Give a text without secrets."""
+    def without_known(self, text: str) -> str:
+        """Give a text without the secrets that this process knows; what only looks like one stays."""
         for secret in self._known:
             text = text.replace(secret, HIDDEN)
+        return text
+
+    def clean(self, text: str) -> str:
+        """Give a text without secrets."""
+        text = self.without_known(text)
         for pattern in _PATTERNS:
             text = pattern.sub(rf"\g<1>{HIDDEN}", text)
         return text
@@ -111,12 +116,8 @@ def _text(record: logging.LogRecord) -> str:
 
 FILTER = LogFilter()
 _LOGGERS = (
-    "openenv_async",
-    "openenv_async.server",
-    "openenv_async.sessions",
-    "openenv_async.access",
-    "hypercorn.error",
-    "hypercorn.access",
+    *("openenv_async", "openenv_async.server", "openenv_async.sessions", "openenv_async.access"),
+    *("hypercorn.error", "hypercorn.access"),
 )
 
 

@@ -38,7 +38,7 @@ from openenv_async.protocol.frames import (
     Step,
 )
 from openenv_async.protocol.states import State
-from openenv_async.runtime.calls import Call, Outcome, Wire
+from openenv_async.runtime.calls import NATIVE, Call, Outcome
 from openenv_async.runtime.session import Session
 from openenv_async.server.budget import COUNTED_BYTES, RequestBudget, SessionRate
 from openenv_async.server.core import Server
@@ -62,6 +62,8 @@ class NativeConnection:
     """One WebSocket that carries many sessions. `await run()` until it ends."""
 
     wire = "native"
+    peer: str | None = None
+    """The client's address, where it is known."""
 
     def __init__(self, server: Server, link: Link) -> None:
         self._server, self._link = server, link
@@ -121,18 +123,18 @@ class NativeConnection:
                 if session.idle and frame.rid > session.newest:
                     # What most frames are, without the questions that `_request` asks of the others.
                     session.newest = frame.rid
-                    session.submit(frame.rid, Call("step", frame.data, Wire.NATIVE, None, frame.trace))
+                    session.submit(frame.rid, Call("step", frame.data, NATIVE, None, frame.trace))
                     return
         self._dispatch_any(frame)
 
     def _dispatch_any(self, frame: ClientFrame | BadFrame) -> None:
         if isinstance(frame, Step):
-            self._request(frame.sid, frame.rid, Call("step", frame.data, Wire.NATIVE, frame.timeout_s, frame.trace))
+            self._request(frame.sid, frame.rid, Call("step", frame.data, NATIVE, frame.timeout_s, frame.trace))
         elif isinstance(frame, Reset):
-            self._request(frame.sid, frame.rid, Call("reset", frame.data, Wire.NATIVE, frame.timeout_s, frame.trace))
+            self._request(frame.sid, frame.rid, Call("reset", frame.data, NATIVE, frame.timeout_s, frame.trace))
         elif isinstance(frame, GetState):
             limit = self._limits.state_timeout_s if frame.timeout_s is None else frame.timeout_s
-            self._request(frame.sid, frame.rid, Call("state", _NO_PAYLOAD, Wire.NATIVE, limit, frame.trace))
+            self._request(frame.sid, frame.rid, Call("state", _NO_PAYLOAD, NATIVE, limit, frame.trace))
         elif isinstance(frame, Open):
             self._open(frame)
         elif isinstance(frame, Close):

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Awaitable, Coroutine
 from typing import Any
 
-from openenv_async.errors import ServerClosing, SessionBroken
+from openenv_async.errors import ServerClosing, SessionBroken, SessionLost
 from openenv_async.protocol.batches import too_large
 from openenv_async.protocol.openenv import Kind
 from openenv_async.runtime.calls import Call, Outcome
@@ -38,6 +38,8 @@ class JsonConnection:
     """One WebSocket and its one session. `await run()` until it ends."""
 
     wire = "json"
+    peer: str | None = None
+    """The client's address, where it is known."""
 
     def __init__(self, server: Server, link: Link, dialect: Dialect = DIALECT) -> None:
         self._server, self._link, self._dialect = server, link, dialect
@@ -252,6 +254,12 @@ class JsonConnection:
         elif waiting and self._served and error is not None and not isinstance(error, ServerClosing):
             # The reset that was to bring a new environment could not.
             self._refuse_all(waiting, error)
+            if isinstance(error, SessionLost):
+                self._end()
+        elif isinstance(error, SessionLost):
+            # Nobody asked, but a client that reads this knows why its connection ends.
+            self._refusal = self._refusal or error
+            self._end()
         else:
             untold = self._served and not self._dialect.tells_end
             self._refusal = self._refusal or (None if untold else error)

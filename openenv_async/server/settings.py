@@ -12,9 +12,11 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from openenv_async.limits import Limits
+from openenv_async.recording.options import MIB, RecordOptions
 from openenv_async.runtime.processes.options import ProcessOptions
 
 
@@ -32,6 +34,10 @@ class Overrides:
     spare_processes: int | None = None
     metrics: bool | None = None
     otel: bool | None = None
+    record: Path | None = None
+    record_redact: tuple[str, ...] | None = None
+    record_file_mb: float | None = None
+    record_total_mb: float | None = None
     interface: bool | None = None
 
 
@@ -49,6 +55,7 @@ class Settings:
     """Count for `/metrics`."""
     otel: bool | None = None
     """Make OpenTelemetry spans; None: where an exporter's endpoint is set in the environment."""
+    record: RecordOptions | None = None
     interface: bool = False
     """There is a web page at `/web`."""
     frame_ancestors: tuple[str, ...] = ("'self'",)
@@ -78,6 +85,7 @@ def settle(
     processes: ProcessOptions | None = None,
     metrics: bool | None = None,
     otel: bool | None = None,
+    record: RecordOptions | str | os.PathLike[str] | None = None,
     interface: bool | None = None,
 ) -> Settings:
     """Combine the options, the arguments and the environment variables, in that order of weight.
@@ -109,6 +117,7 @@ def settle(
         processes=_process_options(processes),
         metrics=_first(_overrides.metrics, metrics, _switch("OPENENV_METRICS"), True),
         otel=_first(_overrides.otel, otel, _switch("OPENENV_OTEL")),
+        record=_record_options(record),
         interface=wants_interface(interface),
         frame_ancestors=_frame_ancestors(tuple(origins)),
     )
@@ -142,6 +151,21 @@ def _frame_ancestors(origins: tuple[str, ...]) -> tuple[str, ...]:
         return ("*",)
     hub = ("https://huggingface.co", "https://*.hf.space") if os.environ.get("SPACE_ID") else ()
     return ("'self'", *hub, *(origin for origin in origins if re.fullmatch(r"[\w.:/*-]+", origin)))
+
+
+def _record_options(chosen: RecordOptions | str | os.PathLike[str] | None) -> RecordOptions | None:
+    folder = _overrides.record or chosen or os.environ.get("OPENENV_RECORD") or None
+    if folder is None:
+        return None
+    if not isinstance(folder, RecordOptions):
+        fields = [field.strip() for field in os.environ.get("OPENENV_RECORD_REDACT", "").split(",")]
+        folder = RecordOptions(folder=Path(folder), redact=tuple(filter(None, fields)))
+    given: dict[str, Any] = {"redact": (*folder.redact, *(_overrides.record_redact or ()))}
+    if _overrides.record_file_mb is not None:
+        given["max_file_bytes"] = int(_overrides.record_file_mb * MIB)
+    if _overrides.record_total_mb is not None:
+        given["max_total_bytes"] = int(_overrides.record_total_mb * MIB)
+    return dataclasses.replace(folder, **given)
 
 
 def _seconds(variable: str) -> float | None:

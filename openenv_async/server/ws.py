@@ -31,8 +31,19 @@ class WebSocketEndpoint:
             link = await accept_link(receive, send, agreed, scope.get("extensions"))
         except LinkClosed:
             return
+        connection: NativeConnection | JsonConnection
         if native:
-            await NativeConnection(self._server, link).run()
+            connection = NativeConnection(self._server, link)
         else:
             idle_s = self._server.limits.page_idle_timeout_s
-            await JsonConnection(self._server, link, PageDialect(DIALECT, idle_s) if page else DIALECT).run()
+            connection = JsonConnection(self._server, link, PageDialect(DIALECT, idle_s) if page else DIALECT)
+        connection.peer = peer_of(scope)
+        await connection.run()
+
+
+def peer_of(scope: Any) -> str | None:
+    """Give the address that a connection comes from, `host:port`; None for a unix socket."""
+    host, port = (scope.get("client") or ("", None))[:2]
+    if not host:
+        return None
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -65,7 +65,8 @@ class Flow(Generic[FrameT]):
         self._acting = False
         self._gathering = False
         self._flushing = False
-        self._held = False
+        self.held = False
+        """More is queued than the bound allows; the peer is not read meanwhile."""
         self._waits = False
         self._over: asyncio.Future[LinkClosed] = self._loop.create_future()
         self._ready: asyncio.Future[None] | None = None
@@ -102,14 +103,9 @@ class Flow(Generic[FrameT]):
             self._sent.clear()
             await self._sent.wait()
 
-    @property
-    def held(self) -> bool:
-        """More is queued than the bound allows; the peer is not read meanwhile."""
-        return self._held
-
     async def room(self) -> None:
         """Wait until less is queued than the bound allows, or nothing more can leave."""
-        while self._held and not self._writer_gone:
+        while self.held and not self._writer_gone:
             self._sent.clear()
             await self._sent.wait()
 
@@ -121,9 +117,9 @@ class Flow(Generic[FrameT]):
         """Take messages from a link that does not push them."""
         while True:
             self._received(await self._link.receive())
-            while self._frames or (self._held and not self._writer_gone):
+            while self._frames or (self.held and not self._writer_gone):
                 self._sent.clear()
-                await (self._sent.wait() if self._held else asyncio.sleep(0))
+                await (self._sent.wait() if self.held else asyncio.sleep(0))
 
     def _received(self, message: Message) -> None:
         self._traffic.received += len(message)
@@ -141,7 +137,7 @@ class Flow(Generic[FrameT]):
             dispatch(frames.popleft())
         self._gathering = False
         self.flush()
-        if frames and not self._held:
+        if frames and not self.held:
             self._loop.call_soon(self._act)
         else:
             self._acting = False
@@ -162,7 +158,7 @@ class Flow(Generic[FrameT]):
         if outbox and self._ready is not None and not self._ready.done():
             self._ready.set_result(None)
         held = bool(outbox) and self._is_full() and not self._writer_gone
-        if held != self._held:
+        if held != self.held:
             self._hold(held)
 
     def _is_full(self) -> bool:
@@ -170,13 +166,13 @@ class Flow(Generic[FrameT]):
 
     def _read_or_not(self) -> None:
         """Have a link that pushes wait, also while it brings frames faster than they are acted on."""
-        waits = self._held or len(self._frames) > MOST_FRAMES_AHEAD
+        waits = self.held or len(self._frames) > MOST_FRAMES_AHEAD
         if self._push is not None and waits != self._waits:
             self._waits = waits
             self._push.hold(waits)
 
     def _hold(self, held: bool) -> None:
-        self._held = held
+        self.held = held
         self._read_or_not()
         if not held and self._frames and not self._acting:
             self._act()
@@ -189,7 +185,7 @@ class Flow(Generic[FrameT]):
                     message = outbox.take()
                     self._traffic.sent += len(message)
                     await send(message)
-                    if self._held:
+                    if self.held:
                         self.flush()
                     self._sent.set()
                 else:

@@ -55,6 +55,8 @@ class Recorder:
     """The checks of one run, in their order."""
 
     listener: Listener = lambda check: None
+    begins: Callable[[str], object] = lambda name: None
+    """Told the name of each check as it begins."""
     checks: list[Check] = field(default_factory=list)
     pending: list[str] = field(default_factory=list)
     """Names still to come, for what is said of them when the time is over."""
@@ -109,6 +111,7 @@ class Recorder:
             self.say(name, skipped(f"it needs {missing}, which did not succeed"))
             return False
         began = time.monotonic()
+        self.begins(name)
         try:
             said = await check()
         except EnvError as error:

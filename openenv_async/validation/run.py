@@ -40,6 +40,9 @@ class Options:
     listener: Listener = lambda check: None
     """Told each check when it is made."""
 
+    begins: Callable[[str], object] = lambda name: None
+    """Told the name of each check as it begins."""
+
 
 async def validate_folder(folder: Path, options: Options) -> Report:
     """Judge an environment's folder.
@@ -49,7 +52,7 @@ async def validate_folder(folder: Path, options: Options) -> Report:
         CancelledError: whatever was started is ended.
     """
     began = time.monotonic()
-    recorder = Recorder(options.listener)
+    recorder = Recorder(options.listener, options.begins)
     checks, facts = check_texts(folder)
     for check in checks:
         recorder.note(check)
@@ -76,7 +79,7 @@ async def validate_url(url: str, options: Options) -> Report:
         CancelledError: every session is closed.
     """
     began = time.monotonic()
-    recorder = Recorder(options.listener)
+    recorder = Recorder(options.listener, options.begins)
     subject = Subject(url=url, token=options.token, call_timeout_s=call_timeout_s(options.timeout_s))
     await require_server(subject)
     recorder.say("files", skipped("a running server has no files to look at: give the folder for these checks"))

@@ -27,7 +27,8 @@ def talking_env(folder: Path) -> Path:
     edit(
         code,
         '        if action.message == "token":',
-        '        logging.getLogger("author").warning("message %s", action.message, extra={"mood": "calm", "api_key": "K" * 9, "seen": [action.message]})\n'
+        '        seen = {"mood": "calm", "api_key": "K" * 9, "seen": [action.message]}\n'
+        '        logging.getLogger("author").warning("message %s", action.message, extra=seen)\n'
         '        if action.message == "raise":\n            raise ValueError("the pot is empty")\n'
         '        if action.message == "token":',
     )

@@ -210,7 +210,7 @@ async def test_a_client_made_without_its_constructor_plays_the_step_that_it_is_g
             return StepResult(ListToolsObservation(tools=[Tool(name="add", description="", input_schema={})]))
         return StepResult(CallToolObservation(tool_name=action.tool_name, result=8))
 
-    client.step = step  # type: ignore[method-assign]
+    client.step = step  # type: ignore[assignment, method-assign]
     assert await client.call_tool("add", a=5, b=3) == 8
     assert (seen[0].tool_name, seen[0].arguments) == ("add", {"a": 5, "b": 3})
     assert await client.has_tool("add") and not await client.has_tool("sub")

@@ -9,6 +9,7 @@ from typing import Any
 
 import scripts_authors
 import scripts_basics
+import scripts_found
 import scripts_tools
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -41,6 +42,7 @@ CASES = {
         *_cases("basics", scripts_basics.SCRIPTS),
         *_cases("basics", scripts_basics.WITH_PAGE, "page-", ENABLE_WEB_INTERFACE="true"),
         *_cases("authors", scripts_authors.SCRIPTS),
+        *_cases("found", scripts_found.SCRIPTS),
         *_cases("tools", scripts_tools.SCRIPTS),
     ]
 }

@@ -147,6 +147,26 @@ async def test_a_body_that_does_not_arrive_is_given_up() -> None:
         assert slow.server.registry.active == 0
 
 
+@requirement("flood:bodies")
+async def test_bodies_that_arrive_together_share_a_bound() -> None:
+    narrow = app(max_message_bytes=MIB, max_connection_bytes=MIB + MIB // 2)
+    body = b"{}" + b" " * (MIB - 2)
+    head = b"POST /reset HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+    async with serving(narrow) as served, plain(served) as one, plain(served) as other:
+        answers = {}
+        for reader, writer in (one, other):
+            writer.write(head + body[:-1])
+            answers[asyncio.create_task(reader.readuntil(b"}"))] = writer
+        (refused,), (waits,) = await asyncio.wait(answers, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        assert refused.result().startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 1" in refused.result() and b"1,572,864 bytes (max_connection_bytes)" in refused.result()
+        answers[waits].write(body[-1:])
+        assert (await bounded(waits)).startswith(b"HTTP/1.1 200")
+        async with httpx.AsyncClient(base_url=served.url) as http:
+            for _ in range(3):
+                assert (await bounded(http.post("/reset", content=body))).status_code == 200
+
+
 @requirement("flood:session-rate")
 async def test_sessions_that_are_opened_too_fast_are_refused_with_when_to_try_again() -> None:
     hasty = app(max_sessions_per_connection=3, max_new_sessions_per_s=5.0)

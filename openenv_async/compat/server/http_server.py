@@ -22,6 +22,7 @@ from openenv_async.compat.server.models import ServerMode, State
 from openenv_async.compat.server.running import Running, without_bound
 from openenv_async.compat.server.task_routes import register_tasks
 from openenv_async.runtime.blueprint import chosen_execution
+from openenv_async.server.operators import operator_routes
 from openenv_async.server.settings import settle, wants_interface
 
 
@@ -171,6 +172,7 @@ class HTTPEnvServer:
         register_questions(app, self, state=simulation)
         register_mcp(app, self)
         app.router.routes.append(YieldingMetrics(self.running.server))
+        app.router.routes.extend(operator_routes(self.running.server))
 
         @app.websocket("/ws")
         async def websocket_endpoint(websocket: WebSocket) -> None:

@@ -1,13 +1,14 @@
 """The base classes of an author's values, with the configuration and the schemas that OpenEnv publishes.
 
 The docstrings of `Action`, `Observation` and `State` and the descriptions of their
-fields are part of the wire format: `/schema` answers with them.
+fields are part of the wire format: `/schema` answers with them. So is how their
+annotations are spelled: a subclass made with `@dataclass` is described by its signature.
 """
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import Any, Dict, Optional  # noqa: UP035 - see above
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -50,7 +51,9 @@ class Action(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, arbitrary_types_allowed=True)
 
-    metadata: dict[str, Any] = Field(default_factory=dict, description="Additional metadata for the action")
+    metadata: Dict[str, Any] = Field(  # noqa: UP006
+        default_factory=dict, description="Additional metadata for the action"
+    )
 
 
 class Observation(BaseModel):
@@ -64,7 +67,9 @@ class Observation(BaseModel):
 
     done: bool = Field(default=False, description="Whether the episode has terminated")
     reward: bool | int | float | None = Field(default=None, description="Reward signal from the last action")
-    metadata: dict[str, Any] = Field(default_factory=dict, description="Additional metadata for the observation")
+    metadata: Dict[str, Any] = Field(  # noqa: UP006
+        default_factory=dict, description="Additional metadata for the observation"
+    )
 
 
 class State(BaseModel):
@@ -75,7 +80,9 @@ class State(BaseModel):
 
     model_config = ConfigDict(extra="allow", validate_assignment=True, arbitrary_types_allowed=True)
 
-    episode_id: str | None = Field(default=None, description="Unique identifier for the current episode")
+    episode_id: Optional[str] = Field(  # noqa: UP045
+        default=None, description="Unique identifier for the current episode"
+    )
     step_count: int = Field(default=0, ge=0, description="Number of steps taken in the current episode")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from openenv_async.environment import Execution
 from openenv_async.runtime.calls import Call, Outcome
 
 Landing = Callable[[Outcome | BaseException], None]
@@ -16,6 +17,14 @@ class Executor(Protocol):
 
     step_timeout_s: float | None
     """What the environment's class says a reset or step may take, in seconds."""
+
+    @property
+    def execution(self) -> Execution:
+        """Where the environment runs."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process that it lives in, if that is not the server's own."""
 
     async def call(self, call: Call) -> Outcome:
         """Do one call.

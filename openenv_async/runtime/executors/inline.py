@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import types
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Awaitable, Coroutine, Generator
 from contextvars import Context
 from typing import Any
 
+from openenv_async.environment import Execution
 from openenv_async.errors import StepTimeout
 from openenv_async.runtime.atwork import about
 from openenv_async.runtime.calls import Call, Outcome
@@ -36,40 +38,73 @@ class CallCancelled(Exception):
     """`cancel()` stopped the call: nobody waits for its result."""
 
 
+_DONE = object()
+"""What a driver yields when its coroutine has ended."""
+
+
+class _Driver:
+    """Runs coroutines one after the other, each up to its first `await` that waits.
+
+    A coroutine that ends raises StopIteration at whoever sends into it, which costs more than the rest of a small
+    call; `yield from` takes its result without.
+    """
+
+    __slots__ = ("_generator", "result")
+
+    def __init__(self) -> None:
+        self.result: Any = None
+        self._generator = self._run()
+        self._generator.send(None)
+
+    @types.coroutine
+    def _run(self) -> Generator[Any, Any, None]:
+        while True:
+            coroutine = yield _DONE
+            self.result = yield from coroutine
+
+    def send(self, value: Any) -> Any:
+        """Begin a coroutine, or go on with it; gives what it waits for, or `_DONE`. Raises what it raises."""
+        return self._generator.send(value)
+
+    def throw(self, exc: BaseException) -> Any:
+        """Go on with the coroutine by an exception; as `send`."""
+        return self._generator.throw(exc)
+
+    def close(self) -> None:
+        """Give the coroutine up."""
+        self._generator.close()
+
+
 class _Begun:
     """A coroutine that has run up to its first `await`, for a task to go on with.
 
     Args:
-        coroutine: gives the call's outcome or, with `warnings`, what the environment's method does.
+        driver: has it; gives the call's outcome or, with `warnings`, what the environment's method does.
         first: what it waits for.
         warnings: of a bare method's call.
     """
 
-    def __init__(
-        self, coroutine: Coroutine[Any, Any, Any], first: Any, warnings: tuple[str, ...] | None = None
-    ) -> None:
-        self._coroutine, self._first, self.warnings = coroutine, first, warnings
+    def __init__(self, driver: _Driver, first: Any, warnings: tuple[str, ...] | None = None) -> None:
+        self._driver, self._first, self.warnings = driver, first, warnings
 
     def __await__(self) -> Generator[Any, Any, Any]:
         waits_for = self._first
-        try:
-            while True:
-                try:
-                    sent = yield waits_for
-                except BaseException as exc:  # the task's cancellation, among others, is the coroutine's to see
-                    waits_for = self._coroutine.throw(exc)
-                else:
-                    waits_for = self._coroutine.send(sent)
-        except StopIteration as done:
-            return done.value
+        while waits_for is not _DONE:
+            try:
+                sent = yield waits_for
+            except BaseException as exc:  # the task's cancellation, among others, is the coroutine's to see
+                waits_for = self._driver.throw(exc)
+            else:
+                waits_for = self._driver.send(sent)
+        return self._driver.result
 
     def close(self) -> None:
         """Give it up where nobody went on with it, as a cancelled task would."""
         # Whatever the author's code makes of that, SystemExit too: nobody is left to hear of it.
         with contextlib.suppress(BaseException):
-            self._coroutine.throw(asyncio.CancelledError())
+            self._driver.throw(asyncio.CancelledError())
         with contextlib.suppress(BaseException):
-            self._coroutine.close()
+            self._driver.close()
 
 
 class InlineExecutor:
@@ -84,13 +119,19 @@ class InlineExecutor:
         session_id: for the log.
     """
 
+    execution: Execution = "inline"
+    pid = None
+
     def __init__(self, host: Host, offload: Offload | None, session_id: str) -> None:
         self.step_timeout_s = host.step_timeout_s
         self._host, self._offload, self._session_id = host, offload, session_id
         self._task: asyncio.Task[None] | None = None
         self._in_flight = False
         self._cancelled = False
+        self._driver = _Driver()
         self._begun: _Begun | None = None
+        self._within = False
+        """Calls come out of another task, which has to step aside."""
 
     def begin(self, call: Call, task: asyncio.Task[None], context: Context) -> Outcome | None:
         """Do a call here and now, as `task` and in its `context`, if it waits for nothing.
@@ -103,12 +144,17 @@ class InlineExecutor:
         """
         self._task, self._cancelled = task, False
         loop = task.get_loop()
-        outer: asyncio.Task[Any] | None = None
-        try:
-            _enter_task(loop, task)
-        except RuntimeError:  # called from another task, which steps aside
-            outer = asyncio.current_task()
-            assert outer is not None  # why else
+        outer = asyncio.current_task() if self._within else None
+        if outer is None:
+            try:
+                _enter_task(loop, task)
+            except RuntimeError:
+                if self._within:
+                    raise
+                # Finding out like this takes some 15 µs, and asking beforehand time too, so it is remembered.
+                self._within = True
+                return self.begin(call, task, context)
+        else:
             _leave_task(loop, outer)
             _enter_task(loop, task)
         try:
@@ -119,25 +165,24 @@ class InlineExecutor:
                 _enter_task(loop, outer)
 
     def _begin(self, call: Call) -> Outcome | None:
-        host = self._host
+        host, driver = self._host, self._driver
         bare = None if call.trace else host.begin(call)
-        if bare is None:
-            whole = self._whole(call)
-            try:
-                self._begun = _Begun(whole, whole.send(None))
-            except StopIteration as done:
-                outcome: Outcome = done.value
-                return outcome
-            return None
-        coroutine, warnings = bare
+        coroutine, warnings = (self._whole(call), None) if bare is None else bare
         try:
-            first = coroutine.send(None)
-        except StopIteration as done:
-            return host.finish(call, done.value, warnings)
-        except BaseException as exc:  # nobody can have cancelled what began just now
+            first = driver.send(coroutine)
+        except BaseException as exc:
+            self._driver = _Driver()
+            if bare is None:
+                raise
+            # Nobody can have cancelled what began just now.
             raise host.failed(call, exc) from exc
-        self._begun = _Begun(coroutine, first, warnings)
-        return None
+        if first is not _DONE:
+            self._begun = _Begun(driver, first, warnings)
+            self._driver = _Driver()
+            return None
+        result, driver.result = driver.result, None
+        outcome: Outcome = result if warnings is None else host.finish(call, result, warnings)
+        return outcome
 
     def _whole(self, call: Call) -> Coroutine[Any, Any, Outcome]:
         whole = self._host.perform(call, self._offload)
@@ -234,6 +279,7 @@ class InlineExecutor:
 
     async def aclose(self) -> None:
         """See `Executor.aclose`."""
+        self._driver.close()
         if self._begun is not None:
             self._begun.close()
         if self._is_offloaded:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from openenv_async.environment import Execution
 from openenv_async.errors import EnvironmentCrashed, FactoryError, StepTimeout
 from openenv_async.runtime.atwork import about
 from openenv_async.runtime.calls import Call, Outcome
@@ -48,6 +49,8 @@ class ProcessExecutor:
         alone: no other session is in the process, so that it ends with this one.
     """
 
+    execution: Execution = "process"
+
     def __init__(self, process: Process, seat: int, session_id: str, pool: ProcessPool, *, alone: bool) -> None:
         self.step_timeout_s: float | None = None
         self._process, self._seat, self._session_id, self._pool = process, seat, session_id, pool
@@ -64,6 +67,11 @@ class ProcessExecutor:
         self._closing: asyncio.Task[None] | None = None
         self._close_timeout_s = 0.0
         process.sitters[seat] = self
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
 
     async def open(self, opening: Opening, factory_name: str, close_timeout_s: float) -> None:
         """Have the environment built; what fails here has left nothing behind.
@@ -225,11 +233,11 @@ class ProcessExecutor:
     def heard(self, reply: Reply) -> None:
         """See `Sitter.heard`."""
         kind = reply.kind
-        if kind == Kind.OUTCOME or (kind == Kind.FAILED and reply.rid):
+        if kind == messages.OUTCOME or (kind == messages.FAILED and reply.rid):
             if reply.rid != self._flight:
                 return
             self._flight = 0
-            self._land(messages.outcome_of(reply) if kind == Kind.OUTCOME else self._error_of(reply))
+            self._land(messages.outcome_of(reply) if kind == messages.OUTCOME else self._error_of(reply))
         elif kind == Kind.OPENED:
             _settle(self._opened, msgspec.msgpack.decode(reply.payload, type=Facts))
         elif kind == Kind.BEGUN:

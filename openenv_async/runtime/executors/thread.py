@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from openenv_async.environment import Execution
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.abandoned import Abandoned
 from openenv_async.runtime.executors.base import Landing
@@ -26,6 +27,9 @@ class ThreadExecutor:
         thread: where every call goes.
         name: the session's, for the log.
     """
+
+    execution: Execution = "thread"
+    pid = None
 
     def __init__(self, host: Host, thread: PinnedThread, name: str) -> None:
         self.step_timeout_s = host.step_timeout_s

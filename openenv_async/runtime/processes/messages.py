@@ -60,6 +60,10 @@ class Kind(IntEnum):
     BEGUN = 6
 
 
+OUTCOME, FAILED, LOG, CLOSE, CANCEL = map(int, (Kind.OUTCOME, Kind.FAILED, Kind.LOG, Op.CLOSE, Op.CANCEL))
+"""What is asked at every call: Python 3.11 takes 0.1 µs to look up a member of an Enum."""
+
+
 class Request(NamedTuple):
     """One message to a process."""
 
@@ -152,7 +156,7 @@ def read_request(message: bytes) -> Request:
 def outcome_reply(outcome: Outcome, seat: int, rid: int) -> bytes:
     """Write the outcome of a call."""
     extra = _encode(outcome.warnings) if outcome.warnings else b""
-    return b"".join((_REPLY.pack(Kind.OUTCOME, seat, rid, len(extra)), extra, outcome.data))
+    return b"".join((_REPLY.pack(OUTCOME, seat, rid, len(extra)), extra, outcome.data))
 
 
 def failed_reply(error: BaseException, seat: int, rid: int) -> bytes:

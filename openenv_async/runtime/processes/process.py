@@ -17,7 +17,7 @@ from openenv_async.errors import EnvironmentCrashed
 from openenv_async.runtime.processes import logs, messages
 from openenv_async.runtime.processes.channel import Channel
 from openenv_async.runtime.processes.crash import Stderr, crashed
-from openenv_async.runtime.processes.messages import Kind, LogLine, Reply
+from openenv_async.runtime.processes.messages import LogLine, Reply
 from openenv_async.runtime.processes.nursery import Nursery
 
 _READ = 64 * 1024
@@ -92,7 +92,7 @@ class Process:
 
     def _heard(self, message: bytes) -> None:
         reply = messages.read_reply(message)
-        if reply.kind == Kind.LOG:
+        if reply.kind == messages.LOG:
             logs.relog(msgspec.msgpack.decode(reply.payload, type=LogLine), self.pid)
             return
         sitter = self.sitters.get(reply.seat)

@@ -22,7 +22,7 @@ from openenv_async.runtime.executors.inline import InlineExecutor
 from openenv_async.runtime.host import Host
 from openenv_async.runtime.processes import birth, logs, messages
 from openenv_async.runtime.processes.line import Line, leave
-from openenv_async.runtime.processes.messages import Facts, Kind, Op, Opening, Request
+from openenv_async.runtime.processes.messages import Facts, Kind, Opening, Request
 from openenv_async.runtime.processes.recipe import Recipe
 from openenv_async.runtime.processes.seats import Seats
 from openenv_async.tracing import run_under
@@ -92,11 +92,11 @@ def _play(line: Line, host: Host, opening: Opening, seat: int) -> None:
     """Call, answer, call: one receive and one send each."""
     while True:
         asked = line.receive()
-        if asked.op == Op.CLOSE:
+        if asked.op == messages.CLOSE:
             host.close_blocking()
             line.closed(seat)
             return
-        if asked.op == Op.CANCEL:
+        if asked.op == messages.CANCEL:
             # It came after the call had ended: one at work in this thread cannot hear it.
             continue
         try:

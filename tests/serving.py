@@ -109,6 +109,7 @@ class Serving:
         environment = {key: value for key, value in os.environ.items() if key != "OPENENV_TOKEN"}
         environment["PYTHONPATH"] = str(Path(openenv_async.__file__).parents[1])
         self.lines: list[str] = []
+        self.address = ""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "openenv_async.cli", "serve", *arguments],
             cwd=cwd,

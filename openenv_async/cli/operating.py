@@ -1,0 +1,128 @@
+"""The operator's side of a running server: asks who plays there, and ends sessions.
+
+Owns the requests and the sentences for what goes wrong. `server.operators` answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+import click
+import httpx
+
+from openenv_async.client.options import find_target
+from openenv_async.errors import UsageError
+from openenv_async.transport.address import is_loopback
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Unreachable(Exception):
+    """No server answers; it may come back."""
+
+
+class Refused(Exception):
+    """A server answers, and says no, or nothing of use."""
+
+
+class NoSuchSession(Refused):
+    """It has ended, or never was."""
+
+
+def token_option(command: F) -> F:
+    """Add `--token` to a command."""
+    return click.option("--token", envvar="OPENENV_TOKEN", show_envvar=True, help="Of the server.")(command)
+
+
+class Operator:
+    """Asks one server. Use it in a `with` block.
+
+    Args:
+        url: as clients give it: `http(s)://`, `host:port` or `unix:/path`.
+        token: of the server.
+        timeout_s: seconds for an answer.
+
+    Raises:
+        Refused: the address is none.
+    """
+
+    def __init__(self, url: str, token: str | None, timeout_s: float = 10.0) -> None:
+        try:
+            target = find_target(url)
+        except UsageError as error:
+            raise Refused(str(error)) from error
+        self.url = target.url.removesuffix("/ws") if target.unix_path is None else f"unix:{target.unix_path}"
+        transport = None if target.unix_path is None else httpx.HTTPTransport(uds=target.unix_path)
+        # A proxy that the environment names does not serve connections to this machine.
+        direct = target.unix_path is not None or is_loopback(urlsplit(target.url).hostname or "")
+        self._http = httpx.Client(
+            base_url=target.url.removesuffix("ws"),
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=timeout_s,
+            transport=transport,
+            trust_env=not direct,
+        )
+
+    def sessions(self, *, limit: int, sort: str, offset: int = 0) -> dict[str, Any]:
+        """Ask who plays; see docs/recording.md.
+
+        Raises:
+            Unreachable: no server answers.
+            Refused: it does not tell.
+        """
+        return self._ask("GET", "sessions", {"limit": limit, "sort": sort, "offset": offset})
+
+    def close(self, session_id: str, grace_s: float | None, timeout_s: float) -> dict[str, Any]:
+        """End a session.
+
+        Args:
+            session_id: which.
+            grace_s: seconds for a call that cannot be stopped; None: the server's own.
+            timeout_s: seconds until the server must have answered.
+
+        Raises:
+            NoSuchSession: there is none of that id.
+            Unreachable: no server answers.
+            Refused: it does not do that.
+        """
+        query = {} if grace_s is None else {"grace_s": grace_s}
+        return self._ask("DELETE", f"sessions/{session_id}", query, timeout_s)
+
+    def _ask(self, method: str, path: str, query: dict[str, Any], timeout_s: float | None = None) -> dict[str, Any]:
+        extra: dict[str, Any] = {} if timeout_s is None else {"timeout": timeout_s}
+        try:
+            answer = self._http.request(method, path, params=query, **extra)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            why = str(error) or type(error).__name__
+            raise Unreachable(f"nothing answers at {self.url} ({why}): is the server running there?") from error
+        try:
+            said = answer.json()
+        except ValueError:
+            said = None
+        if answer.status_code == 200 and isinstance(said, dict):
+            return said
+        raise self._refusal(answer.status_code, said if isinstance(said, dict) else {})
+
+    def _refusal(self, status: int, said: dict[str, Any]) -> Refused:
+        if status == 401:
+            return Refused(f"{self.url} wants its token: give it with --token or OPENENV_TOKEN")
+        if said.get("code") == "SESSION_LOST":
+            return NoSuchSession(str(said.get("message")))
+        if said.get("message"):
+            return Refused(f"{self.url} refuses: {said['message']}")
+        if status in (404, 405):
+            return Refused(
+                f"the server at {self.url} does not list its sessions: it is of an older release, or OpenEnv's"
+            )
+        return Refused(f"{self.url} answers {status}, and not as a server of openenv-async would")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._http.close()

@@ -1,0 +1,88 @@
+"""`openenv sessions`: the sessions of a running server, listed, or one of them closed."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from openenv_async.cli.errors import BadInput, CommandFailed
+from openenv_async.cli.operating import DEFAULT_URL, NoSuchSession, Operator, Refused, Unreachable, token_option
+
+SORTS = ("age", "steps", "latency", "busy", "memory", "id")
+
+_CLOSE_MARGIN_S = 30.0
+"""Seconds for the environment's close(), besides the grace for its call."""
+
+
+@click.group(short_help="List a running server's sessions, or close one.")
+def sessions() -> None:
+    """See who plays on a running server, and end what must end.
+
+    It takes the server's token; a server without one answers on its own machine only.
+    """
+
+
+@sessions.command("list", short_help="List them.")
+@click.argument("url", default=DEFAULT_URL, metavar="[URL]")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at most.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="How many to pass over.")
+@click.option("--sort", type=click.Choice(SORTS), default="age", show_default=True, help="The largest first.")
+@click.option("--json", "as_json", is_flag=True, help="What the server says, as JSON.")
+@token_option
+def list_sessions(url: str, limit: int, offset: int, sort: str, as_json: bool, token: str | None) -> None:
+    r"""List the sessions of the server at URL, by default the one at http://127.0.0.1:8000.
+
+    \b
+    Examples:
+      openenv sessions list
+      openenv sessions list https://env.example.org --sort busy --limit 10
+    """
+    from openenv_async.cli.session_table import plain_table, summary
+
+    try:
+        with Operator(url, token) as operator:
+            said = operator.sessions(limit=limit, sort=sort, offset=offset)
+    except (Refused, Unreachable) as error:
+        raise CommandFailed(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(said, indent=2, ensure_ascii=False))
+        return
+    for line in (*summary(said, None), "", *plain_table(said["sessions"])):
+        click.echo(line)
+    rest = said["total"] - offset - len(said["sessions"])
+    if rest > 0:
+        click.echo(f"{rest} more: --limit, --offset")
+
+
+@sessions.command("close", short_help="Close one.")
+@click.argument("session_id", metavar="ID")
+@click.option("--url", default=DEFAULT_URL, show_default=True, help="The server.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(0, 3600),
+    metavar="SECONDS",
+    help="For a call that cannot be stopped; then it is given up. [default: the server's close_timeout_s, 10]",
+)
+@token_option
+def close(session_id: str, url: str, grace: float | None, token: str | None) -> None:
+    r"""Close the session ID: its client gets SESSION_LOST, its environment is closed, its slot is free.
+
+    Exit code: 0 when it is closed, 1 when it cannot be, 2 when there is none of that id.
+
+    \b
+    Examples:
+      openenv sessions close 3f2a9c01d4e5b6a7
+      openenv sessions close 3f2a9c01d4e5b6a7 --url http://localhost:9000 --grace 0
+    """
+    if not session_id.isalnum():
+        raise BadInput(f"{session_id!r} is no session's id: `openenv sessions list` shows them")
+    try:
+        with Operator(url, token) as operator:
+            said = operator.close(session_id, grace, (10.0 if grace is None else grace) + _CLOSE_MARGIN_S)
+    except NoSuchSession as error:
+        raise BadInput(str(error)) from error
+    except (Refused, Unreachable) as error:
+        raise CommandFailed(str(error)) from error
+    call = f"; its {said['call']}() was {'given up' if said.get('given_up') else 'ended'}" if said.get("call") else ""
+    click.echo(f"Closed session {session_id}{call}.")

@@ -1,0 +1,91 @@
+"""What `openenv top` draws, with rich: the whole screen of the terminal, and the old one again afterwards."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from openenv_async.cli.session_table import COLUMNS, cells, span, summary
+
+_LINES_ABOVE = 6
+_MOST_ASKED = 1000
+
+_STATES = {"busy": "green", "ready": "", "opening": "yellow", "detached": "magenta", "broken": "red"}
+_FIRST = 5
+"""Columns that are shown however narrow the terminal is: what is left of the others comes after them."""
+
+
+class Screen:
+    """Draws. Use it in a `with` block; whatever ends that leaves the terminal as it was."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._console = Console(highlight=False)
+        self._live = Live(console=self._console, screen=True, auto_refresh=False, transient=True)
+        self._said: dict[str, Any] | None = None
+        self._rate: float | None = None
+        self._gone_since: float | None = None
+        self._news = ""
+
+    @property
+    def rows(self) -> int:
+        """Sessions that there is room for."""
+        return min(_MOST_ASKED, max(1, self._console.size.height - _LINES_ABOVE))
+
+    def show(self, said: dict[str, Any], rate: float | None) -> None:
+        """Draw what the server says."""
+        if self._said is not None and self._said["server"]["id"] != said["server"]["id"]:
+            self._news = f"another server since {time.strftime('%H:%M:%S')}: it was started anew"
+        elif self._gone_since is not None:
+            self._news = f"back since {time.strftime('%H:%M:%S')}, after {span(time.monotonic() - self._gone_since)}"
+        self._said, self._rate, self._gone_since = said, rate, None
+        self._draw()
+
+    def gone(self, why: str) -> None:
+        """Draw what the server said last, and that it does not answer any longer."""
+        if self._gone_since is None:
+            self._gone_since = time.monotonic()
+        self._news = f"gone for {span(time.monotonic() - self._gone_since)}, waiting for it: {why}"
+        self._draw()
+
+    def _draw(self) -> None:
+        assert self._said is not None
+        gone = self._gone_since is not None
+        head, *more = summary(self._said, None if gone else self._rate)
+        lines: list[RenderableType] = [Text(f"{self._url}  {head}", style="bold", no_wrap=True, overflow="ellipsis")]
+        lines += [Text(line, no_wrap=True, overflow="ellipsis") for line in more]
+        lines.append(Text(self._news, style="bold red" if gone else "yellow", no_wrap=True, overflow="ellipsis"))
+        self._live.update(Group(*lines, self._table(dim=gone)), refresh=True)
+
+    def _table(self, *, dim: bool) -> Table:
+        assert self._said is not None
+        table = Table(box=None, padding=(0, 1, 0, 0), header_style="reverse", style="dim" if dim else "")
+        rows = [cells(row) for row in self._said["sessions"][: self.rows]]
+        shown = self._fitting(rows)
+        for column in COLUMNS[:shown]:
+            table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
+        for row, line in zip(self._said["sessions"], rows, strict=False):
+            table.add_row(*map(Text, line[:shown]), style="dim" if dim else _STATES.get(row.get("state", ""), ""))
+        return table
+
+    def _fitting(self, rows: list[list[str]]) -> int:
+        """Count the columns that the terminal has room for."""
+        room = self._console.size.width
+        for at, column in enumerate(COLUMNS):
+            room -= max([len(column.title), *(len(row[at]) for row in rows)]) + 1
+            if room < 0 and at >= _FIRST:
+                return at
+        return len(COLUMNS)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._live.stop()

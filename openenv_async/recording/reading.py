@@ -1,0 +1,185 @@
+"""Reads what was recorded, by this release, a newer one, or the web page.
+
+Owns what makes a file unusable, said with its line, and what does not: keys and types of lines that are not known
+are passed over, and a file that ends too early is read as far as it goes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from openenv_async.recording.lines import VERSION
+from openenv_async.recording.values import from_json
+
+_KINDS = ("reset", "step", "state")
+_VALUES = ("request", "observation", "reward", "done", "truncated", "metadata", "state")
+
+
+class UnusableRecording(ValueError):
+    """A file that is no recording; the text names file and line."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCall:
+    """One call, with its values as they were."""
+
+    line: int
+    kind: str
+    at: float | None
+    latency_ms: float | None
+    request: Any = None
+    observation: Any = None
+    reward: Any = None
+    done: Any = False
+    truncated: Any = False
+    metadata: Any = None
+    state: Any = None
+    warnings: tuple[str, ...] = ()
+    error: dict[str, Any] | None = None
+    left_out: tuple[str, ...] = ()
+    """What was too large to be recorded: `request`, `observation`."""
+
+
+@dataclass(slots=True)
+class RecordedEpisode:
+    """A reset and what followed it."""
+
+    number: int
+    calls: list[RecordedCall] = field(default_factory=list)
+    missing: int = 0
+    """Calls after these that were left out; what followed them in the episode is not among `calls`."""
+
+
+@dataclass(slots=True)
+class Recording:
+    """A session."""
+
+    path: Path
+    session: dict[str, Any]
+    """Its first line."""
+    episodes: list[RecordedEpisode] = field(default_factory=list)
+    end: dict[str, Any] | None = None
+    """Its last line; None where the file ends too early."""
+    notes: list[str] = field(default_factory=list)
+    """What its reader should know, as sentences."""
+
+    @property
+    def redacted(self) -> tuple[str, ...]:
+        """The fields whose values are not there."""
+        return tuple(map(str, self.session.get("redacted") or ()))
+
+
+def read_recording(path: Path) -> Recording:
+    """Read a file.
+
+    Raises:
+        UnusableRecording: it cannot be read, or is no recording.
+    """
+    lines = _objects(path)
+    number, first = next(lines, (0, None))
+    if first is None or first.get("type") != "session":
+        what = "is empty" if first is None else f"line {number} is no `session` line, which a recording begins with"
+        raise UnusableRecording(f"{path}: {what}")
+    version = first.get("version")
+    if not isinstance(version, int) or version > VERSION:
+        raise UnusableRecording(f"{path}: line {number}: version {version!r} is not known here; upgrade openenv-async")
+    recording = Recording(path, first)
+    if (first.get("part") or 1) != 1:
+        recording.notes.append(f"this is part {first['part']} of a session, whose beginning is in another file")
+    reader = _Reader(recording)
+    for number, line in lines:
+        if line is None:
+            recording.notes.append(f"line {number}, the last one, is cut short and passed over")
+        else:
+            reader.take(number, line)
+    if recording.end is None:
+        recording.notes.append("it has no `end` line: its session still went on, or its server was killed")
+    return recording
+
+
+class _Reader:
+    """Sorts lines into episodes."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._skipping = False
+
+    def take(self, number: int, line: dict[str, Any]) -> None:
+        kind = line.get("type")
+        if kind == "end":
+            self._recording.end = line
+        elif kind == "gap":
+            calls = line.get("calls")
+            text = f"line {number}: {calls} calls are missing ({line.get('reason', 'nobody says why')})"
+            self._recording.notes.append(text)
+            self._skipping = True
+            if self._recording.episodes:
+                self._recording.episodes[-1].missing += calls if isinstance(calls, int) else 1
+        elif kind in _KINDS:
+            self._call(number, line)
+
+    def _call(self, number: int, line: dict[str, Any]) -> None:
+        call = self._read(number, line)
+        episodes = self._recording.episodes
+        if call.kind == "reset":
+            self._skipping = False
+        if call.kind == "reset" or not episodes:
+            episodes.append(RecordedEpisode(len(episodes) + 1))
+        if not self._skipping:
+            episodes[-1].calls.append(call)
+
+    def _read(self, number: int, line: dict[str, Any]) -> RecordedCall:
+        where = f"{self._recording.path}: line {number}"
+        values = {}
+        for name in _VALUES:
+            if name in line:
+                try:
+                    values[name] = from_json(line[name])
+                except ValueError as exc:
+                    raise UnusableRecording(f"{where}: {name}: {exc}") from exc
+        request, error = values.get("request"), line.get("error")
+        if request is not None and not isinstance(request, dict):
+            # A request that was no object got an error, and would get it again.
+            request = None
+        if error is not None and not isinstance(error, dict):
+            raise UnusableRecording(f"{where}: `error` is no object")
+        left_out = line.get("left_out")
+        return RecordedCall(
+            line=number,
+            kind=line["type"],
+            at=_number(line.get("at")),
+            latency_ms=_number(line.get("latency_ms")),
+            warnings=tuple(map(str, line.get("warnings") or ())),
+            error=error,
+            left_out=tuple(left_out) if isinstance(left_out, dict) else (),
+            **(values | {"request": request}),
+        )
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """Give each line's number and object; None for a last line that is cut short."""
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, 1):
+                if not raw.strip():
+                    continue
+                try:
+                    value = json.loads(raw)
+                except (ValueError, RecursionError) as exc:
+                    if not raw.endswith(b"\n") and number > 1:
+                        yield number, None
+                        return
+                    raise UnusableRecording(f"{path}: line {number} is no JSON: {exc}") from exc
+                if not isinstance(value, dict):
+                    raise UnusableRecording(f"{path}: line {number} is no JSON object")
+                yield number, value
+    except OSError as exc:
+        raise UnusableRecording(f"{path} cannot be read: {exc.strerror or exc}") from exc

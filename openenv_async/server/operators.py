@@ -1,0 +1,146 @@
+"""What an operator may ask and do: `GET /sessions`, `DELETE /sessions/{id}`, and who counts as one.
+
+With a token whoever has it. Without one whoever works on the server's own machine:
+others may play, as the server lets them, but neither look at nor end what others play.
+`server.roll` writes the list, `runtime.evicting` ends sessions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from openenv_async.errors import SessionLost
+from openenv_async.runtime.evicting import evict
+from openenv_async.runtime.session import Session
+from openenv_async.server.core import Server
+from openenv_async.server.roll import MOST_LISTED, SORTS, Page, roll
+from openenv_async.transport.address import is_loopback
+
+logger = logging.getLogger("openenv_async")
+
+CLOSED_BY_OPERATOR = "the session was closed by the server's operator"
+
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+
+
+class NotAsked(Exception):
+    """A query that makes no sense; the text says which."""
+
+
+def operator_routes(server: Server) -> list[Route]:
+    """Give the routes of a server's operators."""
+    operators = Operators(server)
+    return [
+        Route("/sessions", operators.list_sessions, methods=["GET"]),
+        Route("/sessions/{session_id}", operators.close_session, methods=["DELETE"]),
+    ]
+
+
+def may_operate(request: Request, token: str | None) -> bool:
+    """Say whether a request that the guard has let in may look at everybody's sessions.
+
+    Without a token it must come from this machine: through no proxy, and by a name that no web page
+    elsewhere can have pointed here.
+    """
+    if token is not None:
+        return True
+    if any(header in request.headers for header in _FORWARDED):
+        return False
+    host = request.client.host if request.client is not None else ""
+    # A unix socket has no address: its file says who may use it.
+    return not host or (is_loopback(host) and is_loopback(request.url.hostname or ""))
+
+
+class Operators:
+    """The handlers."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def list_sessions(self, request: Request) -> Response:
+        """`GET /sessions?limit=100&offset=0&sort=age`: who plays here."""
+        if not may_operate(request, self._server.settings.token):
+            return _forbidden()
+        try:
+            page = _page(request.query_params)
+        except NotAsked as exc:
+            return _refused(422, "VALIDATION_ERROR", str(exc))
+        return Response(msgspec.json.encode(await roll(self._server, page)), media_type="application/json")
+
+    async def close_session(self, request: Request) -> Response:
+        """`DELETE /sessions/{id}?grace_s=10`: end a session; answers when its slot is free."""
+        if not may_operate(request, self._server.settings.token):
+            return _forbidden()
+        name = request.path_params["session_id"]
+        try:
+            grace_s = _grace(request.query_params, self._server.limits.close_timeout_s)
+        except NotAsked as exc:
+            return _refused(422, "VALIDATION_ERROR", str(exc))
+        session = self._server.registry.sessions.get(name)
+        if session is None:
+            text = f"there is no session {name[:64]!r}: it has ended or never was; GET /sessions lists those there are"
+            return _refused(404, "SESSION_LOST", text)
+        doing = session.doing if session.working else None
+        logger.info("session %s is closed by an operator%s", name, f", in its {doing}()" if doing else "")
+        given_up = await _evict(session, SessionLost(CLOSED_BY_OPERATOR, closed_by="operator"), grace_s)
+        told = {"id": name, "closed": True, "call": doing, "given_up": given_up}
+        return Response(msgspec.json.encode(told), media_type="application/json")
+
+
+async def _evict(session: Session, reason: SessionLost, grace_s: float) -> bool:
+    """End a session where it lives, which may be another event loop than the request's."""
+    loop = session.task.get_loop() if session.task is not None else None
+    if loop is None or loop is asyncio.get_running_loop():
+        return await evict(session, reason, grace_s)
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(evict(session, reason, grace_s), loop))
+
+
+def _page(query: Mapping[str, str]) -> Page:
+    unknown = sorted(query.keys() - {"limit", "offset", "sort"})
+    if unknown:
+        raise NotAsked(f"/sessions takes limit, offset and sort, not {unknown[0][:40]!r}")
+    sort = query.get("sort", SORTS[0])
+    if sort not in SORTS:
+        raise NotAsked(f"sort must be one of {', '.join(SORTS)}, not {sort[:40]!r}")
+    return Page(_whole(query, "limit", 100, 1, MOST_LISTED), _whole(query, "offset", 0, 0, 2**31), sort)
+
+
+def _whole(query: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = query.get(name, str(default))
+    value = int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else -1
+    if not least <= value <= most:
+        raise NotAsked(f"{name} must be a whole number from {least} to {most}, not {text[:40]!r}")
+    return value
+
+
+def _grace(query: Mapping[str, str], default_s: float) -> float:
+    text = query.get("grace_s")
+    try:
+        value = default_s if text is None else float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 3600:
+        raise NotAsked(f"grace_s must be a number of seconds from 0 to 3600, not {str(text)[:40]!r}")
+    return value
+
+
+def _forbidden() -> Response:
+    text = (
+        "without a token a server shows its sessions to its own machine only: ask there, by 127.0.0.1 and not through "
+        "a proxy, or give the server a token (--token or OPENENV_TOKEN)"
+    )
+    return _refused(403, "FORBIDDEN", text)
+
+
+def _refused(status: int, code: str, text: str) -> Response:
+    body: dict[str, Any] = {"detail": text, "code": code, "message": text}
+    return Response(msgspec.json.encode(body), status, media_type="application/json")
