@@ -13,9 +13,8 @@ from typing import Any
 
 from openenv_async.environment import Execution
 from openenv_async.errors import StepTimeout
-from openenv_async.runtime.atwork import about
 from openenv_async.runtime.calls import Call, Outcome
-from openenv_async.runtime.executors.abandoned import Abandoned
+from openenv_async.runtime.executors.abandoned import Abandoned, report_cancelled
 from openenv_async.runtime.executors.leaving import LeftBehind, leavable
 from openenv_async.runtime.host import Host
 from openenv_async.runtime.offload import Offload
@@ -205,7 +204,8 @@ class InlineExecutor:
         bound = leavable(work, self._patience_s)
         try:
             if call.timeout_s is None:
-                return await bound
+                outcome: Outcome = await bound
+                return outcome
             return await self._bounded(bound, call, call.timeout_s)
         except LeftBehind:
             raise self._left_behind(call) from None
@@ -249,18 +249,7 @@ class InlineExecutor:
                 raise
             if self._is_offloaded:
                 raise Abandoned.report(call, self._session_id) from None
-            logger.warning(
-                "%s() of session %s passed its deadline of %g s and was cancelled",
-                call.kind,
-                self._session_id,
-                timeout_s,
-                extra=about(self._session_id, event="deadline", call=call.kind, timeout_s=timeout_s),
-            )
-            raise StepTimeout(
-                f"{call.kind}() did not finish within {timeout_s:g} s and was cancelled; the session can go on",
-                timeout_s=timeout_s,
-                session_usable=True,
-            ) from None
+            raise report_cancelled(call, timeout_s, self._session_id) from None
 
     @property
     def _is_offloaded(self) -> bool:
