@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from requirements_observe import OBSERVE
 from requirements_operating import OPERATING
 from requirements_web import WEB
 
@@ -285,6 +286,7 @@ REQUIREMENTS: dict[str, str] = (
     | _FAULTS
     | _COMPAT
     | _COMPAT_CLIENT
+    | OBSERVE
     | OPERATING
     | WEB
 )
