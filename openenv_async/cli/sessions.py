@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import click
 
@@ -72,10 +73,10 @@ def close(session_id: str, url: str, grace: float | None, token: str | None) -> 
 
     \b
     Examples:
-      openenv sessions close 3f2a9c01d4e5b6a7
-      openenv sessions close 3f2a9c01d4e5b6a7 --url http://localhost:9000 --grace 0
+      openenv sessions close 5558c513-165a-4ada-8744-930eb9cab00c
+      openenv sessions close 5558c513-165a-4ada-8744-930eb9cab00c --url http://localhost:9000 --grace 0
     """
-    if not session_id.isalnum():
+    if not re.fullmatch(r"[A-Za-z0-9-]+", session_id):
         raise BadInput(f"{session_id!r} is no session's id: `openenv sessions list` shows them")
     try:
         with Operator(url, token) as operator:

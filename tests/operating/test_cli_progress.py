@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from requirements import requirement
 from serving import Serving, serving
-from terminal import ROOT, piped, terminal, wait_for
+from terminal import LONG_S, ROOT, piped, terminal, wait_for
 
 from openenv_async.cli import COMMANDS, main
 from openenv_async.cli.progress import Progress, is_quiet, quiet_option, say
@@ -23,7 +23,7 @@ LONG = ("build", "push", "check", "validate", "replay")
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Serving]:
-    with serving(ECHO, "--port", "0", cwd=tmp_path) as running:
+    with serving(ECHO, "--port", "0", cwd=tmp_path, bound_s=LONG_S) as running:
         running.address = running.url()
         yield running
 
@@ -72,7 +72,7 @@ def test_no_color_leaves_the_colours_out(command: str, server: Serving) -> None:
 
 @requirement("progress:quiet")
 def test_a_quiet_server_says_where_it_listens_in_one_line(tmp_path: Path) -> None:
-    with serving(ECHO, "--port", "0", cwd=tmp_path) as loud:
+    with serving(ECHO, "--port", "0", cwd=tmp_path, bound_s=LONG_S) as loud:
         loud.url()
         loud.process.terminate()
         assert "Connect from Python" in loud.end()[1]

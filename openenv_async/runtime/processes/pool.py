@@ -56,6 +56,8 @@ class ProcessPool:
         self._stays = False
         self._endings: set[asyncio.Task[None]] = set()
         """Ends whose waiters may be cancelled; the loop alone would not keep them."""
+        self.started = self.crashed = self.killed = 0
+        """Processes so far: begun, ended by themselves, and ended because of a call, a factory or a close that hung."""
         self._buffer = memoryview(bytearray(PIECE))
 
     @property
@@ -190,6 +192,7 @@ class ProcessPool:
     def _arrived(self, pid: int, sock: socket.socket, stderr: int) -> None:
         assert self._nursery is not None and self._blueprint is not None
         self._forking -= 1
+        self.started += 1
         process = Process(self._nursery, pid, sock, stderr, self._buffer, debug=self._blueprint.debug)
         process.on_exit = self._on_exit
         while self._waiting:
@@ -220,6 +223,9 @@ class ProcessPool:
             self._spare.remove(process)
             assert process.crash is not None
             logger.warning("a spare process has ended: %s", process.crash.message)
+            process.unexpected = not process.dying
+        self.crashed += process.unexpected
+        self.killed += bool(process.why)
         self._refill_after(process)
 
     def _refill_after(self, process: Process) -> None:
