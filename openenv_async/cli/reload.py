@@ -212,6 +212,7 @@ def _command(request: ServeRequest, supervised: Supervised) -> list[str]:
         "--record-file-mb": request.record_file_mb,
         "--record-total-mb": request.record_total_mb,
         "--log-level": request.log_level,
+        "--log-format": request.log_format,
         "--certfile": request.certfile,
         "--keyfile": request.keyfile,
         "--grace": GRACE_S if request.grace is None else request.grace,
@@ -222,6 +223,8 @@ def _command(request: ServeRequest, supervised: Supervised) -> list[str]:
     command += [f"--allow-origin={origin}" for origin in request.allow_origin]
     command += [f"--record-redact={field}" for field in request.record_redact]
     command += ["--debug"] * request.debug
+    for name, on in (("metrics", request.metrics), ("otel", request.otel)):
+        command += [] if on is None else [f"--{name}" if on else f"--no-{name}"]
     if request.interface is not None:
         command.append("--interface" if request.interface else "--no-interface")
     return [*command, "--", request.target]

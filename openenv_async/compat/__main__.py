@@ -1,11 +1,13 @@
 """`python -m openenv_async.compat script.py [args]`: a program that imports `openenv`, run on this runtime.
 
 Takes what `python` takes: a file, or `-m` and a module. `--force` before it
-overrides an installed `openenv`.
+overrides an installed `openenv`. Python processes that the program starts answer
+the names too.
 """
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -26,6 +28,7 @@ def main(arguments: list[str]) -> int | str:
     if not module and not Path(rest[0]).exists():
         return f"there is no file {rest[0]}"
     install(force=force)
+    _hand_down()
     sys.argv[:] = rest
     if module:
         sys.path[0] = str(Path.cwd())
@@ -34,6 +37,13 @@ def main(arguments: list[str]) -> int | str:
         sys.path[0] = str(Path(rest[0]).resolve().parent)
         runpy.run_path(rest[0], run_name="__main__")
     return 0
+
+
+def _hand_down() -> None:
+    """Have the interpreters that this process starts do the same; see `inherited.sitecustomize`."""
+    folder = str(Path(__file__).with_name("inherited"))
+    places = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place and place != folder]
+    os.environ["PYTHONPATH"] = os.pathsep.join([folder, *places])
 
 
 if __name__ == "__main__":

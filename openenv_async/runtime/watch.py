@@ -55,7 +55,12 @@ class Watches(Watch):
     """Several that look on as one, in the order in which they came."""
 
     def __init__(self, *watches: Watch) -> None:
-        self._watches = watches
+        self._watches = tuple(one for watch in watches for one in _members(watch))
+        # Calls are what there is most of: who hears nothing of them is not told.
+        listening = tuple(watch.called for watch in self._watches if type(watch).called is not Watch.called)
+        self._listening = listening
+        if len(listening) == 1:
+            self.called = listening[0]  # type: ignore[method-assign]
 
     def waiting(self, session: Session) -> None:
         """See `Watch.waiting`."""
@@ -71,8 +76,8 @@ class Watches(Watch):
         self, session: Session, rid: int, call: Call, outcome: Outcome | BaseException, latency_s: float
     ) -> None:
         """See `Watch.called`."""
-        for watch in self._watches:
-            watch.called(session, rid, call, outcome, latency_s)
+        for called in self._listening:
+            called(session, rid, call, outcome, latency_s)
 
     def detached(self, session: Session) -> None:
         """See `Watch.detached`."""
@@ -88,6 +93,10 @@ class Watches(Watch):
         """See `Watch.ended`."""
         for watch in self._watches:
             watch.ended(session, error)
+
+
+def _members(watch: Watch) -> tuple[Watch, ...]:
+    return watch._watches if isinstance(watch, Watches) else (watch,)
 
 
 def together(first: Watch | None, second: Watch) -> Watch:

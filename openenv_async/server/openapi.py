@@ -76,6 +76,7 @@ def document(blueprint: Blueprint) -> dict[str, Any]:
         "paths": {
             "/health": {"get": _route("The server answers", {"type": "object"})},
             "/capacity": {"get": _route("How full the server is", _CAPACITY)},
+            "/metrics": {"get": _text_route("What the server counts, for Prometheus; 501 where nothing is counted")},
             "/metadata": {"get": _route("What the environment says of itself", {"type": "object"})},
             "/schema": {"get": _route("JSON Schemas of action, observation and state", {"type": "object"})},
             "/state": {"get": _route("The episode's state", _ref("State"), session=True)},
@@ -130,6 +131,11 @@ def _route(
     if session:
         route["parameters"] = [_SESSION]
     return route
+
+
+def _text_route(summary: str) -> dict[str, Any]:
+    content = {"text/plain": {"schema": {"type": "string"}}}
+    return {"summary": summary, "responses": {"200": {"description": summary, "content": content}}}
 
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">

@@ -90,6 +90,19 @@ async def test_the_death_of_the_process_that_forks_them_is_survived() -> None:
         assert (await bounded(client.step({}))).observation["count"] == 1
 
 
+async def test_sessions_that_begin_while_it_dies_begin_with_the_next_one() -> None:
+    async with nothing_left(), running(risky_app(spare_processes=0)) as app:
+        forking = processes(app)._nursery._pid
+        os.kill(forking, signal.SIGSTOP)
+        opening = [asyncio.ensure_future(AsyncEnv.connect(app)) for _ in range(5)]
+        await until(lambda: len(processes(app)._waiting) == 5, "they do not wait for processes")
+        os.kill(forking, signal.SIGKILL)
+        for client in await gathered(opening):
+            await bounded(client.reset())
+            assert (await client.step({})).observation["count"] == 1
+            await client.close()
+
+
 @requirement("process:shared", "session:own-environment")
 @BOTH
 async def test_sessions_share_processes_and_nothing_else(cls: type[Risky]) -> None:

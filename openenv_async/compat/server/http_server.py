@@ -17,6 +17,7 @@ from openenv_async.compat.server.environment_routes import register_control, reg
 from openenv_async.compat.server.exceptions import ConcurrencyConfigurationError
 from openenv_async.compat.server.guarding import guard
 from openenv_async.compat.server.mcp_routes import register_mcp, register_mcp_socket
+from openenv_async.compat.server.metrics import YieldingMetrics
 from openenv_async.compat.server.models import ServerMode, State
 from openenv_async.compat.server.running import Running, without_bound
 from openenv_async.compat.server.task_routes import register_tasks
@@ -170,6 +171,7 @@ class HTTPEnvServer:
             register_control(app, self)
         register_questions(app, self, state=simulation)
         register_mcp(app, self)
+        app.router.routes.append(YieldingMetrics(self.running.server))
         app.router.routes.extend(operator_routes(self.running.server))
 
         @app.websocket("/ws")
