@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import time
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -94,7 +95,8 @@ async def test_sessions_that_begin_while_it_dies_begin_with_the_next_one() -> No
     async with nothing_left(), running(risky_app(spare_processes=0)) as app:
         forking = processes(app)._nursery._pid
         os.kill(forking, signal.SIGSTOP)
-        opening = [asyncio.ensure_future(AsyncEnv.connect(app)) for _ in range(5)]
+        connect: Callable[[Any], Coroutine[Any, Any, AsyncEnv[Any, Any, Any]]] = AsyncEnv.connect
+        opening = [asyncio.create_task(connect(app)) for _ in range(5)]
         await until(lambda: len(processes(app)._waiting) == 5, "they do not wait for processes")
         os.kill(forking, signal.SIGKILL)
         for client in await gathered(opening):
