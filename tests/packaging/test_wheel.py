@@ -33,7 +33,8 @@ for package in ("openenv_async", "openenv_sync"):
             importlib.import_module(name)
         except ModuleNotFoundError as error:
             # Environments written for OpenEnv are pydantic's and FastAPI's: the extras `compat` and `mcp` bring them.
-            if ".compat." not in name or error.name.partition(".")[0] not in ("pydantic", "fastapi", "fastmcp"):
+            brought = ("pydantic", "fastapi", "fastmcp", "smolagents")
+            if ".compat." not in name or error.name.partition(".")[0] not in brought:
                 raise
     for name in getattr(root, "__all__", ()):
         getattr(root, name)
