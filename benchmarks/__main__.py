@@ -26,6 +26,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="about two minutes: fewer, shorter rounds and fewer sizes")
     parser.add_argument("--out", type=Path, default=ROOT / "bench-results", help="folder for bench.json and bench.png")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a goal is missed or a measure failed")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing on the way to the table")
     given = parser.parse_args(argv)
     if given.rounds is not None and given.rounds < 1:
         parser.error("--rounds must be 1 or more")
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = arguments(argv)
     # As an exception, so that every `with` on the way out ends its child.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    say = Plan(peer=Path()).say
+    say = Plan(peer=Path(), quiet=given.quiet).say
     try:
         python = peer.peer_python(say)
     except peer.PeerUnavailable as exc:
@@ -50,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rounds=given.rounds or (3 if given.quick else 5),
         seconds=given.seconds or (1.0 if given.quick else 2.5),
         quick=given.quick,
+        quiet=given.quiet,
     )
     facts = {
         **machine.facts(Path(sys.executable), python),

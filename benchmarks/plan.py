@@ -29,9 +29,14 @@ class Plan:
     quick: bool = False
     """Fewer points, not only fewer rounds."""
 
+    quiet: bool = False
+    """Report nothing on the way."""
+
     started: float = field(default_factory=time.monotonic)
 
     def say(self, text: str) -> None:
         """Report progress, on stderr: stdout is the table's."""
+        if self.quiet:
+            return
         sys.stderr.write(f"[{time.monotonic() - self.started:5.0f} s] {text}\n")
         sys.stderr.flush()

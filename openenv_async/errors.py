@@ -54,11 +54,13 @@ class EnvError(Exception):
     code: str = "SESSION_ERROR"
     fault: Fault = "infrastructure"
     retryable: bool = False
+    session_id: str | None = None
+    request_id: int | None = None
+    """Whose call it was, by the names of the server's log; None where that is not known."""
     next_step: ClassVar[str] = ""
     """What `str()` adds where the sentence, which may be another server's, only says what happened."""
 
     def __init__(self, message: str, /, **details: Any) -> None:
-        """Keep the sentence and its fields."""
         super().__init__(message)
         self.message = message
         self.details = details
@@ -127,7 +129,6 @@ class InvalidPayload(InvalidMessage):
     def __init__(
         self, message: str, /, *, path: str = "", errors: list[dict[str, Any]] | None = None, **details: Any
     ) -> None:
-        """Keep the sentence, the path of the bad field, and the list of problems."""
         super().__init__(message, path=path or _path(_first(errors)), errors=errors or [], **details)
 
     def __str__(self) -> str:
@@ -253,7 +254,6 @@ class ServerNotStarted(EnvError):
     code = "SERVER_NOT_STARTED"
 
     def __str__(self) -> str:
-        """Give the sentence, and what the server said last."""
         logs = str(self.details.get("logs") or "").strip()
         return f"{self.message}\n{logs}" if logs else self.message
 

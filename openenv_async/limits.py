@@ -95,6 +95,10 @@ class Limits:
     drain_idle_s: float = 1.0
     """Seconds without a request after which an episode is taken for over while a server drains."""
 
+    loop_blocked_s: float | None = 1.0
+    """Seconds the server's event loop may be held up before the log says which environment's call does it. None:
+    nobody looks."""
+
     def __post_init__(self) -> None:
         """Refuse bounds that no server could work with."""
         for field in dataclasses.fields(self):

@@ -40,6 +40,9 @@ class StepResult(Generic[ObsT]):
     session_id: str | None = None
     """The server's name of the session, as it appears in the server's log; `None` on the JSON wire."""
 
+    request_id: int | None = None
+    """The request's number in the session, which the server's log has too."""
+
     warnings: tuple[str, ...] = field(default=())
     """What the server did not do as asked, e.g. a reset argument that the environment does not take."""
 

@@ -41,6 +41,7 @@ def browser() -> Iterator[Browser]:
     if program is None:
         pytest.skip("there is no Chromium: tests/browser/browser.sh installs it on Debian")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    playwright.expect.set_options(timeout=BOUND_S * 1000)
     with playwright.sync_playwright() as driver:
         running = driver.chromium.launch(executable_path=program, args=FLAGS, headless=True)
         try:

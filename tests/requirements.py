@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from promises_web import WEB
+from requirements_observe import OBSERVE
 from requirements_operating import OPERATING
+from requirements_web import WEB
 
 T = TypeVar("T", bound=Callable[..., object])
 
@@ -285,6 +286,7 @@ REQUIREMENTS: dict[str, str] = (
     | _FAULTS
     | _COMPAT
     | _COMPAT_CLIENT
+    | OBSERVE
     | OPERATING
     | WEB
 )

@@ -105,7 +105,9 @@ def edit(path: Path, old: str, new: str) -> None:
 class Serving:
     """A running `openenv serve`; stderr goes to stdout, so that the lines keep their order."""
 
-    def __init__(self, *arguments: str, cwd: Path, variables: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, *arguments: str, cwd: Path, variables: dict[str, str] | None = None, bound_s: float = BOUND_S
+    ) -> None:
         environment = {key: value for key, value in os.environ.items() if key != "OPENENV_TOKEN"}
         environment["PYTHONPATH"] = str(Path(openenv_async.__file__).parents[1])
         self.lines: list[str] = []
@@ -119,7 +121,7 @@ class Serving:
             env=environment | (variables or {}),
         )
         # Bounds every read: a killed process ends the pipe.
-        self._bomb = threading.Timer(BOUND_S, self.process.kill)
+        self._bomb = threading.Timer(bound_s, self.process.kill)
         self._bomb.start()
 
     def until(self, pattern: str) -> re.Match[str]:
@@ -149,8 +151,10 @@ class Serving:
 
 
 @contextlib.contextmanager
-def serving(*arguments: str, cwd: Path, variables: dict[str, str] | None = None) -> Iterator[Serving]:
-    server = Serving(*arguments, cwd=cwd, variables=variables)
+def serving(
+    *arguments: str, cwd: Path, variables: dict[str, str] | None = None, bound_s: float = BOUND_S
+) -> Iterator[Serving]:
+    server = Serving(*arguments, cwd=cwd, variables=variables, bound_s=bound_s)
     try:
         yield server
     finally:

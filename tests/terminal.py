@@ -21,6 +21,9 @@ import openenv_async
 
 BOUND_S = 40.0
 
+LONG_S = 150.0
+"""For a server that several commands are run against, one after the other, on a busy machine."""
+
 ROOT = Path(openenv_async.__file__).parents[1]
 
 
@@ -35,7 +38,8 @@ class Terminal:
         self._over = False
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        kept = {key: value for key, value in os.environ.items() if key not in ("OPENENV_TOKEN", "NO_COLOR", "COLUMNS")}
+        others = ("OPENENV_TOKEN", "NO_COLOR", "COLUMNS", "LINES")  # of whoever runs the tests
+        kept = {key: value for key, value in os.environ.items() if key not in others}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "openenv_async.cli", *arguments],
             stdin=slave,

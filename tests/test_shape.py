@@ -17,11 +17,11 @@ SOURCES = sorted(path for name in ("openenv_async", "openenv_sync") for path in 
 MOST_LINES = 300
 
 RANKS = [
-    ("errors", "results", "limits", "environment", "composition"),
+    ("errors", "results", "limits", "environment", "composition", "tracing"),
     ("protocol", "codec"),
     ("transport",),
     ("runtime",),
-    ("images", "recording"),
+    ("images", "observe", "recording"),
     ("server", "client", "providers", "hub"),
     ("validation",),
     ("checking",),

@@ -22,6 +22,7 @@ import click
 
 from openenv_async.cli.errors import BadInput
 from openenv_async.cli.manifest import shown
+from openenv_async.cli.progress import is_quiet
 from openenv_async.server.sockets import DEFAULT_HOST, Listeners, url_of
 
 if TYPE_CHECKING:
@@ -211,16 +212,19 @@ def _command(request: ServeRequest, supervised: Supervised) -> list[str]:
         "--record-file-mb": request.record_file_mb,
         "--record-total-mb": request.record_total_mb,
         "--log-level": request.log_level,
+        "--log-format": request.log_format,
         "--certfile": request.certfile,
         "--keyfile": request.keyfile,
         "--grace": GRACE_S if request.grace is None else request.grace,
         "--supervised": supervised,
     }
-    command = [sys.executable, "-m", "openenv_async.cli", "serve"]
+    command = [sys.executable, "-m", "openenv_async.cli", *["--quiet"] * is_quiet(), "serve"]
     command += [f"{name}={value}" for name, value in options.items() if value is not None]
     command += [f"--allow-origin={origin}" for origin in request.allow_origin]
     command += [f"--record-redact={field}" for field in request.record_redact]
     command += ["--debug"] * request.debug
+    for name, on in (("metrics", request.metrics), ("otel", request.otel)):
+        command += [] if on is None else [f"--{name}" if on else f"--no-{name}"]
     if request.interface is not None:
         command.append("--interface" if request.interface else "--no-interface")
     return [*command, "--", request.target]

@@ -65,7 +65,7 @@ def render(names: Names, models: Models, wheel: str, ci: bool = False) -> dict[s
 def _placeholders(names: Names, models: Models) -> dict[str, str]:
     # By name and not by chance: the same command always writes the same project.
     pick = zlib.crc32(names.package.encode())
-    extra = "[pydantic]" if models == "pydantic" else ""
+    extra = "[metrics,pydantic]" if models == "pydantic" else "[metrics]"
     return {
         "__ENV_NAME__": names.package,
         "__ENV_STEM__": names.stem,

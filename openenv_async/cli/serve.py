@@ -8,7 +8,6 @@ the end, `cli.announce` writes what the user sees.
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 from pathlib import Path
@@ -18,7 +17,8 @@ import click
 
 from openenv_async.cli.compat import apply_compat, compat_option
 from openenv_async.cli.errors import CommandFailed
-from openenv_async.cli.progress import is_quiet
+from openenv_async.cli.observing import access_log, check_otel, log_to_stderr, observing_options
+from openenv_async.cli.progress import is_quiet, say
 from openenv_async.cli.record_options import record_options
 from openenv_async.cli.serve_request import ServeRequest
 
@@ -103,6 +103,7 @@ Examples:
     show_default=True,
     help="What is written to stderr; debug adds a line for every request.",
 )
+@observing_options
 @record_options
 @click.option(
     "--interface/--no-interface",
@@ -127,6 +128,7 @@ def serve(**options: Any) -> None:
     """
     request = ServeRequest(**options)
     request.check()
+    check_otel(request.otel)
     # The overrides carry it from here on. Programs that an environment starts inherit the variables, and an
     # agent's code may be among them.
     os.environ.pop("OPENENV_TOKEN", None)
@@ -194,7 +196,7 @@ def _run(
     from openenv_async.server.lifespan import AppStartFailed
     from openenv_async.server.runner import ServeOptions, serve_app
 
-    _log_to_stderr(request.log_level)
+    log_to_stderr(request.log_level, request.log_format)
     app = _load(request, target)
     core = getattr(app, "server", None)
     settings = getattr(core, "settings", None)
@@ -219,13 +221,18 @@ def _run(
             return
         said = announce(target.name, urls, has_token=has_token, reload=child is not None, page=page)
         click.echo(said.partition("\n")[0] if is_quiet() else said)
+        if settings is not None and settings.record is not None:
+            say(f"Every session is recorded in {settings.record.folder}.")
         if listeners.public and not has_token:
             click.echo(token_warning(urls), err=True)
 
     # Ctrl-C reaches every process of the terminal; a supervisor decides what it means.
     signals = [signal.SIGINT, signal.SIGTERM] if child is None else [signal.SIGTERM]
     options = ServeOptions(
-        grace_s=request.grace, handover=child is not None, access_log=request.log_level == "debug", tls=tls
+        grace_s=request.grace,
+        handover=child is not None,
+        access_log=access_log(request.log_level, request.log_format),
+        tls=tls,
     )
     with BoundedEnd(bound_s, notice if child is None else None) as end:
         try:
@@ -249,6 +256,8 @@ def _load(request: ServeRequest, target: Target) -> ASGIApp:
             step_timeout_s=request.step_timeout,
             sessions_per_process=request.sessions_per_process,
             spare_processes=request.spare_processes,
+            metrics=request.metrics,
+            otel=request.otel,
             record=request.record,
             record_redact=request.record_redact or None,
             record_file_mb=request.record_file_mb,
@@ -264,10 +273,3 @@ def _load(request: ServeRequest, target: Target) -> ASGIApp:
 
             click.echo("".join(traceback.format_exception(error.__cause__)), err=True)
         raise
-
-
-def _log_to_stderr(level: str) -> None:
-    from openenv_async.server.logs import protect
-
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    protect(handlers=True)

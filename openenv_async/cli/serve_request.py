@@ -35,6 +35,9 @@ class ServeRequest:
     supervised: str | None
     sessions_per_process: int | None
     spare_processes: int | None
+    log_format: str = "text"
+    metrics: bool | None = None
+    otel: bool | None = None
     record: Path | None
     record_redact: tuple[str, ...]
     record_file_mb: float | None
@@ -52,6 +55,8 @@ class ServeRequest:
             "--allow-origin": self.allow_origin,
             "--sessions-per-process": self.sessions_per_process,
             "--spare-processes": self.spare_processes is not None,
+            "--no-metrics": self.metrics is False,
+            "--otel": self.otel,
             "--record": self.record,
             "--interface": self.interface,
         }

@@ -17,8 +17,8 @@ _LINES_ABOVE = 6
 _MOST_ASKED = 1000
 
 _STATES = {"busy": "green", "ready": "", "opening": "yellow", "detached": "magenta", "broken": "red"}
-_FIRST = 5
-"""Columns that are shown however narrow the terminal is: what is left of the others comes after them."""
+_LEAST_ID = 8
+"""Characters of a session's id that are shown however narrow the terminal is."""
 
 
 class Screen:
@@ -67,21 +67,25 @@ class Screen:
         assert self._said is not None
         table = Table(box=None, padding=(0, 1, 0, 0), header_style="reverse", style="dim" if dim else "")
         rows = [cells(row) for row in self._said["sessions"][: self.rows]]
-        shown = self._fitting(rows)
+        shown, id_width = self._fitting(rows)
         for column in COLUMNS[:shown]:
             table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
+        table.columns[0].width = id_width
         for row, line in zip(self._said["sessions"], rows, strict=False):
             table.add_row(*map(Text, line[:shown]), style="dim" if dim else _STATES.get(row.get("state", ""), ""))
         return table
 
-    def _fitting(self, rows: list[list[str]]) -> int:
-        """Count the columns that the terminal has room for."""
-        room = self._console.size.width
-        for at, column in enumerate(COLUMNS):
-            room -= max([len(column.title), *(len(row[at]) for row in rows)]) + 1
-            if room < 0 and at >= _FIRST:
-                return at
-        return len(COLUMNS)
+    def _fitting(self, rows: list[list[str]]) -> tuple[int, int]:
+        """Count the columns that the terminal has room for, and the characters of an id that it has room for then."""
+        widths = [max([len(column.title), *(len(row[at]) for row in rows)]) for at, column in enumerate(COLUMNS)]
+        room = self._console.size.width - _LEAST_ID - 1
+        shown = 1
+        for width in widths[1:]:
+            if width + 1 > room:
+                break
+            room -= width + 1
+            shown += 1
+        return shown, min(widths[0], _LEAST_ID + room)
 
     def __enter__(self) -> Self:
         self._live.start()

@@ -25,11 +25,21 @@ class Channel(Protocol):
     native: bool
     """Bytes are msgpack; False: OpenEnv's JSON."""
 
-    session_id: str | None
-    """The server's name for the session, where the wire tells it."""
+    @property
+    def session_id(self) -> str | None:
+        """The server's name for the session, where the wire tells it."""
 
-    lost: EnvError | None
-    """Why the session is over, as far as this side knows; None while it lives."""
+    @property
+    def request_id(self) -> int | None:
+        """The server's name for the newest request, which its log has too."""
+
+    @property
+    def traces(self) -> bool:
+        """The server makes spans, as children of those that `request` names."""
+
+    @property
+    def lost(self) -> EnvError | None:
+        """Why the session is over, as far as this side knows; None while it lives."""
 
     on_resumed: Callable[[], None] | None
     """Called each time the session goes on over a new connection."""
@@ -38,13 +48,14 @@ class Channel(Protocol):
     def retiring(self) -> bool:
         """Its server is stopping: a new episode needs a new session."""
 
-    async def request(self, kind: RequestKind, payload: bytes, timeout_s: float | None) -> Answer:
+    async def request(self, kind: RequestKind, payload: bytes, timeout_s: float | None, trace: str = "") -> Answer:
         """Ask and wait for the answer.
 
         Args:
             kind: what to do.
             payload: the action or the arguments, encoded for the channel's wire.
             timeout_s: seconds the server may take; None: the client's `message_timeout_s`, which only the client knows.
+            trace: the W3C `traceparent` of the caller's span, where there is one.
 
         Raises:
             SessionLost: the session has gone with its connection or its server.

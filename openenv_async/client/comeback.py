@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from openenv_async.errors import ConnectFailed, SessionLost, Unauthorized
 from openenv_async.protocol.batches import CLIENT_SIDE, BadFrame, Inbox
-from openenv_async.protocol.frames import RESUME, SUBPROTOCOL, Hello, ServerFrame
+from openenv_async.protocol.frames import RESUME, SUBPROTOCOL, TRACE, Hello, ServerFrame
 from openenv_async.transport.link import Link, LinkClosed
 
 logger = logging.getLogger("openenv_async")
@@ -57,6 +57,7 @@ class Terms(NamedTuple):
     max_message_bytes: int = 0
     queue_timeout_s: float = 0.0
     resume_window_s: float = 0.0
+    traces: bool = False
 
     @classmethod
     def of(cls, hello: Hello) -> Terms:
@@ -72,6 +73,7 @@ class Terms(NamedTuple):
             int(number("max_message_bytes")),
             float(number("queue_timeout_s")),
             float(number("resume_window_s")) if RESUME in hello.features else 0.0,
+            TRACE in hello.features,
         )
 
 

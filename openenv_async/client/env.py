@@ -26,6 +26,7 @@ from openenv_async.client.provider import Provider
 from openenv_async.client.reconnects import Reconnects
 from openenv_async.client.rules import Rules
 from openenv_async.client.starting import Starting
+from openenv_async.client.tracing import traced
 from openenv_async.errors import (
     ClientClosed,
     ServerClosing,
@@ -160,7 +161,7 @@ class AsyncEnv(
             self._base_url = await self._provider.start()
             self._target = find_target(self._base_url)
         assert self._target is not None  # the constructor took care
-        channel = self._channel = await pool().open(self._target, self._options)
+        channel = self._channel = traced(await pool().open(self._target, self._options))
         self._lost, self._began = None, False
         self._watch(channel)
         if self._closed:  # meanwhile; close() found nothing to close

@@ -179,6 +179,7 @@ def _attempts(
             retries + 1,
             type(error).__name__,
             error,
+            extra={"session_id": error.session_id or env.session_id, "request_id": error.request_id},
         )
         yield env._leave_session
         if pause_s:

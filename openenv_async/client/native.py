@@ -12,6 +12,7 @@ import math
 import sys
 from collections.abc import Callable
 
+from openenv_async import tracing
 from openenv_async.client.channel import Answer
 from openenv_async.client.comeback import Greeted, WayBack
 from openenv_async.client.native_channel import NativeChannel
@@ -106,7 +107,8 @@ class NativeConnection:
         if timeout_s is not None:
             self._look_every(timeout_s / 10)
         self._channels[channel.sid] = channel
-        self.put(Open(channel.sid, key if self._window_s else "", queue_timeout_s))
+        trace = tracing.parent() if self._terms.traces else ""
+        self.put(Open(channel.sid, key if self._window_s else "", queue_timeout_s, trace))
         try:
             await channel.opening(None if timeout_s is None else timeout_s + self.open_wait_s)
         except BaseException:
@@ -119,6 +121,11 @@ class NativeConnection:
     def usable(self) -> bool:
         """Say whether new sessions may be opened on it."""
         return self.lost is None and self._flow is not None and not self.draining
+
+    @property
+    def traces(self) -> bool:
+        """The server makes spans of what clients name."""
+        return self._terms.traces
 
     @property
     def idle(self) -> bool:

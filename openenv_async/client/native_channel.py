@@ -60,7 +60,17 @@ class NativeChannel:
         """Wait for the server to open the session."""
         await self._wait(timeout_s, "the session could not be opened")
 
-    async def request(self, kind: RequestKind, payload: bytes, timeout_s: float | None) -> Answer:
+    @property
+    def request_id(self) -> int | None:
+        """See `Channel.request_id`."""
+        return self._rid or None
+
+    @property
+    def traces(self) -> bool:
+        """See `Channel.traces`."""
+        return self._connection.traces
+
+    async def request(self, kind: RequestKind, payload: bytes, timeout_s: float | None, trace: str = "") -> Answer:
         """See `Channel.request`."""
         if self.lost is not None:
             raise self.lost
@@ -72,11 +82,11 @@ class NativeChannel:
         self._waiter = self._loop.create_future()
         frame: Step | Reset | GetState
         if kind == "step":
-            frame = Step(self.sid, rid, msgspec.Raw(payload), timeout_s)
+            frame = Step(self.sid, rid, msgspec.Raw(payload), timeout_s, trace)
         elif kind == "reset":
-            frame = Reset(self.sid, rid, msgspec.Raw(payload), timeout_s)
+            frame = Reset(self.sid, rid, msgspec.Raw(payload), timeout_s, trace)
         else:
-            frame = GetState(self.sid, rid, timeout_s)
+            frame = GetState(self.sid, rid, timeout_s, trace)
         self._frame = frame
         try:
             self._connection.ask(frame, size)
@@ -88,7 +98,16 @@ class NativeChannel:
                 self._frame = None
                 self._given_up.append(rid)
                 self._connection.put(Cancel(self.sid, rid))
+            self._mark(exc)
             raise
+        except EnvError as exc:
+            self._mark(exc)
+            raise
+
+    def _mark(self, error: BaseException) -> None:
+        """Say in an error whose it is, by the names that the server's log has for it."""
+        if isinstance(error, EnvError):
+            error.session_id, error.request_id = self.session_id, self._rid or None
 
     async def _wait(self, timeout_s: float | None, what: str) -> Answer:
         waiter = self._waiter
@@ -166,6 +185,7 @@ class NativeChannel:
 
     def end(self, error: EnvError) -> None:
         """The session is over: fail what waits and everything later."""
+        self._mark(error)
         self.lost = self.lost or error
         self._frame = None
         if not self._waiter.done():

@@ -40,6 +40,9 @@ class JsonChannel:
     native = False
     session_id: str | None = None
     retiring = False  # this wire does not say
+    traces = False
+    request_id: int | None = None
+    """How many requests this was on the connection: the server counts them too."""
 
     def __init__(self, link: Link, timeout_s: float | None, max_message_bytes: int) -> None:
         self.lost: EnvError | None = None
@@ -52,7 +55,7 @@ class JsonChannel:
         self._loop = asyncio.get_running_loop()
         self._reader = self._loop.create_task(self._read(), name="openenv client json reader")
 
-    async def request(self, kind: RequestKind, payload: bytes, timeout_s: float | None) -> Answer:
+    async def request(self, kind: RequestKind, payload: bytes, timeout_s: float | None, trace: str = "") -> Answer:
         """See `Channel.request`."""
         if self.lost is not None:
             raise self.lost
@@ -79,6 +82,7 @@ class JsonChannel:
             await asyncio.wait([self._sending])
         answer: asyncio.Future[Message] = self._loop.create_future()
         self._expected.append(answer)
+        self.request_id = (self.request_id or 0) + 1
         # A task, because a send that is cancelled may have happened or not, and the line would be off by one.
         self._sending = self._loop.create_task(self._send_now(text))
         await asyncio.shield(self._sending)

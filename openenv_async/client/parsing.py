@@ -58,7 +58,7 @@ class Parsing(Generic[ActT, ObsT, StateT]):
             decoded = codec.decode_native(answer.data) if channel.native else codec.decode_ws_json(answer.data)
             result = _result(decoded)
         if isinstance(result, StepResult):
-            result.session_id = channel.session_id
+            result.session_id, result.request_id = channel.session_id, channel.request_id
             if answer.warnings:
                 result.warnings = answer.warnings
         return result

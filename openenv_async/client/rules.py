@@ -70,7 +70,9 @@ class Rules:
                 return None
             if self._lost is None:
                 raise NotConnected("the last connect() failed; await reset() or connect() to try again")
-            raise type(self._lost)(self._lost.message, **self._lost.details)
+            lost = type(self._lost)(self._lost.message, **self._lost.details)
+            lost.session_id = None if channel is None else channel.session_id
+            raise lost
         if name == "step" and not self._began:
             raise NotReset(f"{name}() came before the first reset(); await reset() to begin an episode")
         return channel

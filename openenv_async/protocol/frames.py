@@ -10,7 +10,7 @@ number for a request in that session; both start at 1 and only grow.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,6 +18,10 @@ SUBPROTOCOL = "openenv.v1"
 """Offered and accepted in `Sec-WebSocket-Protocol`; without it `/ws` speaks OpenEnv's JSON."""
 
 VERSION = 1
+
+
+Trace = Annotated[str, msgspec.Meta(max_length=256)]
+"""A `traceparent`: short, so that it need not be counted with what a peer has under way."""
 
 
 class Frame(msgspec.Struct, array_like=True, gc=False):
@@ -30,11 +34,13 @@ class Open(Frame, tag=1):
     A `key`, a secret of the client's making, asks for a session that outlives its connection. The same key again, of
     a session that nothing has been asked of yet, gives that session: so an `Opened` that was lost leaves none behind.
     `wait_s`: seconds to wait for a slot, at most what the server allows; None: as long as it allows.
+    `trace`, here and in requests: the W3C `traceparent` of what the client does, for a server that has `TRACE`.
     """
 
     sid: int
     key: str = ""
     wait_s: float | None = None
+    trace: Trace = ""
 
 
 class Reset(Frame, tag=2):
@@ -44,6 +50,7 @@ class Reset(Frame, tag=2):
     rid: int
     data: msgspec.Raw
     timeout_s: float | None = None
+    trace: Trace = ""
 
 
 class Step(Frame, tag=3):
@@ -53,6 +60,7 @@ class Step(Frame, tag=3):
     rid: int
     data: msgspec.Raw
     timeout_s: float | None = None
+    trace: Trace = ""
 
 
 class GetState(Frame, tag=4):
@@ -61,6 +69,7 @@ class GetState(Frame, tag=4):
     sid: int
     rid: int
     timeout_s: float | None = None
+    trace: Trace = ""
 
 
 class Close(Frame, tag=5):
@@ -172,6 +181,9 @@ SERVER_FRAMES: tuple[type[Frame], ...] = (Hello, Opened, Reply, Failure, Closed,
 
 RESUME = "resume"
 """The feature in `Hello`: sessions outlive their connection for its limit `resume_window_s`."""
+
+TRACE = "trace"
+"""The feature in `Hello`: spans are made, as children of those that `trace` names."""
 
 _ENCODER = msgspec.msgpack.Encoder()
 

@@ -81,7 +81,7 @@ class Recorder(Watch):
     ) -> None:
         """See `Watch.called`."""
         notes = self._notes.get(session)
-        if notes is None or call.kind == "metadata":
+        if notes is None or call.kind in ("metadata", "web"):
             return
         if not notes.began:
             notes.began = self._writer.put(Begun(session.id, notes.started_at, call.wire))

@@ -36,6 +36,8 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     payload: bytes | msgspec.Raw
     wire: Wire
     timeout_s: float | None = None
+    trace: str = ""
+    """The W3C `traceparent` of the caller; empty: it has none."""
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):

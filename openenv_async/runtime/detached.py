@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Mapping
 
 from openenv_async.errors import SessionLost
+from openenv_async.runtime.atwork import about
 from openenv_async.runtime.calls import Outcome
 from openenv_async.runtime.session import Session
 
@@ -83,7 +84,11 @@ class Detached:
 
     def _lapse(self, session: Session) -> None:
         del self._timers[session]
-        logger.info("session %s ends: its client did not come back within %g s", session.id, self._window_s)
+        text, fields = (
+            "session %s ends: its client did not come back within %g s",
+            about(session.id, event="session_lapsed"),
+        )
+        logger.info(text, session.id, self._window_s, extra=fields)
         session.finish(SessionLost(f"the client did not come back within {self._window_s:g} s"))
 
     # What follows is `session.Sink`: nobody is there to hear it, and the session keeps the newest outcome itself.

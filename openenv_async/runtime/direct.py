@@ -29,6 +29,11 @@ class DirectSession:
         """The session's name."""
         return self.session.id if self.session is not None else ""
 
+    @property
+    def request_id(self) -> int:
+        """The number of the newest call, which the log has too."""
+        return self._rid
+
     async def call(self, call: Call) -> Outcome:
         """Do one call.
 

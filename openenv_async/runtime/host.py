@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from openenv_async.errors import EnvError, EnvironmentFailed, FactoryError
 from openenv_async.protocol.failures import new_error_id, safe_text
+from openenv_async.runtime.atwork import about
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.calls import Call, CallKind, Outcome
 from openenv_async.runtime.offload import Offload
@@ -265,6 +266,7 @@ class Host:
             self._session_id,
             error_id,
             exc_info=(type(exc), exc, exc.__traceback__),
+            extra=about(self._session_id, event="environment_raised", call=call.kind, error_id=error_id),
         )
         details: dict[str, Any] = {"exception_type": type(exc).__name__, "error_id": error_id}
         if self._blueprint.debug:
@@ -281,7 +283,7 @@ class Host:
 
     def _log_close(self, exc: BaseException) -> None:
         info = (type(exc), exc, exc.__traceback__)
-        logger.error("close() of session %s raised", self._session_id, exc_info=info)
+        logger.error("close() of session %s raised", self._session_id, exc_info=info, extra=about(self._session_id))
 
 
 def _is_others(exc: BaseException) -> bool:

@@ -16,6 +16,7 @@ import anyio
 from openenv_async.errors import ServerClosing
 from openenv_async.limits import Limits
 from openenv_async.protocol.states import Move, State
+from openenv_async.runtime.atwork import about
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.detached import Detached
 from openenv_async.runtime.executors.base import Executor
@@ -59,7 +60,13 @@ class Registry:
         return dict(Counter(session.state.now.name.lower() for session in self.sessions.values()))
 
     def open(
-        self, sink: Sink, *, wait_s: float = 0.0, idle_timeout_s: float | None = None, party: object = None
+        self,
+        sink: Sink,
+        *,
+        wait_s: float = 0.0,
+        idle_timeout_s: float | None = None,
+        party: object = None,
+        trace: str = "",
     ) -> Session:
         """Begin a session; the sink hears `opened`, or `ended` with the reason.
 
@@ -68,10 +75,11 @@ class Registry:
             wait_s: seconds to wait for a slot; 0 refuses at once.
             idle_timeout_s: seconds without a request before it ends; None: never.
             party: whose turn it takes while slots are scarce; None: the sink's.
+            trace: the W3C `traceparent` of whoever asks.
         """
         session = Session(str(uuid.uuid4()), self.limits, sink, idle_timeout_s)
         self.sessions[session.id] = session
-        session.watch = self.watch
+        session.watch, session.trace = self.watch, trace
         if session.watch is not None:
             session.watch.waiting(session)
         task = session.start(self._live(session, wait_s, party or sink))
@@ -155,4 +163,5 @@ class Registry:
         with anyio.CancelScope(shield=True), anyio.move_on_after(limit_s) as scope:
             await executor.aclose()
         if scope.cancelled_caught:
-            logger.warning("close() of session %s did not finish within %g s; it is left behind", session.id, limit_s)
+            text = "close() of session %s did not finish within %g s; it is left behind"
+            logger.warning(text, session.id, limit_s, extra=about(session.id, event="close_left_behind"))

@@ -30,6 +30,7 @@ class Resumable:
         "sink",
         "state",
         "token",
+        "trace",
     )
 
     def __init__(self, sink: Sink) -> None:
@@ -38,6 +39,8 @@ class Resumable:
         """Whoever hears of results now; another one after a resume."""
         self.token = ""
         """What a client must present to go on with it over another connection; empty: it ends with its own."""
+        self.trace = ""
+        """The W3C `traceparent` of whoever asked for it."""
         self.newest = 0
         """The highest request id that a wire with ids has submitted."""
         self._queue: deque[tuple[int, Call | Outcome | BaseException]] = deque()
@@ -97,6 +100,11 @@ class Resumable:
         if rid == self._rid:
             return self.state.now is State.BUSY or (self.state.now is State.DETACHED and self._in_flight)
         return any(rid == queued for queued, _ in (*self._queue, *self._aside))
+
+    @property
+    def in_flight(self) -> int | None:
+        """The id of the request that is being played; None: none is."""
+        return self._rid if self.holds(self._rid) else None
 
     def acknowledge(self, rid: int) -> None:
         """The outcome of `rid` has arrived and will not be asked for again."""

@@ -19,6 +19,7 @@ from openenv_async.limits import Limits
 from openenv_async.protocol.batches import too_large
 from openenv_async.protocol.states import DONE, Move, State
 from openenv_async.runtime.at_once import AtOnce
+from openenv_async.runtime.atwork import SESSION, SESSIONS
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.inline import CallCancelled
@@ -31,6 +32,7 @@ class Session(AtOnce):
     """One client's session. `submit()` and `close()` it; its task does the rest."""
 
     __slots__ = (
+        "__weakref__",
         "_cancelled",
         "_executor",
         "_waker",
@@ -56,6 +58,8 @@ class Session(AtOnce):
 
     def start(self, life: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Make the session's task, in the session's context."""
+        SESSIONS[self.id] = self
+        self._context.run(SESSION.set, self.id)
         self.task = asyncio.get_running_loop().create_task(
             life, name=f"openenv session {self.id}", context=self._context
         )

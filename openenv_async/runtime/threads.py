@@ -11,6 +11,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -82,7 +83,8 @@ class PinnedThread:
     def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._post = completions().post
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        # The session's context, so that what the environment logs in here is known as its own.
+        self._thread = threading.Thread(target=copy_context().run, args=(self._work,), name=name, daemon=True)
         self._thread.start()
 
     def run(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:

@@ -7,6 +7,7 @@ nothing for them: its sessions hold None in place of a `Watch`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from openenv_async.runtime.calls import Call, Outcome
@@ -55,7 +56,14 @@ class Watches(Watch):
     """Several that look on as one, in the order in which they came."""
 
     def __init__(self, *watches: Watch) -> None:
-        self._watches = watches
+        self._watches = tuple(one for watch in watches for one in _members(watch))
+        # Calls are what there is most of: who hears nothing of them is not told.
+        listening = tuple(watch.called for watch in self._watches if type(watch).called is not Watch.called)
+        self._listening = listening
+        if len(listening) == 1:
+            self.called = listening[0]  # type: ignore[method-assign]
+        elif len(listening) == 2:
+            self.called = _both(*listening)  # type: ignore[method-assign]
 
     def waiting(self, session: Session) -> None:
         """See `Watch.waiting`."""
@@ -71,8 +79,8 @@ class Watches(Watch):
         self, session: Session, rid: int, call: Call, outcome: Outcome | BaseException, latency_s: float
     ) -> None:
         """See `Watch.called`."""
-        for watch in self._watches:
-            watch.called(session, rid, call, outcome, latency_s)
+        for called in self._listening:
+            called(session, rid, call, outcome, latency_s)
 
     def detached(self, session: Session) -> None:
         """See `Watch.detached`."""
@@ -88,6 +96,23 @@ class Watches(Watch):
         """See `Watch.ended`."""
         for watch in self._watches:
             watch.ended(session, error)
+
+
+Called = Callable[["Session", int, Call, "Outcome | BaseException", float], None]
+
+
+def _both(first: Called, second: Called) -> Called:
+    """Tell two, as a server's usual ones are: a loop over them costs as much as either."""
+
+    def called(session: Session, rid: int, call: Call, outcome: Outcome | BaseException, latency_s: float) -> None:
+        first(session, rid, call, outcome, latency_s)
+        second(session, rid, call, outcome, latency_s)
+
+    return called
+
+
+def _members(watch: Watch) -> tuple[Watch, ...]:
+    return watch._watches if isinstance(watch, Watches) else (watch,)
 
 
 def together(first: Watch | None, second: Watch) -> Watch:

@@ -26,6 +26,7 @@ from openenv_async.runtime.processes.options import ProcessOptions
 from openenv_async.server.core import Server
 from openenv_async.server.http import HttpRoutes, plain_failure
 from openenv_async.server.logs import protect
+from openenv_async.server.metrics_route import metrics_route
 from openenv_async.server.openapi import Documents
 from openenv_async.server.operators import operator_routes
 from openenv_async.server.security import Guard
@@ -51,6 +52,7 @@ class EnvApp(Starlette):
             Route("/reset", http.reset, methods=["POST"]),
             Route("/step", http.step, methods=["POST"]),
             Route("/session", http.end, methods=["DELETE"]),
+            metrics_route(server),
             *operator_routes(server),
             Route("/openapi.json", documents.openapi),
             Route("/docs", documents.docs),
@@ -89,6 +91,8 @@ def create_app(
     allow_origins: Sequence[str] = (),
     debug: bool = False,
     processes: ProcessOptions | None = None,
+    metrics: bool | None = None,
+    otel: bool | None = None,
     record: RecordOptions | str | os.PathLike[str] | None = None,
     interface: bool | None = None,
 ) -> EnvApp:
@@ -108,6 +112,8 @@ def create_app(
         allow_origins: web origins whose pages may connect, besides the server's own.
         debug: show clients the tracebacks of the environment's exceptions.
         processes: for `"process"`: how many sessions share one, how many are kept ready, limits.
+        metrics: count for `/metrics`; by default `OPENENV_METRICS`, else yes where prometheus-client is installed.
+        otel: make OpenTelemetry spans; by default `OPENENV_OTEL`, else where `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
         record: a folder in which every session is recorded, or options with it; by default `OPENENV_RECORD`.
         interface: serve a web page at `/web` to play by hand; by default what `ENABLE_WEB_INTERFACE` says, else not.
 
@@ -129,6 +135,8 @@ def create_app(
         allow_origins=tuple(allow_origins),
         debug=debug,
         processes=processes,
+        metrics=metrics,
+        otel=otel,
         record=record,
         interface=interface,
     )

@@ -9,13 +9,14 @@ from starlette.requests import Request
 
 from openenv_async.limits import Limits
 from openenv_async.protocol.batches import too_large
+from openenv_async.transport.traffic import Traffic
 
 
 class Bodies:
     """Reads the bodies of one server's requests."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, traffic: Traffic) -> None:
+        self._limits, self._traffic = limits, traffic
         self._arriving = 0
 
     async def read(self, request: Request) -> bytes:
@@ -44,6 +45,7 @@ class Bodies:
         size, most = 0, self._limits.max_connection_bytes
         async for part in request.stream():
             size += len(part)
+            self._traffic.received += len(part)
             if size > limit:
                 raise too_large(size, limit, "or more ")
             # One alone may always arrive, however the limits are set.

@@ -12,8 +12,10 @@ from openenv_async.runtime.census import Census
 from openenv_async.runtime.registry import Registry
 from openenv_async.runtime.watch import Watch, together
 from openenv_async.server.logs import FILTER, protect
+from openenv_async.server.observing import Observing
 from openenv_async.server.settings import Settings
 from openenv_async.server.web.tickets import Gate
+from openenv_async.transport.traffic import Traffic
 
 if TYPE_CHECKING:
     from openenv_async.recording.recorder import Recorder
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 class Connection(Protocol):
     """An open WebSocket of either wire."""
+
+    wire: str
+    """`native` or `json`."""
 
     async def drain(self, grace_s: float) -> None:
         """Tell the client that the server is stopping; its sessions are ended by the registry."""
@@ -49,6 +54,11 @@ class Server:
         self.registry = Registry(blueprint, settings.limits, settings.limits.max_sessions)
         self.connections: set[Connection] = set()
         self._draining: asyncio.Task[None] | None = None
+        self.traffic = {wire: Traffic() for wire in ("native", "json", "http")}
+        """What has passed, by wire."""
+        self.observing = Observing(self)
+        self.metrics = self.observing.metrics
+        """Counts for `/metrics`; None: nobody asked for them."""
         self.census = Census()
         """What each session does, for its operators."""
         self.look_on(self.census)
@@ -75,6 +85,7 @@ class Server:
             self.processes.begin(self.blueprint)
         self.registry.closing = False
         self._draining = None
+        self.observing.start()
 
     async def drain(self, grace_s: float | None = None) -> None:
         """Refuse new sessions, let calls finish, close every environment and every socket. Safe to repeat.
@@ -103,6 +114,7 @@ class Server:
 
     async def _drain(self, grace_s: float, episodes: bool) -> None:
         self.registry.closing = True
+        self.observing.draining(grace_s)
         for connection in list(self.connections):
             await connection.drain(grace_s)
         await self.registry.drain(grace_s, episodes=episodes)
@@ -113,3 +125,4 @@ class Server:
         closing = [asyncio.ensure_future(connection.aclose()) for connection in list(self.connections)]
         if closing:
             await asyncio.wait(closing, timeout=5)
+        await self.observing.stop()

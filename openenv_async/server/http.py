@@ -25,6 +25,8 @@ from openenv_async.server.bodies import Bodies
 from openenv_async.server.core import Server
 
 SESSION_HEADER = "x-session-id"
+REQUEST_HEADER = "x-request-id"
+"""Of answers: the request's number in its session, which the log has too."""
 
 STATUS = {
     "INVALID_JSON": 422,
@@ -51,7 +53,8 @@ class HttpRoutes:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._sessions: dict[str, DirectSession] = {}
-        self._bodies = Bodies(server.limits)
+        self._traffic = server.traffic["http"]
+        self._bodies = Bodies(server.limits, self._traffic)
 
     async def health(self, request: Request) -> Response:
         """`GET /health`: the server answers."""
@@ -109,6 +112,7 @@ class HttpRoutes:
         return await self._guarded(self._end, request)
 
     async def _guarded(self, handler: Any, *args: Any) -> Response:
+        self._traffic.connections += 1
         try:
             response: Response = await handler(*args)
         except HTTPException:
@@ -116,7 +120,8 @@ class HttpRoutes:
         except ClientDisconnect:
             return Response(status_code=400)  # it left before its request was whole, and nobody reads this
         except Exception as exc:  # every failure has an answer; a bug of ours is logged on its way
-            return _failure(exc)
+            response = _failure(exc)
+        self._traffic.sent += len(response.body)
         return response
 
     async def _reset(self, request: Request) -> Response:
@@ -125,7 +130,7 @@ class HttpRoutes:
         call = Call("reset", body, Wire.HTTP)
         session = self._named(request)
         if session is not None:
-            return _outcome(await session.call(call), session.id)
+            return _outcome(await session.call(call), session)
         session = await open_direct(self._server.registry, self._server.limits.http_idle_timeout_s)
         try:
             outcome = await session.call(call)
@@ -134,7 +139,7 @@ class HttpRoutes:
             await session.aclose()
             raise
         self._keep(session)
-        return _outcome(outcome, session.id)
+        return _outcome(outcome, session)
 
     async def _step(self, request: Request) -> Response:
         fields = _fields(await self._bodies.read(request))
@@ -154,7 +159,7 @@ class HttpRoutes:
         session = self._named(request)
         if session is None:
             return await self._once(call, ignored)
-        return _outcome(await session.call(call), session.id, ignored)
+        return _outcome(await session.call(call), session, ignored)
 
     async def _once(self, call: Call, ignored: tuple[str, ...] = ()) -> Response:
         session = await open_direct(self._server.registry)
@@ -208,8 +213,8 @@ def _timeout(raw: msgspec.Raw | None) -> float | None:
     return value
 
 
-def _outcome(outcome: Outcome, session_id: str | None = None, ignored: tuple[str, ...] = ()) -> Response:
-    headers = {SESSION_HEADER: session_id} if session_id else {}
+def _outcome(outcome: Outcome, session: DirectSession | None = None, ignored: tuple[str, ...] = ()) -> Response:
+    headers = {SESSION_HEADER: session.id, REQUEST_HEADER: str(session.request_id)} if session else {}
     if warnings := outcome.warnings + ignored:
         headers["x-openenv-warning"] = "; ".join(warnings).encode("ascii", "replace").decode()
     return _json(outcome.data, headers=headers)

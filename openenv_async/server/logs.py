@@ -14,6 +14,9 @@ import re
 import threading
 import time
 from collections.abc import Iterable
+from typing import Any
+
+from openenv_async.observe.records import WHOSE
 
 HIDDEN = "[secret]"
 
@@ -63,6 +66,16 @@ class LogFilter(logging.Filter):
             text = pattern.sub(rf"\g<1>{HIDDEN}", text)
         return text
 
+    def clean_field(self, name: str, value: Any) -> Any:
+        """Give a field of a line without secrets: of plain values, as `protocol.failures.plain` gives them."""
+        if isinstance(value, str):
+            return HIDDEN if _SECRET_VARIABLE.search(name) else self.clean(value)
+        if isinstance(value, dict):
+            return {key: self.clean_field(key, item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.clean_field(name, item) for item in value]
+        return value
+
     def filter(self, record: logging.LogRecord) -> bool:
         """See `logging.Filter`."""
         if getattr(record, "openenv_filtered", False):
@@ -102,7 +115,10 @@ def _text(record: logging.LogRecord) -> str:
 
 
 FILTER = LogFilter()
-_LOGGERS = ("openenv_async", "openenv_async.server", "hypercorn.error", "hypercorn.access")
+_LOGGERS = (
+    *("openenv_async", "openenv_async.server", "openenv_async.sessions", "openenv_async.access"),
+    *("hypercorn.error", "hypercorn.access"),
+)
 
 
 def protect(secrets: Iterable[str | None] = (), *, handlers: bool = False) -> None:
@@ -118,7 +134,9 @@ def protect(secrets: Iterable[str | None] = (), *, handlers: bool = False) -> No
     for secret in secrets:
         FILTER.hide(secret)
     for name in _LOGGERS:
+        logging.getLogger(name).addFilter(WHOSE)
         logging.getLogger(name).addFilter(FILTER)
     if handlers:
         for handler in logging.getLogger().handlers:
+            handler.addFilter(WHOSE)
             handler.addFilter(FILTER)

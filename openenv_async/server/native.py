@@ -84,12 +84,14 @@ class NativeConnection:
             self._seats.__len__,
             server.limits.max_queued_bytes,
             "native",
+            server.traffic["native"],
         )
         self._put = self._flow.put
 
     async def run(self) -> None:
         """Serve the connection until either side ends it; sessions that may be resumed outlive it."""
-        self._put(hello(self._server.id, self._limits))
+        self._put(hello(self._server.id, self._limits, traces=self._server.observing.spans is not None))
+        self._server.traffic["native"].connections += 1
         self._server.connections.add(self)
         lost = True
         try:
@@ -121,18 +123,18 @@ class NativeConnection:
                 if session.idle and frame.rid > session.newest:
                     # What most frames are, without the questions that `_request` asks of the others.
                     session.newest = frame.rid
-                    session.submit(frame.rid, Call("step", frame.data, NATIVE))
+                    session.submit(frame.rid, Call("step", frame.data, NATIVE, None, frame.trace))
                     return
         self._dispatch_any(frame)
 
     def _dispatch_any(self, frame: ClientFrame | BadFrame) -> None:
         if isinstance(frame, Step):
-            self._request(frame.sid, frame.rid, Call("step", frame.data, NATIVE, frame.timeout_s))
+            self._request(frame.sid, frame.rid, Call("step", frame.data, NATIVE, frame.timeout_s, frame.trace))
         elif isinstance(frame, Reset):
-            self._request(frame.sid, frame.rid, Call("reset", frame.data, NATIVE, frame.timeout_s))
+            self._request(frame.sid, frame.rid, Call("reset", frame.data, NATIVE, frame.timeout_s, frame.trace))
         elif isinstance(frame, GetState):
             limit = self._limits.state_timeout_s if frame.timeout_s is None else frame.timeout_s
-            self._request(frame.sid, frame.rid, Call("state", _NO_PAYLOAD, NATIVE, limit))
+            self._request(frame.sid, frame.rid, Call("state", _NO_PAYLOAD, NATIVE, limit, frame.trace))
         elif isinstance(frame, Open):
             self._open(frame)
         elif isinstance(frame, Close):
@@ -144,23 +146,23 @@ class NativeConnection:
         elif isinstance(frame, Resume):
             self._resume(frame)
         elif isinstance(frame, BadFrame):
-            self._fail(frame.sid, frame.rid, frame.error)
+            self._refuse(frame.sid, frame.rid, frame.error)
 
     def _request(self, sid: int, rid: int, call: Call) -> None:
         seat = self._seats.get(sid)
         if seat is None:
-            self._fail(sid, rid, SessionLost(f"this connection has no session {sid}; open one first"))
+            self._refuse(sid, rid, SessionLost(f"this connection has no session {sid}; open one first"))
         elif rid <= seat.session.newest:
             self._ask_again(seat, rid)
         elif seat.session.queued >= MAX_QUEUED:
-            self._fail(sid, rid, SessionBusy(f"{MAX_QUEUED} requests wait in this session already"))
+            self._refuse(sid, rid, SessionBusy(f"{MAX_QUEUED} requests wait in this session already"))
         elif call.timeout_s is not None and not call.timeout_s > 0:
             # NaN too: among the timers of the loop it would stop the whole server.
-            self._fail(sid, rid, InvalidPayload("timeout_s must be more than 0 seconds", path="timeout_s"))
+            self._refuse(sid, rid, InvalidPayload("timeout_s must be more than 0 seconds", path="timeout_s"))
         elif (size := memoryview(call.payload).nbytes) > self._limits.max_message_bytes:
-            self._fail(sid, rid, too_large(size, self._limits.max_message_bytes))
+            self._refuse(sid, rid, too_large(size, self._limits.max_message_bytes))
         elif size > COUNTED_BYTES and (over := self._budget.refuse(seat.session, rid, size, self._inbox.held_bytes)):
-            self._fail(sid, rid, over)
+            self._refuse(sid, rid, over)
         else:
             seat.session.newest = rid
             seat.session.submit(rid, call)
@@ -170,19 +172,19 @@ class NativeConnection:
         session = seat.session
         if not session.token or rid < session.newest:
             text = f"request {rid} came after request {session.newest}; ids only grow"
-            self._fail(seat.sid, rid, RemoteProtocolError(text))
+            self._refuse(seat.sid, rid, RemoteProtocolError(text))
             return
         outcome = session.outcome_of(rid)
         if outcome is not None:
             self.deliver(session, rid, outcome)
         elif not session.awaits(rid):
             text = f"request {rid} was acknowledged or cancelled, and its outcome is not kept"
-            self._fail(seat.sid, rid, RemoteProtocolError(text))
+            self._refuse(seat.sid, rid, RemoteProtocolError(text))
 
     def _open(self, frame: Open) -> None:
         error = self._places.refuse(frame.sid) or self._rate.refuse()
         if error is not None:
-            self._fail(frame.sid, 0, error)
+            self._refuse(frame.sid, 0, error)
             return
         registry = self._server.registry
         key = frame.key if self._limits.resume_window_s else ""
@@ -195,7 +197,7 @@ class NativeConnection:
         wait_s, longest = frame.wait_s, self._limits.queue_timeout_s
         # Not min(): a client's NaN means no waiting, and never for ever.
         wait_s = longest if wait_s is None or wait_s > longest else wait_s
-        session = registry.open(self, wait_s=wait_s)
+        session = registry.open(self, wait_s=wait_s, trace=frame.trace)
         if key:
             registry.detached.enrol(session, key)
         self._places.sit(Seat(frame.sid, session))
@@ -205,7 +207,7 @@ class NativeConnection:
         session = self._server.registry.detached.find(frame.session_id, frame.token)
         if error is not None or session is None:
             gone = "the server has no such session any longer, or its token is another"
-            self._fail(frame.sid, 0, error or SessionLost(gone))
+            self._refuse(frame.sid, 0, error or SessionLost(gone))
             return
         self._take_over(Seat(frame.sid, session, resumed=True))
         self._put(Resumed(frame.sid))
@@ -228,6 +230,12 @@ class NativeConnection:
             self._put(Closed(sid))
         else:
             seat.session.close()
+
+    def _refuse(self, sid: int, rid: int, error: BaseException) -> None:
+        """Fail what comes to no call; those are counted where they end."""
+        if self._server.metrics is not None:
+            self._server.metrics.failed(error)
+        self._fail(sid, rid, error)
 
     def _fail(self, sid: int, rid: int, error: BaseException) -> None:
         what = describe(error)

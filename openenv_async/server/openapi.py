@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from openenv_async.runtime.blueprint import Blueprint
+from openenv_async.server.roll import MOST_LISTED, SORTS
 
 _SESSION = {
     "name": "x-session-id",
@@ -75,15 +76,36 @@ def document(blueprint: Blueprint) -> dict[str, Any]:
         "paths": {
             "/health": {"get": _route("The server answers", {"type": "object"})},
             "/capacity": {"get": _route("How full the server is", _CAPACITY)},
+            "/metrics": {"get": _text_route("What the server counts, for Prometheus; 501 where nothing is counted")},
             "/metadata": {"get": _route("What the environment says of itself", {"type": "object"})},
             "/schema": {"get": _route("JSON Schemas of action, observation and state", {"type": "object"})},
             "/state": {"get": _route("The episode's state", _ref("State"), session=True)},
             "/reset": {"post": _route("Begin an episode", step, body=reset_body, session=True)},
             "/step": {"post": _route("Play one action", step, body=step_body, session=True)},
             "/session": {"delete": _route("End the session", None, session=True)},
+            **_operator_paths(),
         },
         "components": {"schemas": schemas},
     }
+
+
+def _operator_paths() -> dict[str, Any]:
+    listing = _route("Who plays here: docs/recording.md", {"type": "object"})
+    whole = {"type": "integer", "minimum": 0}
+    listing["parameters"] = [
+        {"name": "limit", "in": "query", "schema": whole | {"minimum": 1, "maximum": MOST_LISTED}},
+        {"name": "offset", "in": "query", "schema": whole},
+        {"name": "sort", "in": "query", "schema": {"enum": list(SORTS)}},
+    ]
+    closing = _route("Close a session", {"type": "object"})
+    closing["parameters"] = [
+        {"name": "session_id", "in": "path", "required": True, "schema": {"type": "string"}},
+        {"name": "grace_s", "in": "query", "schema": {"type": "number", "minimum": 0, "description": "seconds"}},
+    ]
+    closing["responses"]["404"] = {"description": "There is no such session"}
+    for route in (listing, closing):
+        route["responses"]["403"] = {"description": "Neither a token nor this machine"}
+    return {"/sessions": {"get": listing}, "/sessions/{session_id}": {"delete": closing}}
 
 
 def _at_home(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
@@ -109,6 +131,11 @@ def _route(
     if session:
         route["parameters"] = [_SESSION]
     return route
+
+
+def _text_route(summary: str) -> dict[str, Any]:
+    content = {"text/plain": {"schema": {"type": "string"}}}
+    return {"summary": summary, "responses": {"200": {"description": summary, "content": content}}}
 
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">

@@ -43,6 +43,7 @@ class JsonConnection:
 
     def __init__(self, server: Server, link: Link, dialect: Dialect = DIALECT) -> None:
         self._server, self._link, self._dialect = server, link, dialect
+        self._traffic = server.traffic["json"]
         self._push = link if isinstance(link, FramedLink) else None
         self._saying: set[asyncio.Task[None]] = set()
         self._pausing = False
@@ -63,6 +64,7 @@ class JsonConnection:
     async def run(self) -> None:
         """Serve the connection until either side ends it; the session ends with it."""
         self._server.connections.add(self)
+        self._traffic.connections += 1
         # OpenEnv builds the environment before the first message, and refuses before it too.
         self._open()
         reader = asyncio.get_running_loop().create_task(self._read(), name="openenv json reader")
@@ -113,6 +115,7 @@ class JsonConnection:
         """Give one message to the session."""
         kind: Kind = "step"
         answer: Call | Outcome | BaseException
+        self._traffic.received += len(message)
         try:
             request = self._dialect.read(self._fitting(message))
             kind = request.kind
@@ -122,6 +125,8 @@ class JsonConnection:
             answer = self._dialect.call(request, self._server.limits)
         except Exception as exc:  # every failure has a frame; a bug of ours is logged on its way
             answer = exc
+            if self._server.metrics is not None:
+                self._server.metrics.failed(exc)
         if self._stop.done():
             return
         if self._session is None:
@@ -166,6 +171,7 @@ class JsonConnection:
         self._hold_if_full()
 
     async def _say(self, text: str) -> None:
+        self._traffic.sent += len(text)
         with contextlib.suppress(LinkClosed):
             await self._link.send(text)
 
@@ -231,6 +237,7 @@ class JsonConnection:
         else:
             text = self._dialect.answer(kind, outcome)
         if self._push is not None and self._push.can_send:
+            self._traffic.sent += len(text)
             self._push.send_nowait(text)
             return None
         return self._say(text)

@@ -57,8 +57,8 @@ class ServeOptions:
     linger_s: float = 3.0
     """Seconds that a connection may take to end once its calls have; then it is cut off."""
 
-    access_log: bool = False
-    """Whether each request and socket is written to stdout."""
+    access_log: bool | logging.Logger = False
+    """Whether each request and socket is written to stdout; or the logger that is told of it."""
 
     ping_interval_s: float = 20.0
     """Seconds between WebSocket pings; they keep proxies from closing a quiet connection."""
@@ -201,7 +201,7 @@ async def _end(
     grace_s = limits.grace_s if options.grace_s is None else options.grace_s
     bound_s = grace_s + limits.close_timeout_s + _CLOSE_MARGIN_S
     if options.handover:
-        worker.stop_listening()
+        await worker.stop_listening()
     core = getattr(app, "server", None)
     linger_s = max(grace_s, options.linger_s)  # an app without a core: its requests are its calls
     if isinstance(core, Drains):
@@ -247,7 +247,9 @@ def _config(app: ASGIApp, options: ServeOptions) -> WorkerConfig:
     config.max_app_queue_size = _MOST_UNREAD
     config.backlog = BACKLOG
     config.include_server_header = False
-    config.accesslog = "-" if options.access_log else None
+    config.accesslog = options.access_log if isinstance(options.access_log, logging.Logger) else None
+    if options.access_log is True:
+        config.accesslog = "-"
     config.errorlog = logging.getLogger("hypercorn.error")
     return config
 

@@ -32,6 +32,8 @@ class Overrides:
     step_timeout_s: float | None = None
     sessions_per_process: int | None = None
     spare_processes: int | None = None
+    metrics: bool | None = None
+    otel: bool | None = None
     record: Path | None = None
     record_redact: tuple[str, ...] | None = None
     record_file_mb: float | None = None
@@ -49,12 +51,18 @@ class Settings:
     allow_origins: tuple[str, ...]
     debug: bool
     processes: ProcessOptions = ProcessOptions()
+    metrics: bool = True
+    """Count for `/metrics`."""
+    otel: bool | None = None
+    """Make OpenTelemetry spans; None: where an exporter's endpoint is set in the environment."""
     record: RecordOptions | None = None
     interface: bool = False
     """There is a web page at `/web`."""
     frame_ancestors: tuple[str, ...] = ("'self'",)
     """Whose pages may show the web page in a frame, as a Content-Security-Policy says it."""
 
+
+_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 _overrides = Overrides()
 
@@ -75,6 +83,8 @@ def settle(
     allow_origins: tuple[str, ...],
     debug: bool,
     processes: ProcessOptions | None = None,
+    metrics: bool | None = None,
+    otel: bool | None = None,
     record: RecordOptions | str | os.PathLike[str] | None = None,
     interface: bool | None = None,
 ) -> Settings:
@@ -105,10 +115,25 @@ def settle(
         allow_origins=tuple(origins),
         debug=debug if _overrides.debug is None else _overrides.debug,
         processes=_process_options(processes),
+        metrics=_first(_overrides.metrics, metrics, _switch("OPENENV_METRICS"), True),
+        otel=_first(_overrides.otel, otel, _switch("OPENENV_OTEL")),
         record=_record_options(record),
         interface=wants_interface(interface),
         frame_ancestors=_frame_ancestors(tuple(origins)),
     )
+
+
+def _first(*choices: Any) -> Any:
+    return next((choice for choice in choices if choice is not None), None)
+
+
+def _switch(variable: str) -> bool | None:
+    text = os.environ.get(variable, "").strip().lower()
+    if not text:
+        return None
+    if text not in _SWITCH:
+        raise ValueError(f"the variable {variable} must be 1 or 0, not {text!r}")
+    return _SWITCH[text]
 
 
 def wants_interface(chosen: bool | None = None) -> bool:

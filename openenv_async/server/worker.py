@@ -104,15 +104,24 @@ class Worker:
                 )
             self._servers.append(server)
 
-    def stop_listening(self) -> None:
+    async def stop_listening(self) -> None:
         """Accept no more connections; those that are open live on. Safe to repeat."""
-        for server in self._servers:
+        servers, self._servers = self._servers, []
+        loop = asyncio.get_running_loop()
+        if servers and isinstance(loop, asyncio.SelectorEventLoop):
+            # asyncio makes the transport of what it has accepted a turn later, and fails if the server is closed by
+            # then; the client would be connected to nobody.
+            for server in servers:
+                for sock in server.sockets:
+                    loop.remove_reader(sock.fileno())
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        for server in servers:
             server.close()
-        self._servers.clear()
 
     async def close(self, linger_s: float) -> None:
         """End every connection: idle ones at once, busy ones when they are done or `linger_s` has passed."""
-        self.stop_listening()
+        await self.stop_listening()
         await self._context.terminated.set()  # Hypercorn: closes idle connections, keeps none alive
         await self._wait(linger_s)
         if self._connections:

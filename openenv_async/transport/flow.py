@@ -15,6 +15,7 @@ from openenv_async.protocol.batches import BadFrame, Inbox, Outbox, slice_of
 from openenv_async.protocol.frames import AnyFrame
 from openenv_async.transport.framed import FramedLink
 from openenv_async.transport.link import Link, LinkClosed, Message
+from openenv_async.transport.traffic import Traffic
 
 MOST_FRAMES_QUEUED = 8192
 """Frames that may wait for a peer that does not read, errors without a payload among them."""
@@ -39,6 +40,7 @@ class Flow(Generic[FrameT]):
         sessions: says how many sessions the connection carries, which decides how large a slice is.
         most_queued: bytes that may wait for a peer that does not read; above it the peer is not read either.
         name: whose it is, in the names of its tasks.
+        traffic: counts what passes.
     """
 
     def __init__(
@@ -50,11 +52,13 @@ class Flow(Generic[FrameT]):
         sessions: Callable[[], int],
         most_queued: int,
         name: str,
+        traffic: Traffic | None = None,
     ) -> None:
         self._link, self._inbox, self._outbox = link, inbox, outbox
         self._push = link if isinstance(link, FramedLink) else None
         self._dispatch, self._sessions, self._most_queued = dispatch, sessions, most_queued
         self._name = name
+        self._traffic = traffic or Traffic()
         self._loop = asyncio.get_running_loop()
         self._frames: deque[FrameT | BadFrame] = deque()
         """Read and not yet acted on."""
@@ -118,6 +122,7 @@ class Flow(Generic[FrameT]):
                 await (self._sent.wait() if self.held else asyncio.sleep(0))
 
     def _received(self, message: Message) -> None:
+        self._traffic.received += len(message)
         self._frames.extend(self._inbox.receive(message))
         if not self._acting:
             self._act()
@@ -145,7 +150,9 @@ class Flow(Generic[FrameT]):
         outbox = self._outbox
         if self._push is not None:
             while outbox and self._push.can_send:
-                self._push.send_nowait(outbox.take())
+                message = outbox.take()
+                self._traffic.sent += len(message)
+                self._push.send_nowait(message)
             if not outbox:
                 self._sent.set()
         if outbox and self._ready is not None and not self._ready.done():
@@ -175,7 +182,9 @@ class Flow(Generic[FrameT]):
         try:
             while True:
                 if outbox:
-                    await send(outbox.take())
+                    message = outbox.take()
+                    self._traffic.sent += len(message)
+                    await send(message)
                     if self.held:
                         self.flush()
                     self._sent.set()

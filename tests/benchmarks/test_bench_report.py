@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import report
+from benchmarks.__main__ import arguments
 from benchmarks.drivers.load import Session, sum_up
+from benchmarks.plan import Plan
+from benchmarks.plot import draw
 from benchmarks.rounds import Goal, Row, alternate, alternate_quietly, paired_ratio
 
 FACTS = {"machine": "a machine", "ours": "openenv-async 0"}
@@ -18,6 +21,17 @@ FACTS = {"machine": "a machine", "ours": "openenv-async 0"}
 
 def row(ours: list[float], peer: list[float], goal: Goal | None = None, error: str | None = None) -> Row:
     return Row("group", "a measure", "steps/s", ours=ours, peer=peer, goal=goal, error=error)
+
+
+def test_the_picture_is_a_png(tmp_path: Path) -> None:
+    rows = [row([100.0, 110.0], [50.0, 60.0]), row([], [], error="it failed")]
+    assert draw(rows, FACTS, tmp_path / "new").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_quiet_run_says_nothing_on_the_way(capsys: pytest.CaptureFixture[str]) -> None:
+    Plan(peer=Path(), quiet=True).say("something")
+    Plan(peer=Path()).say("something else")
+    assert capsys.readouterr().err.endswith("something else\n") and arguments(["--quiet"]).quiet
 
 
 def test_rounds_alternate_in_the_order_given() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 from browser_fixtures import Site, Visit
 from requirements import requirement
@@ -21,6 +22,9 @@ from web_worlds import (
     app,
     png,
 )
+
+from openenv_async.codec.encoding import encode_any_msgpack
+from openenv_async.recording.values import from_msgpack, to_json
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Page, expect
@@ -293,3 +297,35 @@ def test_an_episode_is_looked_over_exported_opened_and_replayed(site: Sites, vis
     file.write_text("nothing")
     page.locator("#open").set_input_files(file)
     expect(page.locator("#notices")).to_contain_text("episode.jsonl, line 1, is no JSON")
+
+
+@requirement("web:timeline", "record:values")
+def test_values_that_only_the_servers_recording_has_are_shown(site: Sites, visit: Open, tmp_path: Path) -> None:
+    frame = numpy.arange(8 * 9 * 3, dtype=">u2").reshape(8, 9, 3)
+    given = {
+        "picture": png(4, 4, (9, 9, 9)),
+        "frame": frame % 256,
+        "fortran": numpy.asfortranarray([[1.5, 2.5], [3.5, 4.5]], dtype="f4"),
+        "large": 2**63 - 1,
+        "nothing": float("nan"),
+        "keyed": {1: "one"},
+        "single": numpy.int64(7),
+    }
+    value = to_json(from_msgpack(encode_any_msgpack(given, "observation")))
+    lines = [
+        {"type": "session", "version": 1, "environment": "elsewhere"},
+        {"type": "gap", "calls": 3},
+        {"type": "reset", "request": {"start": {"$bytes": "aGk="}}, "observation": value, "reward": {"$float": "nan"}},
+        {"type": "end", "reason": "closed"},
+    ]
+    file = tmp_path / "native.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = visited(site, visit, EchoEnvironment)
+    page.locator("#open").set_input_files(file)
+    seen = page.locator("#observation")
+    expect(seen.get_by_alt_text("picture")).to_be_visible()
+    pixel = "canvas => [...canvas.getContext('2d').getImageData(8, 7, 1, 1).data]"
+    assert seen.locator("canvas").evaluate(pixel) == [213, 214, 215, 255]
+    expect(seen.locator("table.matrix")).to_have_text("1.52.53.54.5")
+    for name, text in {"large": str(2**63 - 1), "nothing": "NaN", "keyed": "1one", "single": "7"}.items():
+        expect(seen.locator("dt", has_text=re.compile(f"^{name}$")).locator("xpath=..")).to_have_text(name + text)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from browser_fixtures import Site, Visit
 from requirements import requirement
@@ -204,6 +205,22 @@ def test_a_page_of_another_origin_frames_it_only_if_it_may(site: Sites, visit: O
     expect(framed.locator("#observation")).to_contain_text("framed")
 
 
+@requirement("web:restart")
+def test_a_session_that_an_operator_ends_stays_ended_until_somebody_wants_another(site: Sites, visit: Open) -> None:
+    url = site(lambda: app(EchoEnvironment)).url
+    page = visit(url + "/web").page
+    echoed(page, "before")
+    [session] = httpx.get(f"{url}/sessions").json()["sessions"]
+    assert httpx.delete(f"{url}/sessions/{session['id']}").is_success
+    state(page, "asleep")
+    expect(page.locator("#notices")).to_contain_text("operator")
+    expect(page.locator("#notices")).to_contain_text("The episode is over: Reset begins another.")
+    assert httpx.get(f"{url}/sessions").json()["sessions"] == []
+    page.locator("#reset").click()
+    expect(page.locator("#timeline .call")).to_have_count(1)
+    state(page, "ready")
+
+
 class Stripping:
     """A proxy under a prefix that the server behind it knows nothing of, or is told of."""
 
@@ -281,5 +298,12 @@ def test_an_openenv_app_has_the_same_page(site: Sites, visit: Open) -> None:
     expect(page.locator("#stage-facts")).to_contain_text("done")
     page.locator("#reset").click()
     page.get_by_label("to", exact=True).fill("blue")
+    text, other = b" and green", b"\xff\xfe"
+    chosen = page.get_by_label("label from a file")
+    chosen.set_input_files({"name": "label.txt", "mimeType": "text/plain", "buffer": text})
+    expect(page.get_by_label("label optional")).to_have_value(" and green")
     page.locator("#step").click()
-    expect(page.locator("#observation")).to_contain_text("blue")
+    expect(page.locator("#observation")).to_contain_text("blue and green")
+    chosen.set_input_files({"name": "label.txt", "mimeType": "text/plain", "buffer": other})
+    page.locator("#step").click()
+    expect(page.locator("#fields .problem")).to_contain_text("label.txt is no text")

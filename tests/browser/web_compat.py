@@ -13,6 +13,7 @@ from openenv_async.compat.server.web_interface import create_web_interface_app
 
 class SwitchAction(Action):
     to: str
+    label: bytes = b""
 
 
 class LampObservation(Observation):
@@ -30,7 +31,7 @@ class LampEnvironment(Environment[SwitchAction, LampObservation, State]):
         return LampObservation(light="bright" if bright else "dim")
 
     def step(self, action: SwitchAction, timeout_s: float | None = None, **kwargs: Any) -> LampObservation:
-        return LampObservation(light=action.to, reward=1.0, done=action.to == "off")
+        return LampObservation(light=f"{action.to}{action.label.decode()}", reward=1.0, done=action.to == "off")
 
     @property
     def state(self) -> State:

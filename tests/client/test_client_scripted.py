@@ -278,7 +278,7 @@ async def test_a_server_that_is_none_of_ours() -> None:
     mail = await asyncio.start_server(handle, "127.0.0.1", 0)
     async with mail:
         with pytest.raises(ConnectFailed):
-            await bounded(Env.connect(f"127.0.0.1:{mail.sockets[0].getsockname()[1]}"))
+            await bounded(Env.connect(f"127.0.0.1:{mail.sockets[0].getsockname()[1]}", connect_timeout_s=1))
 
 
 @requirement("client:openenv-server")

@@ -72,7 +72,7 @@ async def after_a_hang(at: World) -> None:
 
 async def to_nobody(at: World) -> None:
     await at.served.stop()
-    await PlayEnv.connect(at.served.url)
+    await PlayEnv.connect(at.served.url, connect_timeout_s=1)
 
 
 async def before_a_reset(at: World) -> None:
@@ -169,5 +169,5 @@ async def test_a_stopping_server_a_missing_token_and_a_broken_factory_say_what_t
     async with serving(closing) as served:
         closing.server.registry.closing = True
         with pytest.raises(EnvError, match="connect again when it is back") as raised:
-            await bounded(PlayEnv.connect(served.url))
+            await bounded(PlayEnv.connect(served.url, connect_timeout_s=1))
         assert type(raised.value).__name__ == "ServerClosing"

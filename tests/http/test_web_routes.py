@@ -241,6 +241,21 @@ async def test_a_wrong_drawing_is_an_error_and_the_session_lives() -> None:
         assert json.loads(await bounded(socket.recv()))["type"] == "state"
 
 
+@requirement("web:drawing")
+async def test_what_the_page_asks_beside_calls_is_in_no_recording(tmp_path: Path) -> None:
+    app = drawer_app(interface=True, record=tmp_path)
+    async with serving(app) as served, page_socket(served.url) as socket:
+        for asked in ({"type": "metadata"}, {"type": "web", "data": {"text": ""}}, {"type": "state"}):
+            await socket.send(json.dumps(asked))
+            assert json.loads(await bounded(socket.recv()))["type"] == asked["type"]
+    assert recorded(tmp_path) == ["session", "state", "end"]
+
+
+def recorded(folder: Path) -> list[str]:
+    [file] = folder.rglob("*.jsonl")
+    return [json.loads(line)["type"] for line in file.read_text().splitlines()]
+
+
 @requirement("web:other-wires")
 async def test_without_the_pages_subprotocol_its_questions_are_unknown() -> None:
     async with serving(drawer_app(interface=True)) as served, raw_socket(served.url, native=False) as socket:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from requirements import requirement
 from serving import Serving, serving
-from terminal import ROOT, piped, terminal, wait_for
+from terminal import LONG_S, ROOT, piped, terminal, wait_for
 
 from openenv_async.cli import COMMANDS, main
 from openenv_async.cli.progress import Progress, is_quiet, quiet_option, say
@@ -23,7 +23,7 @@ LONG = ("build", "push", "check", "validate", "replay")
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Serving]:
-    with serving(ECHO, "--port", "0", cwd=tmp_path) as running:
+    with serving(ECHO, "--port", "0", cwd=tmp_path, bound_s=LONG_S) as running:
         running.address = running.url()
         yield running
 
@@ -40,7 +40,7 @@ def test_check_shows_what_it_tries_and_leaves_whole_rows(server: Serving) -> Non
         text = shown.text
     assert re.search(rb"\r\x1b\[2Khealth +\S", shown.raw) and b"\x1b[32mheld" in shown.raw
     # What was drawn over is gone: a row for each finding, and nothing twice.
-    assert len(re.findall(r"^lost-socket ", text, re.MULTILINE)) == 1
+    assert text.count("lost-socket") == len(re.findall(r"^lost-socket +held ", text, re.MULTILINE)) == 1
     assert re.search(r"^Held: \d+ held, 0 broke", text, re.MULTILINE)
     plain = piped("check", server.address)
     assert "\x1b" not in plain.stdout and "\r" not in plain.stdout
@@ -72,7 +72,7 @@ def test_no_color_leaves_the_colours_out(command: str, server: Serving) -> None:
 
 @requirement("progress:quiet")
 def test_a_quiet_server_says_where_it_listens_in_one_line(tmp_path: Path) -> None:
-    with serving(ECHO, "--port", "0", cwd=tmp_path) as loud:
+    with serving(ECHO, "--port", "0", cwd=tmp_path, bound_s=LONG_S) as loud:
         loud.url()
         loud.process.terminate()
         assert "Connect from Python" in loud.end()[1]
@@ -116,6 +116,9 @@ def test_the_clock_goes_on_while_nothing_happens(monkeypatch: pytest.MonkeyPatch
         progress.doing("building")
         wait_for(lambda: re.search(r"building.*[1-9] s", stream.getvalue()))
         progress.line("a line")
+        progress.doing("")
+        assert stream.getvalue().endswith("\r\x1b[2K")
+        progress.doing("building")
         progress.keep("built")
     assert stream.getvalue().endswith("\r\x1b[2Kbuilt\n")
     # The clock has stopped with it.

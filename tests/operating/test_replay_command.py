@@ -15,7 +15,7 @@ import pytest
 from recordings import files, lines
 from requirements import requirement
 from serving import serving
-from terminal import ROOT, piped, terminal
+from terminal import LONG_S, ROOT, piped, terminal
 
 from openenv_sync import SyncEnv
 
@@ -96,8 +96,9 @@ def play(url: str, wire: Any = "native", *, password: str = "") -> None:
 @pytest.fixture
 def recorded(world: Path) -> Iterator[tuple[str, Path]]:
     """A server that records, and the file of a session over the native wire."""
-    with serving("play:Play", "--port", "0", "--record", "kept", cwd=world) as server:
+    with serving("play:Play", "--port", "0", "--record", "kept", cwd=world, bound_s=LONG_S) as server:
         url = server.url()
+        server.until("Every session is recorded in kept")
         play(url)
         (path,) = files(world / "kept")
         yield url, path
@@ -106,7 +107,7 @@ def recorded(world: Path) -> Iterator[tuple[str, Path]]:
 @requirement("replay:same", "record:values")
 @pytest.mark.parametrize("wire", ["native", "json"])
 def test_the_same_is_exit_0(wire: str, world: Path) -> None:
-    with serving("play:Play", "--port", "0", "--record", "kept", cwd=world) as server:
+    with serving("play:Play", "--port", "0", "--record", "kept", cwd=world, bound_s=LONG_S) as server:
         url = server.url()
         play(url, wire)
         (path,) = files(world / "kept")
@@ -148,10 +149,10 @@ def test_the_first_difference_is_exit_1(recorded: tuple[str, Path]) -> None:
 
 @requirement("replay:different")
 def test_another_version_of_the_environment_is_found_out(world: Path) -> None:
-    with serving("play:Play", "--port", "0", "--record", "kept", cwd=world) as server:
+    with serving("play:Play", "--port", "0", "--record", "kept", cwd=world, bound_s=LONG_S) as server:
         play(server.url())
     write_program(world, PROGRAM.replace("self.total += action.add", "self.total += action.add + 1"))
-    with serving("play:Play", "--port", "0", cwd=world) as server:
+    with serving("play:Play", "--port", "0", cwd=world, bound_s=LONG_S) as server:
         done = piped("replay", str(files(world / "kept")[0]), "--against", server.url(), *MOVING)
     assert done.returncode == 1
     assert "episode 1, step 1" in done.stdout and "observation.total\n    recorded  3\n    got       4\n" in done.stdout
@@ -235,7 +236,7 @@ def test_keys_and_types_that_are_not_known_are_passed_over(recorded: tuple[str, 
 @requirement("replay:same", "record:redacted")
 def test_what_was_redacted_or_says_nothing_is_not_compared(world: Path) -> None:
     options = ["--record", "kept", "--record-redact", "items", "--record-redact", "observation.clock"]
-    with serving("play:Play", "--port", "0", *options, cwd=world) as server:
+    with serving("play:Play", "--port", "0", *options, cwd=world, bound_s=LONG_S) as server:
         url = server.url()
         play(url)
         (path,) = files(world / "kept")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from requirements import requirement
 from serving import Serving, serving
-from terminal import ROOT, piped, terminal
+from terminal import LONG_S, ROOT, piped, terminal
 
 from openenv_async.errors import SessionLost
 from openenv_sync import SyncEnv
@@ -28,20 +28,23 @@ def free_port() -> int:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Serving]:
-    with serving(ECHO, "--port", "0", cwd=tmp_path) as running:
+    with serving(ECHO, "--port", "0", cwd=tmp_path, bound_s=LONG_S) as running:
         running.address = running.url()
         yield running
 
 
 @requirement("top:table")
 def test_the_table_follows_the_sessions_and_leaves_a_clean_terminal(server: Serving) -> None:
-    with terminal("top", server.address, "--interval", "0.1") as top, SyncEnv(base_url=server.address) as env:
+    with (
+        terminal("top", server.address, "--interval", "0.1", columns=140) as top,
+        SyncEnv(base_url=server.address) as env,
+    ):
         env.reset()
         for n in range(7):
             env.step({"message": str(n)})
         name = str(env.session_id)
         text = top.until(lambda text: name in text and re.search(r"\b7 ", text))
-        assert re.search(rf"{env.session_id}\s+ready\s+7\s+1\s", text) and "idle" in text
+        assert re.search(rf"{name}\s+ready\s+7\s+1\s", text) and "idle" in text
         assert "slots 1/" in text and "waiting 0" in text and re.search(r"steps/s \d", text)
         env.step({"message": "one more"})
         top.until(lambda text: re.search(rf"{env.session_id}\s+ready\s+8\s", text))
@@ -62,7 +65,7 @@ def test_a_narrow_terminal_and_sigterm(server: Serving) -> None:
             env.reset()
         text = top.until(lambda text: "sessions 12" in text)
         assert max(map(len, text.splitlines())) <= 60 and len(text.splitlines()) <= 10
-        assert "STEPS" in text and "CLIENT" not in text
+        assert "STEPS" in text and "CLIENT" not in text and re.search(r"\b[0-9a-f]{7,}\S* +ready +0 +1 ", text)
         for env in envs:
             env.close()
         top.process.send_signal(signal.SIGTERM)
@@ -73,14 +76,14 @@ def test_a_narrow_terminal_and_sigterm(server: Serving) -> None:
 @requirement("top:gone")
 def test_a_server_that_goes_away_is_waited_for(tmp_path: Path) -> None:
     port = str(free_port())
-    with serving(ECHO, "--port", port, cwd=tmp_path) as first:
+    with serving(ECHO, "--port", port, cwd=tmp_path, bound_s=LONG_S) as first:
         url = first.url()
         with terminal("top", url, "--interval", "0.1") as top:
             top.until(lambda text: "slots 0/" in text)
             first.process.send_signal(signal.SIGTERM)
             assert first.end()[0] == 0
             top.until(lambda text: "gone for" in text and "waiting for it" in text)
-            with serving(ECHO, "--port", port, cwd=tmp_path) as second:
+            with serving(ECHO, "--port", port, cwd=tmp_path, bound_s=LONG_S) as second:
                 second.url()
                 top.until(lambda text: "another server since" in text and "started anew" in text)
                 top.press(b"\x03")
@@ -145,7 +148,9 @@ def test_sessions_are_listed_and_closed(server: Serving) -> None:
 
 @requirement("sessions:operators", "sessions:commands")
 def test_the_token_is_given_by_the_variable(tmp_path: Path) -> None:
-    with serving(ECHO, "--port", "0", cwd=tmp_path, variables={"OPENENV_TOKEN": "correct-horse-battery"}) as running:
+    with serving(
+        ECHO, "--port", "0", cwd=tmp_path, bound_s=LONG_S, variables={"OPENENV_TOKEN": "correct-horse-battery"}
+    ) as running:
         url = running.url()
         refused = piped("sessions", "list", url)
         assert refused.returncode == 1 and "OPENENV_TOKEN" in refused.stderr

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import time
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -88,6 +89,20 @@ async def test_the_death_of_the_process_that_forks_them_is_survived() -> None:
             await bounded(client.step({"do": "sleep"}))
         assert (await bounded(client.reset())).observation["count"] == 0
         assert (await bounded(client.step({}))).observation["count"] == 1
+
+
+async def test_sessions_that_begin_while_it_dies_begin_with_the_next_one() -> None:
+    async with nothing_left(), running(risky_app(spare_processes=0)) as app:
+        forking = processes(app)._nursery._pid
+        os.kill(forking, signal.SIGSTOP)
+        connect: Callable[[Any], Coroutine[Any, Any, AsyncEnv[Any, Any, Any]]] = AsyncEnv.connect
+        opening = [asyncio.create_task(connect(app)) for _ in range(5)]
+        await until(lambda: len(processes(app)._waiting) == 5, "they do not wait for processes")
+        os.kill(forking, signal.SIGKILL)
+        for client in await gathered(opening):
+            await bounded(client.reset())
+            assert (await client.step({})).observation["count"] == 1
+            await client.close()
 
 
 @requirement("process:shared", "session:own-environment")

@@ -58,7 +58,17 @@ V1_RESUME: dict[str, AnyFrame] = {
 }
 """What the feature "resume" added to version 1."""
 
-VERSIONS: dict[str, dict[str, AnyFrame]] = {"v1": V1, "v1-resume": V1_RESUME}
+_TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+V1_TRACE: dict[str, AnyFrame] = {
+    "open": Open(1, "k3y-of-the-client", 2.5, _TRACE),
+    "reset": Reset(1, 2, MAP, 1.5, _TRACE),
+    "step": Step(70_000, 3, MAP, 0.25, _TRACE),
+    "get_state": GetState(1, 4, 30.0, _TRACE),
+}
+"""What the feature "trace" added to version 1."""
+
+VERSIONS: dict[str, dict[str, AnyFrame]] = {"v1": V1, "v1-resume": V1_RESUME, "v1-trace": V1_TRACE}
 
 EVERY_FRAME = {f"{version} {name}": frame for version, frames in VERSIONS.items() for name, frame in frames.items()}
 

@@ -11,7 +11,16 @@ import msgspec
 import pytest
 from frame_examples import EVERY_FRAME, GOLDEN, V1, VERSIONS, read_one
 
-from openenv_async.protocol.frames import CLIENT_FRAMES, SERVER_FRAMES, VERSION, AnyFrame, Frame, encode, encode_batch
+from openenv_async.protocol.frames import (
+    CLIENT_FRAMES,
+    SERVER_FRAMES,
+    VERSION,
+    AnyFrame,
+    Frame,
+    Step,
+    encode,
+    encode_batch,
+)
 
 PUBLISHED = [(version, name) for version, frames in VERSIONS.items() for name in frames]
 BY_NAME = pytest.mark.parametrize("frame", EVERY_FRAME.values(), ids=list(EVERY_FRAME))
@@ -79,6 +88,12 @@ def test_a_required_field_that_is_missing_is_named(frame: AnyFrame) -> None:
     short = msgspec.msgpack.decode(encode(frame))[:required]
     with pytest.raises(msgspec.ValidationError, match=r"at least"):
         read_one(frame, msgspec.msgpack.encode(short))
+
+
+def test_a_trace_is_no_way_to_send_much() -> None:
+    long = encode(Step(1, 1, msgspec.Raw(b"\x80"), None, "x" * 1000))
+    with pytest.raises(msgspec.ValidationError):
+        read_one(Step(1, 1, msgspec.Raw(b"\x80")), long)
 
 
 @BY_NAME

@@ -122,7 +122,7 @@ async def test_plain_and_encrypted_do_not_meet(tmp_path: Path) -> None:
     async with secure(files) as served, serving(play_app(Journal())) as plain:
         for url in (served.url.replace("https", "http"), plain.url.replace("http", "https")):
             with pytest.raises(ConnectFailed):
-                await bounded(AsyncEnv.connect(url, ca_file=files.ca_file))
+                await bounded(AsyncEnv.connect(url, ca_file=files.ca_file, connect_timeout_s=1))
         async with AsyncEnv(base_url=served.url, ca_file=files.ca_file) as env:
             assert (await env.reset()).observation["total"] == 0
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 
 import psutil
 import pytest
@@ -55,3 +57,20 @@ async def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_bug(caplog: py
         writer.close()
         await _gone(served)
     assert [record.getMessage() for record in caplog.records] == []
+
+
+async def test_a_client_that_is_accepted_just_as_the_server_stops_is_not_left_waiting() -> None:
+    """asyncio fails to make a transport for it once the listening socket is closed, and forgets its socket."""
+    for turns in range(16):
+        async with serving(play_app(Journal())) as served:
+            stopping = asyncio.create_task(served.stop())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            with contextlib.suppress(ConnectionError):
+                client = socket.create_connection(("127.0.0.1", served.port))
+                client.setblocking(False)
+                reader, writer = await asyncio.open_connection(sock=client)
+                with contextlib.suppress(ConnectionError):
+                    assert await bounded(reader.read(), 5) == b""
+                writer.close()
+            await stopping

@@ -18,6 +18,7 @@ from openenv_async.compat.server.environment_routes import register_control, reg
 from openenv_async.compat.server.exceptions import ConcurrencyConfigurationError
 from openenv_async.compat.server.guarding import guard
 from openenv_async.compat.server.mcp_routes import register_mcp, register_mcp_socket
+from openenv_async.compat.server.metrics import YieldingMetrics
 from openenv_async.compat.server.models import ServerMode, State
 from openenv_async.compat.server.running import Running, without_bound
 from openenv_async.compat.server.task_routes import register_tasks
@@ -161,7 +162,7 @@ class HTTPEnvServer:
         @contextlib.asynccontextmanager
         async def lifespan(app: Any) -> AsyncIterator[Any]:
             known = {getattr(route, "path", None) for route in app.router.routes}
-            own = operator_routes(self.running.server)
+            own = [YieldingMetrics(self.running.server), *operator_routes(self.running.server)]
             app.router.routes.extend(route for route in own if getattr(route, "path", None) not in known)
             async with inner(app) as state:
                 yield state

@@ -58,6 +58,7 @@ class Running:
         self.sessions = Sessions(self.server.registry, idle_timeout_s, self.home)
         # The server's blueprint, which knows its processes.
         self.requests = Registry(self.server.blueprint, settings.limits, MOST_REQUESTS)
+        self.requests.watch = self.server.registry.watch
 
     async def once(self, call: Call) -> Outcome:
         """Do one call with an environment of its own, which is closed when this returns.
@@ -111,6 +112,7 @@ class Running:
         self.home.begin()
         self.server.start()
         self.requests.closing = False
+        self.requests.watch = self.server.registry.watch
 
     async def drain(self) -> None:
         """Let calls finish, close every environment and every socket."""

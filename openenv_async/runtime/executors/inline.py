@@ -14,14 +14,15 @@ from typing import Any
 from openenv_async.environment import Execution
 from openenv_async.errors import StepTimeout
 from openenv_async.runtime.calls import Call, Outcome
-from openenv_async.runtime.executors.abandoned import Abandoned
+from openenv_async.runtime.executors.abandoned import Abandoned, report_cancelled
 from openenv_async.runtime.executors.leaving import LeftBehind, leavable
 from openenv_async.runtime.host import Host
 from openenv_async.runtime.offload import Offload
+from openenv_async.tracing import await_under
 
 logger = logging.getLogger("openenv_async")
 
-LATE_S = 0.4
+LATE_S = 0.3
 """Seconds that a coroutine has to end after its deadline; less than a process that watches its own deadlines may be
 late, so that the other sessions in it live on."""
 
@@ -164,8 +165,8 @@ class InlineExecutor:
 
     def _begin(self, call: Call) -> Outcome | None:
         host, driver = self._host, self._driver
-        bare = host.begin(call)
-        coroutine, warnings = (host.perform(call, self._offload), None) if bare is None else bare
+        bare = None if call.trace else host.begin(call)
+        coroutine, warnings = (self._whole(call), None) if bare is None else bare
         try:
             first = driver.send(coroutine)
         except BaseException as exc:
@@ -182,6 +183,10 @@ class InlineExecutor:
         outcome: Outcome = result if warnings is None else host.finish(call, result, warnings)
         return outcome
 
+    def _whole(self, call: Call) -> Coroutine[Any, Any, Outcome]:
+        whole = self._host.perform(call, self._offload)
+        return await_under(call.trace, whole) if call.trace else whole
+
     async def call(self, call: Call) -> Outcome:
         """See `Executor.call`."""
         if self._task is None:
@@ -189,17 +194,18 @@ class InlineExecutor:
         work: _Begun | Coroutine[Any, Any, Outcome]
         if self._begun is None:
             self._cancelled = False
-            work = self._host.perform(call, self._offload)
+            work = self._whole(call)
         else:
             begun, self._begun = self._begun, None
             work = begun if begun.warnings is None else self._host.go_on(call, begun, begun.warnings)
             if self._cancelled and self._task is not None:
                 self._task.cancel()  # between the beginning and now
         self._in_flight = True
-        bound = leavable(work, self._patience_s)
+        bound: Awaitable[Outcome] = leavable(work, self._patience_s)
         try:
             if call.timeout_s is None:
-                return await bound
+                outcome: Outcome = await bound
+                return outcome
             return await self._bounded(bound, call, call.timeout_s)
         except LeftBehind:
             raise self._left_behind(call) from None
@@ -243,11 +249,7 @@ class InlineExecutor:
                 raise
             if self._is_offloaded:
                 raise Abandoned.report(call, self._session_id) from None
-            raise StepTimeout(
-                f"{call.kind}() did not finish within {timeout_s:g} s and was cancelled; the session can go on",
-                timeout_s=timeout_s,
-                session_usable=True,
-            ) from None
+            raise report_cancelled(call, timeout_s, self._session_id) from None
 
     @property
     def _is_offloaded(self) -> bool:

@@ -15,6 +15,7 @@ import msgspec
 
 from openenv_async.environment import Execution
 from openenv_async.errors import EnvironmentCrashed, FactoryError, StepTimeout
+from openenv_async.runtime.atwork import about
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.base import Landing
 from openenv_async.runtime.processes import messages
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("openenv_async")
 
-BACK_IN_S = 0.5
+BACK_IN_S = 0.75
 """Seconds that a process which watches its deadlines itself may be late; then it is killed."""
 
 _LATE: set[asyncio.Task[None]] = set()
@@ -144,6 +145,7 @@ class ProcessExecutor:
             self._session_id,
             call.timeout_s,
             self._process.pid,
+            extra=about(self._session_id, event="deadline", call=call.kind, timeout_s=call.timeout_s),
         )
         # Told to the sessions that share it, which are not to learn each other's ids.
         self._process.kill(f"a {call.kind}() in it passed its deadline")
@@ -257,7 +259,9 @@ class ProcessExecutor:
         crash = self._process.crash
         assert crash is not None
         if self._closing is None and not self._process.dying:
-            logger.warning("session %s: %s", self._session_id, crash.message)
+            self._process.unexpected = True
+            fields = about(self._session_id, event="environment_crashed", **crash.details)
+            logger.warning("session %s: %s", self._session_id, crash.message, extra=fields)
         self._flight = 0
         if not self._opened.done():
             self._opened.set_exception(crash)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from openenv_async.runtime.executors.abandoned import Abandoned
 from openenv_async.runtime.executors.base import Landing
 from openenv_async.runtime.host import Host
 from openenv_async.runtime.threads import PinnedThread
+from openenv_async.tracing import run_under
 
 
 class ThreadExecutor:
@@ -38,7 +40,11 @@ class ThreadExecutor:
     def launch(self, call: Call, landed: Landing) -> None:
         """See `Launcher.launch`."""
         self._in_flight = True
-        self._thread.send(partial(self._came, landed), self._host.perform_blocking, call)
+        self._thread.send(partial(self._came, landed), self._perform_for(call), call)
+
+    def _perform_for(self, call: Call) -> Callable[[Call], Outcome]:
+        perform = self._host.perform_blocking
+        return partial(run_under, call.trace, perform) if call.trace else perform
 
     def _came(self, landed: Landing, outcome: Any, error: BaseException | None) -> None:
         self._in_flight = False
@@ -46,7 +52,7 @@ class ThreadExecutor:
 
     async def call(self, call: Call) -> Outcome:
         """See `Executor.call`."""
-        future = self._thread.run(self._host.perform_blocking, call)
+        future = self._thread.run(self._perform_for(call), call)
         self._in_flight = True
         future.add_done_callback(self._landed)
         return await (future if call.timeout_s is None else self._bounded(future, call))

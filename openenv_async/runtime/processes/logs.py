@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-import contextvars
 import logging
 from collections.abc import Callable
 
+from openenv_async.runtime.atwork import SESSION, about
 from openenv_async.runtime.processes.messages import LogLine
-
-SESSION: contextvars.ContextVar[str] = contextvars.ContextVar("openenv_session", default="")
-"""The session that the code at work belongs to."""
 
 _THREAD_PREFIX = "openenv-"
 
@@ -65,6 +62,7 @@ def relog(line: LogLine, pid: int) -> None:
     if not logger.isEnabledFor(line.level):
         return
     where = f"[session {line.session_id}] " if line.session_id and line.session_id not in line.text else ""
-    record = logger.makeRecord(line.name, line.level, "(process)", 0, where + line.text, (), None)
+    whose = about(line.session_id) if line.session_id else None
+    record = logger.makeRecord(line.name, line.level, "(process)", 0, where + line.text, (), None, extra=whose)
     record.process, record.processName = pid, f"openenv-{line.session_id}"
     logger.handle(record)

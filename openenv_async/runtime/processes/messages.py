@@ -19,9 +19,13 @@ from openenv_async.errors import EnvError, from_wire
 from openenv_async.protocol.failures import describe
 from openenv_async.runtime.calls import Call, CallKind, Outcome, Wire
 from openenv_async.runtime.executors.inline import CallCancelled
+from openenv_async.tracing import PARENT_LENGTH
 
 _REQUEST = struct.Struct("<xBBIId")
 _REPLY = struct.Struct("<xBIII")
+_TRACED = 0x80
+"""Added to an op: the caller's `traceparent` comes before the payload."""
+
 _WIRES = {1: Wire.NATIVE, 2: Wire.JSON, 3: Wire.HTTP}
 _WIRE_NUMBERS = {wire: number for number, wire in _WIRES.items()}
 
@@ -69,11 +73,12 @@ class Request(NamedTuple):
     payload: bytes
     wire: int
     timeout_s: float | None
+    trace: str = ""
 
     @property
     def call(self) -> Call:
         """The call that it asks for."""
-        return Call(_KINDS[self.op], self.payload, _WIRES[self.wire], self.timeout_s)
+        return Call(_KINDS[self.op], self.payload, _WIRES[self.wire], self.timeout_s, self.trace)
 
 
 class Reply(NamedTuple):
@@ -131,14 +136,21 @@ def request(op: int, seat: int, rid: int = 0, payload: Any = b"") -> bytes:
 def call_request(call: Call, seat: int, rid: int) -> bytes:
     """Write a call; its payload is copied, never looked at."""
     timeout_s = nan if call.timeout_s is None else call.timeout_s
-    head = _REQUEST.pack(_OPS[call.kind], _WIRE_NUMBERS[call.wire], seat, rid, timeout_s)
-    return b"".join((head, call.payload))
+    op, wire = _OPS[call.kind], _WIRE_NUMBERS[call.wire]
+    if len(call.trace) == PARENT_LENGTH and call.trace.isascii():
+        head = _REQUEST.pack(op | _TRACED, wire, seat, rid, timeout_s)
+        return b"".join((head, call.trace.encode(), call.payload))
+    return b"".join((_REQUEST.pack(op, wire, seat, rid, timeout_s), call.payload))
 
 
 def read_request(message: bytes) -> Request:
     """Read what the server sent."""
     op, wire, seat, rid, timeout_s = _REQUEST.unpack_from(message)
-    return Request(op, seat, rid, message[_REQUEST.size :], wire, None if isnan(timeout_s) else timeout_s)
+    at, trace = _REQUEST.size, ""
+    if op & _TRACED:
+        op, at = op & ~_TRACED, at + PARENT_LENGTH
+        trace = message[_REQUEST.size : at].decode()
+    return Request(op, seat, rid, message[at:], wire, None if isnan(timeout_s) else timeout_s, trace)
 
 
 def outcome_reply(outcome: Outcome, seat: int, rid: int) -> bytes:

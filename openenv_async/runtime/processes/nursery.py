@@ -26,6 +26,11 @@ Started = Callable[[int, socket.socket, int], None]
 
 NotStarted = Callable[[OSError], None]
 
+
+class NurseryLost(OSError):
+    """The process that forks the others has ended before it could fork this one; the next one can."""
+
+
 _END_S = 6.0
 _POLL_S = 0.002
 
@@ -205,7 +210,7 @@ class Nursery:
             exited(None)
         asked, self._asked = self._asked, {}
         for _, not_started in asked.values():
-            not_started(OSError("the process that forks the others has ended"))
+            not_started(NurseryLost("the process that forks the others has ended"))
 
     def _hang_up(self) -> None:
         if not self._loop.is_closed():

@@ -20,7 +20,7 @@ from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.process import NeverBegan, ProcessExecutor
 from openenv_async.runtime.processes.messages import Opening
-from openenv_async.runtime.processes.nursery import Nursery
+from openenv_async.runtime.processes.nursery import Nursery, NurseryLost
 from openenv_async.runtime.processes.options import ProcessOptions
 from openenv_async.runtime.processes.packets import PIECE
 from openenv_async.runtime.processes.process import Process
@@ -56,6 +56,8 @@ class ProcessPool:
         self._stays = False
         self._endings: set[asyncio.Task[None]] = set()
         """Ends whose waiters may be cancelled; the loop alone would not keep them."""
+        self.started = self.crashed = self.killed = 0
+        """Processes so far: begun, ended by themselves, and ended because of a call, a factory or a close that hung."""
         self._buffer = memoryview(bytearray(PIECE))
 
     @property
@@ -90,7 +92,7 @@ class ProcessPool:
         try:
             opening = Opening(session_id, self._limits.max_message_bytes, timeout_s)
             for _ in range(_ATTEMPTS):
-                with contextlib.suppress(NeverBegan):
+                with contextlib.suppress(NeverBegan, NurseryLost):
                     return await self._open(blueprint, opening)
             raise self._impossible(blueprint, NeverBegan())
         except OSError as error:
@@ -190,6 +192,7 @@ class ProcessPool:
     def _arrived(self, pid: int, sock: socket.socket, stderr: int) -> None:
         assert self._nursery is not None and self._blueprint is not None
         self._forking -= 1
+        self.started += 1
         process = Process(self._nursery, pid, sock, stderr, self._buffer, debug=self._blueprint.debug)
         process.on_exit = self._on_exit
         while self._waiting:
@@ -220,6 +223,9 @@ class ProcessPool:
             self._spare.remove(process)
             assert process.crash is not None
             logger.warning("a spare process has ended: %s", process.crash.message)
+            process.unexpected = not process.dying
+        self.crashed += process.unexpected
+        self.killed += bool(process.why)
         self._refill_after(process)
 
     def _refill_after(self, process: Process) -> None:

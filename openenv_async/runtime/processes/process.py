@@ -58,6 +58,8 @@ class Process:
         """A call hung in it: it takes no new sessions."""
         self.dying = False
         """It is being killed."""
+        self.unexpected = False
+        """It ended by itself while somebody sat in it."""
         self.on_exit: Callable[[Process], None] | None = None
         self._why = ""
         self._loop = asyncio.get_running_loop()
@@ -75,6 +77,11 @@ class Process:
             self.tainted = self.dying = True
             self._why = self._why or why
             self._nursery.kill(self.pid)
+
+    @property
+    def why(self) -> str:
+        """What it was killed for; empty: it was not, or was not needed any longer."""
+        return self._why
 
     async def ended(self) -> None:
         """Wait until it has ended, as it is about to; it is killed when it does not."""

@@ -17,11 +17,12 @@ from collections.abc import Callable
 import msgspec
 
 from openenv_async.errors import EnvError
+from openenv_async.runtime.atwork import SESSION
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.inline import CallCancelled, InlineExecutor
 from openenv_async.runtime.executors.start import start_executor
-from openenv_async.runtime.processes import logs, messages
+from openenv_async.runtime.processes import messages
 from openenv_async.runtime.processes.line import Line
 from openenv_async.runtime.processes.messages import Facts, Kind, Op, Opening, Request
 
@@ -108,7 +109,7 @@ class _Seat:
             self._cancelled.add(rid)
 
     async def _live(self) -> None:
-        logs.SESSION.set(self._opening.session_id)
+        SESSION.set(self._opening.session_id)
         line = self._seats.line
         executor = self._executor or await self._build()
         if executor is not None:

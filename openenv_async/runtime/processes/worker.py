@@ -16,6 +16,7 @@ import msgspec
 
 from openenv_async.errors import EnvError, FactoryError
 from openenv_async.protocol.failures import new_error_id
+from openenv_async.runtime.atwork import SESSION
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.executors.inline import InlineExecutor
 from openenv_async.runtime.host import Host
@@ -24,6 +25,7 @@ from openenv_async.runtime.processes.line import Line, leave
 from openenv_async.runtime.processes.messages import Facts, Kind, Opening, Request
 from openenv_async.runtime.processes.recipe import Recipe
 from openenv_async.runtime.processes.seats import Seats
+from openenv_async.tracing import run_under
 
 logger = logging.getLogger("openenv_async")
 
@@ -62,7 +64,7 @@ def _import_failed(exc: BaseException) -> FactoryError:
 
 def _serve_one(line: Line, blueprint: Blueprint, recipe: Recipe, first: Request) -> None:
     opening = msgspec.msgpack.decode(first.payload, type=Opening)
-    logs.SESSION.set(opening.session_id)
+    SESSION.set(opening.session_id)
     line.send(messages.reply(Kind.BEGUN, first.seat, 0, None))
     limits = birth.limits_of(blueprint.factory, recipe.options)
     birth.apply_limits(limits)
@@ -98,7 +100,11 @@ def _play(line: Line, host: Host, opening: Opening, seat: int) -> None:
             # It came after the call had ended: one at work in this thread cannot hear it.
             continue
         try:
-            outcome = host.perform_blocking(asked.call)
+            outcome = (
+                run_under(asked.trace, host.perform_blocking, asked.call)
+                if asked.trace
+                else host.perform_blocking(asked.call)
+            )
         except Exception as exc:  # the peer is told; a bug of ours is logged on its way
             line.fail(exc, asked)
         else:

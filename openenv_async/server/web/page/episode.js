@@ -1,6 +1,7 @@
 // What was played, as a record: one entry per call, written as and read from JSONL. The server records in the same format.
 
 import { read, write } from "./json.js";
+import { unmarked } from "./marked.js";
 import { isObject } from "./schema.js";
 
 const CALLS = ["reset", "step", "state"];
@@ -50,7 +51,7 @@ export class Episode {
         if (value.version !== 1) throw new Error(`${source} is a recording of version ${value.version}; this page reads version 1.`);
         const { type, version, ...header } = value;
         episode = new Episode(header, source);
-      } else if (CALLS.includes(value.type)) episode.add(value);
+      } else if (CALLS.includes(value.type)) episode.add(unmarked(value));
       else if (value.type === "end") episode.ended = value.reason ?? null;
     });
     if (episode === null) throw new Error(`${source} is empty.`);

@@ -179,6 +179,30 @@ export function bytesField(asked) {
   };
 }
 
+/** Bytes that travel as text: written, or read from a file. */
+export function fileTextField(asked) {
+  const text = textField(asked, true);
+  const input = h("input", { type: "file", "aria-label": `${asked.label} from a file` });
+  let problem = null;
+  input.onchange = async () => {
+    const [file] = input.files;
+    problem = null;
+    try {
+      if (file) text.write(new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer()));
+    } catch {
+      problem = `${file.name} is no text: ${asked.label} takes bytes as UTF-8 only.`;
+    }
+  };
+  text.node.append(input);
+  return {
+    ...text,
+    read() {
+      if (problem) throw new Problem(problem, input);
+      return text.read();
+    },
+  };
+}
+
 function base64(file) {
   return new Promise((done, fail) => {
     const reader = new FileReader();

@@ -1,7 +1,7 @@
 // A form for whatever a JSON Schema describes, with the same value as plain JSON beside it.
 
 import { h, put } from "./dom.js";
-import { Problem, booleanField, bytesField, choiceField, fixedField, jsonField, numberField, textField } from "./fields.js";
+import { Problem, booleanField, bytesField, choiceField, fileTextField, fixedField, jsonField, numberField, textField } from "./fields.js";
 import { arrayField, mapField, objectField, optionalGroup, tupleField, unionField } from "./groups.js";
 import { constant, shape } from "./schema.js";
 
@@ -37,6 +37,8 @@ function single(kind, asked) {
       return textField(asked, kind === "text");
     case "bytes":
       return bytesField(asked);
+    case "binary":
+      return fileTextField(asked);
     default:
       return jsonField(asked);
   }
@@ -66,12 +68,12 @@ export class Form {
     return this._place.querySelector("input, textarea, select, button") === null;
   }
 
-  /** Give the value, or null after saying what is wrong with it. */
-  read() {
+  /** Give the value, or null after saying what is wrong with it; `whole`: with what is as it is anyway. */
+  read(whole = false) {
     this._place.querySelectorAll(".problem").forEach((shown) => shown.remove());
     this._place.querySelectorAll("[aria-invalid]").forEach((input) => input.removeAttribute("aria-invalid"));
     try {
-      return this._control.read();
+      return this._control.read(whole);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       error.node.closest("details:not([open])")?.setAttribute("open", "");
@@ -89,7 +91,7 @@ export class Form {
 
   /** Go over to JSON, or back, with the value as it is. False where it is none. */
   toggle() {
-    let value = this.read();
+    let value = this.read(true);
     if (value === null) {
       if (this.raw) return false;
       value = undefined; // what is missing can be added in the JSON

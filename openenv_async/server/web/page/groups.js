@@ -1,9 +1,11 @@
-// Inputs for values made of others: objects, lists, maps, unions. The contract is that of `fields`.
+// Inputs for values made of others: objects, lists, maps, unions. The contract is that of `fields`; of a
+// whole action what is as the environment takes it anyway is left out, unless `read(whole)` is to give everything.
 
 import { fresh, h, put } from "./dom.js";
 import { Problem, mark } from "./fields.js";
 import { control } from "./form.js";
-import { discriminator, fits, isObject, shape, variantName } from "./schema.js";
+import { write as writeJson } from "./json.js";
+import { discriminator, fits, isObject, resolve, shape, variantName } from "./schema.js";
 
 const hintOf = (asked) => (asked.schema.description && asked.depth > 0 ? h("p", { class: "hint" }, asked.schema.description) : null);
 
@@ -56,15 +58,21 @@ export function objectField(asked) {
       const shown = new Set(parts.map(([name]) => name));
       beside = Object.fromEntries(Object.entries(value).filter(([name]) => !shown.has(name)));
     },
-    read() {
+    read(whole) {
       const value = { ...beside };
       for (const [name, part] of parts) {
         const given = part.read();
-        if (given !== undefined) value[name] = given;
+        if (given !== undefined && (whole || depth > 0 || required.has(name) || !isDefault(given, schema.properties[name], root))) value[name] = given;
       }
       return value;
     },
   };
+}
+
+/** Whether a value is what the environment takes anyway. */
+function isDefault(value, property, root) {
+  const { default: taken } = resolve(property, root);
+  return taken !== undefined && writeJson(taken) === writeJson(value);
 }
 
 const MOST_ITEMS = 500;

@@ -95,7 +95,8 @@ export class Link {
     this._socket = null;
     const waiting = this._waiting.splice(0);
     for (const one of waiting) one.fail(new Gone("The connection was lost before the answer came."));
-    if (this._refusal) this._comeBack(this._refusal.code === "SERVER_CLOSING" ? "lost" : "refused", this._refusal.message);
+    if (this._refusal?.code === "SESSION_LOST") this._become("asleep", this._refusal.message); // an operator ended it
+    else if (this._refusal) this._comeBack(this._refusal.code === "SERVER_CLOSING" ? "lost" : "refused", this._refusal.message);
     else if (opened && event.code === 1000 && waiting.length === 0) this._become("asleep", event.reason);
     else this._comeBack("lost", opened ? "The connection to the server was lost." : "The server cannot be reached.");
   }

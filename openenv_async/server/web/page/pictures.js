@@ -8,7 +8,7 @@ const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/;
 const SMALLEST = 48;
 
 /** Whether a text is bytes in base64, as far as one can tell. */
-export const isBase64 = (text) => text.length >= SMALLEST && text.length % 4 === 0 && BASE64.test(text);
+export const isBase64 = (text, least = SMALLEST) => text.length >= least && text.length % 4 === 0 && BASE64.test(text);
 
 /** How many bytes a base64 text holds. */
 export const bytesIn = (text) => Math.floor((text.length * 3) / 4) - (text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0);

@@ -11,6 +11,9 @@ import { Timeline } from "./timeline.js";
 
 const PATIENCE_MS = 3000;
 
+/** A sentence with its full stop. */
+const ended = (sentence) => (/[.!?]$/.test(sentence) ? sentence : `${sentence}.`);
+
 export class Play {
   constructor(link, about) {
     this._link = link;
@@ -104,12 +107,12 @@ export class Play {
     this._waiting(state);
     const gone = state === "lost" || state === "refused" || state === "asleep";
     if (gone && this._player.lose(why)) {
-      notice("warning", `${why || "The server closed the connection."} The episode is over: Reset begins another.`, { key: "episode" });
+      notice("warning", `${ended(why || "The session was given back, as nobody used it")} The episode is over: Reset begins another.`, { key: "episode" });
     } else if (gone && state !== "asleep") {
-      const words = state === "refused" ? `${why}. It is tried again from time to time.` : why;
+      const words = state === "refused" ? `${ended(why)} It is tried again from time to time.` : why;
       notice(state === "refused" ? "error" : "warning", words, { key: "link", action: ["Try now", () => this._link.connect()] });
     } else if (state === "asleep") {
-      notice("info", "The session was given back, as nobody used it. Reset begins another.", { key: "link" });
+      notice("info", `${ended(why || "The session was given back, as nobody used it")} Reset begins another.`, { key: "link" });
     }
     if (state === "ready" && this._wanted) {
       this._wanted = false;

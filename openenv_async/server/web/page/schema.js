@@ -79,7 +79,8 @@ function kindOf(schema, name) {
 }
 
 function textKind(schema, name) {
-  if (schema.contentEncoding === "base64" || schema.format === "binary" || schema.format?.startsWith("base64")) return "bytes";
+  if (schema.contentEncoding === "base64" || schema.format?.startsWith("base64")) return "bytes";
+  if (schema.format === "binary") return "binary"; // pydantic's bytes, which JSON carries as their text
   const long = (schema.maxLength ?? 0) > LONG || schema.contentMediaType?.startsWith("text/") || schema.format === "textarea";
   return long || LONG_NAMES.test(name) ? "text" : "string";
 }
@@ -125,6 +126,7 @@ export function fits(value, given, root) {
     case "string":
     case "text":
     case "bytes":
+    case "binary":
       return typeof value === "string";
     case "array":
     case "tuple":

@@ -2,7 +2,8 @@
 
 import { figure } from "./chart.js";
 import { byId, h, put } from "./dom.js";
-import { brief } from "./json.js";
+import { brief, write } from "./json.js";
+import { isObject } from "./schema.js";
 
 const WINDOW = 200;
 
@@ -38,7 +39,7 @@ export class Timeline {
   }
 
   _row(entry, index, selected) {
-    const asked = entry.request && Object.keys(entry.request).length ? brief(summary(entry.request), 120) : "";
+    const asked = summary(entry);
     return h("li", {}, h("button", {
       type: "button", class: "call", "data-type": entry.type, "data-error": entry.error ? true : null,
       "aria-current": index === selected ? "step" : null, onclick: () => this._choose(index),
@@ -53,10 +54,12 @@ export class Timeline {
   }
 }
 
-/** An action of one field is that field. */
-function summary(request) {
-  const names = Object.keys(request);
-  return names.length === 1 && typeof request[names[0]] !== "object" ? request[names[0]] : request;
+/** What was asked, on one line: an action of one field is that field. */
+function summary({ type, request }) {
+  if (!isObject(request)) return request === undefined ? "" : brief(request, 120);
+  const fields = Object.entries(request);
+  if (type === "step" && fields.length === 1 && typeof fields[0][1] !== "object") return brief(fields[0][1], 120);
+  return brief(fields.map(([name, value]) => `${name} ${typeof value === "string" ? value : write(value)}`).join(", "), 120);
 }
 
 /** What an entry is called. */

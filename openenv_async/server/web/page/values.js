@@ -46,7 +46,7 @@ function drawText(text, at) {
   const picture = pictureOf(text, at.name);
   if (picture) return picture;
   const kind = at.schema ? shape(at.schema, at.root) : null;
-  if (kind?.kind === "bytes" || (text.length > 300 && isBase64(text))) return drawBytes(text);
+  if ((["bytes", "binary"].includes(kind?.kind) && isBase64(text, 4)) || (text.length > 300 && isBase64(text))) return drawBytes(text);
   const shown = text.length > LONGEST ? text.slice(0, LONGEST) : text;
   const rest = text.length - shown.length;
   const media = kind?.schema.contentMediaType ?? "";

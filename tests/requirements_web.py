@@ -1,4 +1,4 @@
-"""The promises of the web page; `requirements` has the others."""
+"""The lines of the manifest about the web page: see `requirements`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,80 @@
+"""What `openenv serve` shows of a running server: its log on stderr, `/metrics`, OpenTelemetry.
+
+Owns the options; `server.observing` does what they ask for, `observe` knows how.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from openenv_async.cli.errors import BadInput
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def observing_options(command: F) -> F:
+    """Add the options to a command."""
+    options = (
+        click.option(
+            "--log-format",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            show_default=True,
+            envvar="OPENENV_LOG_FORMAT",
+            show_envvar=True,
+            help="How lines are written to stderr: for people, or one JSON object each.",
+        ),
+        click.option(
+            "--metrics/--no-metrics",
+            default=None,
+            help="Count for /metrics. [default: yes, where prometheus-client is installed]",
+        ),
+        click.option(
+            "--otel/--no-otel",
+            default=None,
+            help="Send OpenTelemetry spans. [default: where OTEL_EXPORTER_OTLP_ENDPOINT is set]",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def check_otel(otel: bool | None) -> None:
+    """Refuse `--otel` where it cannot be had.
+
+    Raises:
+        BadInput: what it needs is not installed.
+    """
+    if otel:
+        from openenv_async.tracing import INSTALL, installed
+
+        if not installed():
+            raise BadInput(f"--otel: {INSTALL}")
+
+
+def access_log(level: str, log_format: str) -> bool | logging.Logger:
+    """Say where requests are written: nowhere, to stdout as Hypercorn does, or with the other JSON lines."""
+    if level != "debug":
+        return False
+    return logging.getLogger("openenv_async.access") if log_format == "json" else True
+
+
+def log_to_stderr(level: str, log_format: str) -> None:
+    """Write the log to stderr, without secrets, and with the ids of sessions and requests.
+
+    Args:
+        level: the least that is written.
+        log_format: `text` or `json`.
+    """
+    from openenv_async.observe.records import JsonLines, TextLines
+    from openenv_async.server.logs import FILTER, protect
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines(FILTER.clean_field) if log_format == "json" else TextLines())
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+    protect(handlers=True)

@@ -1,0 +1,131 @@
+"""Counts what the sessions of one server do, in plain numbers: `exposition` makes Prometheus' families of them.
+
+A step of a quick environment takes the server some microseconds, so the most frequent
+case costs one comparison and one sum here: steps are counted by their sessions anyway.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import get_args
+
+from openenv_async import errors
+from openenv_async.errors import EnvError, StepTimeout
+from openenv_async.observe.histogram import FIRST_S, Histogram
+from openenv_async.runtime.calls import Call, CallKind, Outcome
+from openenv_async.runtime.executors.inline import CallCancelled
+from openenv_async.runtime.session import Session
+from openenv_async.runtime.watch import Watch
+
+KINDS: tuple[CallKind, ...] = get_args(CallKind)
+
+ALWAYS: tuple[CallKind, ...] = ("reset", "step", "state")
+"""Calls that are shown from the beginning; the others once there has been one."""
+
+INTERNAL = "INTERNAL"
+"""The code of what is no error of ours: a bug in the runtime."""
+
+OTHER = "OTHER"
+"""Every code that is not the runtime's: an author may make up any number of them."""
+
+_KNOWN = frozenset(cls.code for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, EnvError))
+
+
+class Metrics(Watch):
+    """A `Watch` that counts."""
+
+    def __init__(self) -> None:
+        self.latencies = {kind: Histogram() for kind in KINDS}
+        """Without the steps that are in `quick_s`."""
+        self.quick_s = 0.0
+        """Seconds of all steps that took less than the first bucket's bound."""
+        self.errors: Counter[str] = Counter()
+        """By code: calls that failed, sessions that could not be opened, requests that were refused."""
+        self.deadlines: Counter[str] = Counter()
+        """By call: deadlines that passed."""
+        self.cancelled = 0
+        """Calls that were stopped because nobody waited any longer."""
+        self.opened_total = self.refused_total = self.detached_total = self.resumed_total = 0
+        self.ended_total: Counter[str] = Counter()
+        """By how: `closed` in good order, or the code of the reason."""
+        self._sessions: set[Session] = set()
+        self._waiting: set[Session] = set()
+        """Those that are not open yet."""
+        self._steps = self._episodes = 0
+        self._slow_steps = 0
+
+    @property
+    def steps(self) -> int:
+        """Steps that gave an observation, those of sessions that have ended included."""
+        return self._steps + sum(session.steps for session in self._sessions)
+
+    @property
+    def episodes(self) -> int:
+        """Resets that gave an observation; likewise."""
+        return self._episodes + sum(session.episodes for session in self._sessions)
+
+    @property
+    def quick_steps(self) -> int:
+        """Steps that took less than the first bucket's bound."""
+        return max(0, self.steps - self._slow_steps)
+
+    def failed(self, error: BaseException) -> None:
+        """Count an error that somebody was told of."""
+        code = error.code if isinstance(error, EnvError) else INTERNAL
+        self.errors[code if code in _KNOWN or code == INTERNAL else OTHER] += 1
+
+    # What follows is `runtime.watch.Watch`.
+
+    def waiting(self, session: Session) -> None:
+        """See `Watch.waiting`."""
+        self._sessions.add(session)
+        self._waiting.add(session)
+
+    def opened(self, session: Session) -> None:
+        """See `Watch.opened`."""
+        self._waiting.discard(session)
+        self.opened_total += 1
+
+    def called(
+        self, session: Session, rid: int, call: Call, outcome: Outcome | BaseException, latency_s: float
+    ) -> None:
+        """See `Watch.called`."""
+        if latency_s < FIRST_S and type(outcome) is Outcome and call.kind == "step":
+            self.quick_s += latency_s
+        else:
+            self._count(call.kind, outcome, latency_s)
+
+    def _count(self, kind: CallKind, outcome: Outcome | BaseException, latency_s: float) -> None:
+        self.latencies[kind].add(latency_s)
+        if isinstance(outcome, Outcome):
+            if kind == "step":
+                self._slow_steps += 1
+        elif isinstance(outcome, CallCancelled):
+            self.cancelled += 1
+        else:
+            self.failed(outcome)
+            if isinstance(outcome, StepTimeout):
+                self.deadlines[kind] += 1
+
+    def detached(self, session: Session) -> None:
+        """See `Watch.detached`."""
+        self.detached_total += 1
+
+    def attached(self, session: Session) -> None:
+        """See `Watch.attached`."""
+        self.resumed_total += 1
+
+    def ended(self, session: Session, error: BaseException | None) -> None:
+        """See `Watch.ended`."""
+        self._sessions.discard(session)
+        self._steps += session.steps
+        self._episodes += session.episodes
+        if error is not None and session in self._waiting:
+            self.refused_total += 1
+            self.failed(error)
+        self._waiting.discard(session)
+        if error is None:
+            self.ended_total["closed"] += 1
+            return
+        code = error.code if isinstance(error, EnvError) else INTERNAL
+        self.ended_total[code if code in _KNOWN else OTHER] += 1
