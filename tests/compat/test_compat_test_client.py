@@ -133,3 +133,18 @@ def test_the_pages_environment_survives_its_requests() -> None:
 def test_tool_environments_answer_without_a_server() -> None:
     observation = Adds().step(Action())
     assert observation.reward == 0.0
+
+
+@requirement("compat:parity")
+def test_routes_of_the_authors_own_come_before_the_operators() -> None:
+    app = create_fastapi_app(Adds, Action, Observation)
+    assert "/sessions" not in {getattr(route, "path", None) for route in app.routes}
+
+    @app.get("/sessions")
+    def sessions() -> str:
+        return "mine"
+
+    with TestClient(app) as client:
+        assert client.get("/sessions").json() == "mine"
+    with TestClient(create_fastapi_app(Adds, Action, Observation)) as client:
+        assert client.get("/sessions").json() != "mine"

@@ -27,7 +27,7 @@ import importlib, pkgutil
 # Which modules need what an extra brings: environments written for OpenEnv are pydantic's and FastAPI's (`compat`,
 # `mcp`), and one module each of `metrics`, `otel` and `top` is imported only where its extra was found.
 OPTIONAL = {
-    ".compat.": ("pydantic", "fastapi", "fastmcp"),
+    ".compat.": ("pydantic", "fastapi", "fastmcp", "smolagents"),
     ".observe.exposition": ("prometheus_client",),
     ".observe.spans": ("opentelemetry",),
     ".cli.top_screen": ("rich",),

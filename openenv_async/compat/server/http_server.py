@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from fastapi import FastAPI, WebSocket
@@ -155,6 +156,19 @@ class HTTPEnvServer:
             environment_type=cls.__name__ if cls is not None else self.env_name,
         )
 
+    def _operated(self, inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Give a lifespan that adds what operators ask of a server, behind every route that the author has by then."""
+
+        @contextlib.asynccontextmanager
+        async def lifespan(app: Any) -> AsyncIterator[Any]:
+            known = {getattr(route, "path", None) for route in app.router.routes}
+            own = [YieldingMetrics(self.running.server), *operator_routes(self.running.server)]
+            app.router.routes.extend(route for route in own if getattr(route, "path", None) not in known)
+            async with inner(app) as state:
+                yield state
+
+        return lifespan
+
     def register_routes(self, app: FastAPI, mode: ServerMode | str = ServerMode.SIMULATION) -> None:
         """Add the routes to an app. In production mode there are no `/reset`, `/step` and `/state`.
 
@@ -163,7 +177,7 @@ class HTTPEnvServer:
         """
         chosen = _mode(mode)
         guard(app, self.running.server)
-        app.router.lifespan_context = self.running.lifespan_around(app.router.lifespan_context)
+        app.router.lifespan_context = self.running.lifespan_around(self._operated(app.router.lifespan_context))
         simulation = chosen is ServerMode.SIMULATION
         register_tasks(app, self)
         register_mcp_socket(app, self)
@@ -171,8 +185,6 @@ class HTTPEnvServer:
             register_control(app, self)
         register_questions(app, self, state=simulation)
         register_mcp(app, self)
-        app.router.routes.append(YieldingMetrics(self.running.server))
-        app.router.routes.extend(operator_routes(self.running.server))
 
         @app.websocket("/ws")
         async def websocket_endpoint(websocket: WebSocket) -> None:
