@@ -91,8 +91,10 @@ class Progress:
         self._ended = threading.Event()
 
     def doing(self, head: str, detail: str = "") -> None:
-        """Say what is being done now; a new head starts its clock anew."""
+        """Say what is being done now; a new head starts its clock anew. Without any, the live line goes."""
         with self._lock:
+            if not head + detail:
+                self._clear()
             if head != self._head:
                 self._since = time.monotonic()
                 if self._plain and not self.live and head:

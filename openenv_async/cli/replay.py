@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from openenv_async.recording.reading import Recording
 
 
-@click.command(short_help="Show a recorded session, or play it again.")
+_EXAMPLES = """\b
+Examples:
+  openenv replay recordings/20260101T120000-wordle-3f2a.jsonl
+  openenv replay session.jsonl --against http://localhost:8000
+  openenv replay session.jsonl --against http://localhost:8000 --ignore observation.time
+"""
+
+
+@click.command(short_help="Show a recorded session, or play it again.", epilog=_EXAMPLES)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--against", metavar="URL", help="Play it on this server, and show the first difference.")
 @click.option(
@@ -56,18 +64,12 @@ def replay(
     token: str | None,
     as_json: bool,
 ) -> None:
-    r"""Show the session that `openenv serve --record` or the web page wrote into FILE.
+    """Show the session that `openenv serve --record` or the web page wrote into FILE.
 
     With --against, the same resets and actions are played on a server, and the
     first observation, reward or end that is another one is shown. Exit code: 0
     when all is the same, 1 when something differs, 2 when the file cannot be
     used or no server answers.
-
-    \b
-    Examples:
-      openenv replay recordings/20260101T120000-wordle-3f2a.jsonl
-      openenv replay session.jsonl --against http://localhost:8000
-      openenv replay session.jsonl --against http://localhost:8000 --ignore observation.time
     """
     from openenv_async.recording.reading import UnusableRecording, read_recording
 

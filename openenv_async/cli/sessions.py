@@ -16,7 +16,15 @@ _CLOSE_MARGIN_S = 30.0
 """Seconds for the environment's close(), besides the grace for its call."""
 
 
-@click.group(short_help="List a running server's sessions, or close one.")
+_EXAMPLES = """\b
+Examples:
+  openenv sessions list
+  openenv sessions list https://env.example.org --sort busy --limit 10
+  openenv sessions close 5558c513-165a-4ada-8744-930eb9cab00c
+"""
+
+
+@click.group(short_help="List a running server's sessions, or close one.", epilog=_EXAMPLES)
 def sessions() -> None:
     """See who plays on a running server, and end what must end.
 
@@ -24,7 +32,14 @@ def sessions() -> None:
     """
 
 
-@sessions.command("list", short_help="List them.")
+_LISTING = """\b
+Examples:
+  openenv sessions list
+  openenv sessions list https://env.example.org --sort busy --limit 10
+"""
+
+
+@sessions.command("list", short_help="List them.", epilog=_LISTING)
 @click.argument("url", default=DEFAULT_URL, metavar="[URL]")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at most.")
 @click.option("--offset", type=click.IntRange(min=0), default=0, help="How many to pass over.")
@@ -32,13 +47,7 @@ def sessions() -> None:
 @click.option("--json", "as_json", is_flag=True, help="What the server says, as JSON.")
 @token_option
 def list_sessions(url: str, limit: int, offset: int, sort: str, as_json: bool, token: str | None) -> None:
-    r"""List the sessions of the server at URL, by default the one at http://127.0.0.1:8000.
-
-    \b
-    Examples:
-      openenv sessions list
-      openenv sessions list https://env.example.org --sort busy --limit 10
-    """
+    """List the sessions of the server at URL, by default the one at http://127.0.0.1:8000."""
     from openenv_async.cli.session_table import plain_table, summary
 
     try:
@@ -56,7 +65,14 @@ def list_sessions(url: str, limit: int, offset: int, sort: str, as_json: bool, t
         click.echo(f"{rest} more: --limit, --offset")
 
 
-@sessions.command("close", short_help="Close one.")
+_CLOSING = """\b
+Examples:
+  openenv sessions close 5558c513-165a-4ada-8744-930eb9cab00c
+  openenv sessions close 5558c513-165a-4ada-8744-930eb9cab00c --url http://localhost:9000 --grace 0
+"""
+
+
+@sessions.command("close", short_help="Close one.", epilog=_CLOSING)
 @click.argument("session_id", metavar="ID")
 @click.option("--url", default=DEFAULT_URL, show_default=True, help="The server.")
 @click.option(
@@ -67,14 +83,9 @@ def list_sessions(url: str, limit: int, offset: int, sort: str, as_json: bool, t
 )
 @token_option
 def close(session_id: str, url: str, grace: float | None, token: str | None) -> None:
-    r"""Close the session ID: its client gets SESSION_LOST, its environment is closed, its slot is free.
+    """Close the session ID: its client gets SESSION_LOST, its environment is closed, its slot is free.
 
     Exit code: 0 when it is closed, 1 when it cannot be, 2 when there is none of that id.
-
-    \b
-    Examples:
-      openenv sessions close 5558c513-165a-4ada-8744-930eb9cab00c
-      openenv sessions close 5558c513-165a-4ada-8744-930eb9cab00c --url http://localhost:9000 --grace 0
     """
     if not re.fullmatch(r"[A-Za-z0-9-]+", session_id):
         raise BadInput(f"{session_id!r} is no session's id: `openenv sessions list` shows them")

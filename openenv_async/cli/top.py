@@ -24,7 +24,15 @@ _APART_S = 0.5
 """Seconds between the two looks that a single table's steps per second come from."""
 
 
-@click.command(short_help="Watch the sessions of a running server.")
+_EXAMPLES = """\b
+Examples:
+  openenv top
+  openenv top https://env.example.org --sort latency
+  openenv top --once | grep busy
+"""
+
+
+@click.command(short_help="Watch the sessions of a running server.", epilog=_EXAMPLES)
 @click.argument("url", default=DEFAULT_URL, metavar="[URL]")
 @click.option(
     "-n",
@@ -40,17 +48,11 @@ _APART_S = 0.5
 @click.option("--json", "as_json", is_flag=True, help="Write once what the server says, as JSON.")
 @token_option
 def top(url: str, interval: float, sort: str, once: bool, as_json: bool, token: str | None) -> None:
-    r"""Watch who plays on the server at URL, by default the one at http://127.0.0.1:8000. Ctrl-C ends it.
+    """Watch who plays on the server at URL, by default the one at http://127.0.0.1:8000. Ctrl-C ends it.
 
     The table shows as many sessions as the terminal has lines. A server that
     goes away is waited for. It takes the server's token; a server without one
     answers on its own machine only.
-
-    \b
-    Examples:
-      openenv top
-      openenv top https://env.example.org --sort latency
-      openenv top --once | grep busy
     """
     try:
         with Operator(url, token) as operator:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.session import Session
@@ -16,6 +17,9 @@ from openenv_async.runtime.watch import Watch
 
 RECENT = 32
 """Steps that a session's latencies are taken over."""
+
+SAMPLE = 4096
+"""Steps that the whole server's latencies are taken over, about: thousands of sessions are looked at on the loop."""
 
 
 class Tally:
@@ -61,9 +65,10 @@ class Census(Watch):
         return self._errors + sum(tally.errors for tally in self._tallies.values())
 
     def latencies_s(self) -> Iterator[float]:
-        """Give those of the last steps of the sessions that are there."""
+        """Give those of the last steps of the sessions that are there; of many sessions, fewer of each."""
+        each = max(1, SAMPLE // max(1, len(self._tallies)))
         for tally in self._tallies.values():
-            yield from tally.latencies_s
+            yield from islice(reversed(tally.latencies_s), each)
 
     # What follows is `watch.Watch`.
 

@@ -7,6 +7,7 @@ nothing for them: its sessions hold None in place of a `Watch`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from openenv_async.runtime.calls import Call, Outcome
@@ -61,6 +62,8 @@ class Watches(Watch):
         self._listening = listening
         if len(listening) == 1:
             self.called = listening[0]  # type: ignore[method-assign]
+        elif len(listening) == 2:
+            self.called = _both(*listening)  # type: ignore[method-assign]
 
     def waiting(self, session: Session) -> None:
         """See `Watch.waiting`."""
@@ -93,6 +96,19 @@ class Watches(Watch):
         """See `Watch.ended`."""
         for watch in self._watches:
             watch.ended(session, error)
+
+
+Called = Callable[["Session", int, Call, "Outcome | BaseException", float], None]
+
+
+def _both(first: Called, second: Called) -> Called:
+    """Tell two, as a server's usual ones are: a loop over them costs as much as either."""
+
+    def called(session: Session, rid: int, call: Call, outcome: Outcome | BaseException, latency_s: float) -> None:
+        first(session, rid, call, outcome, latency_s)
+        second(session, rid, call, outcome, latency_s)
+
+    return called
 
 
 def _members(watch: Watch) -> tuple[Watch, ...]:

@@ -17,7 +17,8 @@ from openenv_async.cli import main
 main(["--help"], standalone_mode=False)
 ours = ("openenv_async.cli.", "openenv_async.server", "openenv_async.client")
 heavy = (*ours, "starlette", "hypercorn", "httpx", "yaml")
-print([name for name in sys.modules if name.startswith(heavy)])
+shared = ("openenv_async.cli.progress",)
+print([name for name in sys.modules if name.startswith(heavy) and name not in shared])
 """
 
 

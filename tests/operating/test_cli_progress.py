@@ -40,7 +40,7 @@ def test_check_shows_what_it_tries_and_leaves_whole_rows(server: Serving) -> Non
         text = shown.text
     assert re.search(rb"\r\x1b\[2Khealth +\S", shown.raw) and b"\x1b[32mheld" in shown.raw
     # What was drawn over is gone: a row for each finding, and nothing twice.
-    assert len(re.findall(r"^lost-socket ", text, re.MULTILINE)) == 1
+    assert text.count("lost-socket") == len(re.findall(r"^lost-socket +held ", text, re.MULTILINE)) == 1
     assert re.search(r"^Held: \d+ held, 0 broke", text, re.MULTILINE)
     plain = piped("check", server.address)
     assert "\x1b" not in plain.stdout and "\r" not in plain.stdout
@@ -116,6 +116,9 @@ def test_the_clock_goes_on_while_nothing_happens(monkeypatch: pytest.MonkeyPatch
         progress.doing("building")
         wait_for(lambda: re.search(r"building.*[1-9] s", stream.getvalue()))
         progress.line("a line")
+        progress.doing("")
+        assert stream.getvalue().endswith("\r\x1b[2K")
+        progress.doing("building")
         progress.keep("built")
     assert stream.getvalue().endswith("\r\x1b[2Kbuilt\n")
     # The clock has stopped with it.

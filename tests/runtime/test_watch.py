@@ -102,7 +102,7 @@ async def test_who_hears_of_no_calls_is_not_told_of_them_and_everybody_else_is()
     house, diaries = House("inline async"), [Diary(), Diary()]
     pairs = together(together(None, Deaf()), diaries[0])
     assert pairs.called == diaries[0].called  # nothing stands between, where there is one
-    house.registry.watch = together(pairs, diaries[1])
+    house.registry.watch = together(together(pairs, diaries[1]), third := Diary())
     session, notes = await house.open()
     session.submit(1, reset())
     await notes.until(results=1)
@@ -110,6 +110,7 @@ async def test_who_hears_of_no_calls_is_not_told_of_them_and_everybody_else_is()
     await notes.until(over=True)
     kinds = [line[0] for line in diaries[0].lines]
     assert kinds == [line[0] for line in diaries[1].lines] == ["waiting", "opened", "called", "ended"]
+    assert third.lines == diaries[0].lines
 
 
 def test_nobody_looks_on_unless_asked() -> None:

@@ -12,12 +12,13 @@ import sys
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
-sys.path[:] = [place for place in sys.path if os.path.abspath(place) != _HERE]
-_this = sys.modules.pop("sitecustomize")
-with contextlib.suppress(ModuleNotFoundError):
-    importlib.import_module("sitecustomize")
-sys.modules.setdefault("sitecustomize", _this)  # the import system looks for it there
+if __name__ == "sitecustomize":  # and nobody looks at this file by its longer name
+    sys.path[:] = [place for place in sys.path if os.path.abspath(place) != _HERE]
+    _this = sys.modules.pop("sitecustomize")
+    with contextlib.suppress(ModuleNotFoundError):
+        importlib.import_module("sitecustomize")
+    sys.modules.setdefault("sitecustomize", _this)  # the import system looks for it there
 
-# An interpreter of another environment may not have this package; it has nothing to do with us then.
-with contextlib.suppress(ModuleNotFoundError):
-    importlib.import_module("openenv_async.compat.finder").apply()
+    # An interpreter of another environment may not have this package; it has nothing to do with us then.
+    with contextlib.suppress(ModuleNotFoundError):
+        importlib.import_module("openenv_async.compat.finder").apply()
