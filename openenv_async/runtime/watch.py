@@ -63,7 +63,7 @@ class Watches(Watch):
         if len(listening) == 1:
             self.called = listening[0]  # type: ignore[method-assign]
         elif len(listening) == 2:
-            self.called = _both(*listening)  # type: ignore[method-assign]
+            self.called = _both(listening[0], listening[1])  # type: ignore[method-assign, assignment]
 
     def waiting(self, session: Session) -> None:
         """See `Watch.waiting`."""

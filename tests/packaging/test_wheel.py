@@ -23,6 +23,16 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 IMPORT_EVERYTHING = """
 import importlib, pkgutil
+
+# Which modules need what an extra brings: environments written for OpenEnv are pydantic's and FastAPI's (`compat`,
+# `mcp`), and one module each of `metrics`, `otel` and `top` is imported only where its extra was found.
+OPTIONAL = {
+    ".compat.": ("pydantic", "fastapi", "fastmcp"),
+    ".observe.exposition": ("prometheus_client",),
+    ".observe.spans": ("opentelemetry",),
+    ".cli.top_screen": ("rich",),
+}
+
 for package in ("openenv_async", "openenv_sync"):
     root = importlib.import_module(package)
     for name in sorted(m.name for m in pkgutil.walk_packages(root.__path__, package + ".")):
@@ -32,8 +42,8 @@ for package in ("openenv_async", "openenv_sync"):
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
-            # Environments written for OpenEnv are pydantic's and FastAPI's: the extras `compat` and `mcp` bring them.
-            if ".compat." not in name or error.name.partition(".")[0] not in ("pydantic", "fastapi", "fastmcp"):
+            missing = error.name.partition(".")[0]
+            if not any(part in name and missing in packages for part, packages in OPTIONAL.items()):
                 raise
     for name in getattr(root, "__all__", ()):
         getattr(root, name)
