@@ -6,6 +6,9 @@ import asyncio
 
 _TICK_S = 0.02
 
+_LEAST_S = 0.25
+"""What is less is how a busy machine runs, and as likely as not in the middle of waiting for the server."""
+
 
 class Stalls:
     """Watches the running loop from `start()` to `stop()`."""
@@ -29,9 +32,10 @@ class Stalls:
 
     @property
     def lost_s(self) -> float:
-        """Seconds, since `start()`, by which the loop came too late to what was due."""
+        """Seconds, since `start()`, by which the loop came much too late to what was due."""
         # Whoever asks may have been woken before the tick that the same stall delays.
-        return self._lost_s + max(0.0, self._loop.time() - self._due)
+        late_s = self._loop.time() - self._due
+        return self._lost_s + (late_s if late_s >= _LEAST_S else 0.0)
 
     def _tick(self) -> None:
         self._lost_s = self.lost_s

@@ -62,7 +62,7 @@ def own_server(world: str, *options: str) -> contextlib.AbstractContextManager[s
     return process([sys.executable, str(HERE / "own_server.py"), world, *options])
 
 
-async def checked(url: str, *, chaos: bool = True, timeout_s: float = 60.0, max_sessions: int = 16) -> Report:
+async def checked(url: str, *, chaos: bool = True, timeout_s: float = 180.0, max_sessions: int = 16) -> Report:
     return await check_server(url, Options(chaos=chaos, timeout_s=timeout_s, max_sessions=max_sessions))
 
 

@@ -76,7 +76,7 @@ async def test_the_neighbour_says_during_what_it_waited() -> None:
 @pytest.mark.parametrize("world", ["counting", "slow", "arrays", "unseeded", "short"])
 async def test_our_own_server_holds(world: str) -> None:
     with own_server(world, "8") as url:
-        report = await checked(url, timeout_s=120.0)
+        report = await checked(url, timeout_s=180.0)
     assert broke(report) == [], report.as_json()
     assert report.ok and report.max_sessions == 8 and report.wires == ["json", "native"]
     assert not [finding for finding in report.findings if "the check itself failed" in finding.sentence]

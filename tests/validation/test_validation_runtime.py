@@ -122,11 +122,11 @@ async def test_a_step_that_hangs_costs_one_check_and_nothing_is_left(tmp_path: P
         f"    threading.Event().wait()"
     )
     began = time.monotonic()
-    report = await validated(small_env(tmp_path, hangs), timeout_s=6.0)
+    report = await validated(small_env(tmp_path, hangs), timeout_s=16.0)
     assert time.monotonic() - began < 40
     step = runtime(report, "step")
     assert step.result == "failed"
-    assert "within 1.5 s" in step.sentence
+    assert "within 4 s" in step.sentence
     assert runtime(report, "sessions").result == "skipped"
     for each in pid.read_text(encoding="utf-8").split():
         assert not is_alive(int(each))
