@@ -57,24 +57,29 @@ def check_otel(otel: bool | None) -> None:
             raise BadInput(f"--otel: {INSTALL}")
 
 
-def access_log(level: str, log_format: str) -> bool | logging.Logger:
+def access_log(level: str | None, log_format: str) -> bool | logging.Logger:
     """Say where requests are written: nowhere, to stdout as Hypercorn does, or with the other JSON lines."""
     if level != "debug":
         return False
     return logging.getLogger("openenv_async.access") if log_format == "json" else True
 
 
-def log_to_stderr(level: str, log_format: str) -> None:
+def log_to_stderr(level: str | None, log_format: str) -> None:
     """Write the log to stderr, without secrets, and with the ids of sessions and requests.
 
     Args:
-        level: the least that is written.
+        level: the least that is written; None: INFO, but as text nothing of sessions with which all is well. Who
+            starts a server and never reads what it writes would have it stop in the middle of a line otherwise,
+            once the pipe is full.
         log_format: `text` or `json`.
     """
+    from openenv_async.observe.journal import logger as sessions
     from openenv_async.observe.records import JsonLines, TextLines
     from openenv_async.server.logs import FILTER, protect
 
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines(FILTER.clean_field) if log_format == "json" else TextLines())
-    logging.basicConfig(level=level.upper(), handlers=[handler])
+    logging.basicConfig(level=(level or "info").upper(), handlers=[handler])
+    if level is None and log_format == "text":
+        sessions.setLevel(logging.WARNING)
     protect(handlers=True)

@@ -99,9 +99,8 @@ Examples:
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
-    default="info",
-    show_default=True,
-    help="What is written to stderr; debug adds a line for every request.",
+    help="What is written to stderr; debug adds a line for every request. "
+    "[default: info, without the lines of sessions where all is well, unless as JSON]",
 )
 @observing_options
 @record_options

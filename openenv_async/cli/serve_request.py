@@ -27,7 +27,7 @@ class ServeRequest:
     allow_origin: tuple[str, ...]
     certfile: Path | None
     keyfile: Path | None
-    log_level: str
+    log_level: str | None
     debug: bool
     step_timeout: float | None
     grace: float | None

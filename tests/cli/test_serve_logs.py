@@ -88,7 +88,7 @@ def test_a_rollout_is_followed_through_json_lines(execution: str, tmp_path: Path
 @requirement("logs:ids")
 def test_text_lines_say_whose_they_are(tmp_path: Path) -> None:
     talking_env(tmp_path / "my_env")
-    with serving("my_env", "--port", "0", cwd=tmp_path) as server:
+    with serving("my_env", "--port", "0", "--log-level", "info", cwd=tmp_path) as server:
         name, _, failed = asyncio.run(play(server.url()))
         server.process.send_signal(signal.SIGTERM)
         code, text = server.end()
@@ -100,6 +100,21 @@ def test_text_lines_say_whose_they_are(tmp_path: Path) -> None:
     # Nothing is written for a step that went well.
     assert len(re.findall(name, text)) == 4
     assert failed.request_id == 3
+
+
+def test_a_server_whose_output_nobody_reads_is_quiet_about_sessions_with_which_all_is_well(tmp_path: Path) -> None:
+    write_env(tmp_path / "my_env")
+
+    async def play_well(url: str) -> None:
+        async with AsyncEnv[Any, Any, Any](url) as env:
+            await env.reset()
+
+    with serving("my_env", "--port", "0", cwd=tmp_path) as server:
+        asyncio.run(play_well(server.url()))
+        server.process.send_signal(signal.SIGTERM)
+        code, text = server.end()
+    assert code == 0
+    assert "openenv_async.sessions" not in text
 
 
 def test_a_deadline_is_one_line(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_the_first_difference_is_named() -> None:
     assert difference({"a": [1, 2]}, {"a": [1, 3]}) == "observation.a[1] is 2 and then 3"
     assert difference(np.ones(2), [1.0, 1.0]) == "observation is a ndarray and then a list"
     assert difference({"a": 1}, {}) == "observation.a is there only once"
-    assert difference([1], [1, 2]) == "observation has 1 items and then 2"
+    assert difference([1], [1, 2]) == "observation has 1 items and then 2 items"
     long = difference("x" * 100 + "1", "x" * 100 + "2")
     assert long is not None
     assert "at character 80" in long
