@@ -102,7 +102,7 @@ class RawJson:
         data = reply["data"]
         if reply["type"] == "error":
             return Said(data.pop("code"), data.pop("message"), data, {})
-        if reply["type"] == "state":
+        if reply["type"] in ("state", "mcp"):
             return Said("", "", {}, data)
         assert reply["type"] == "observation", reply
         body = data["observation"] | {"reward": data["reward"], "done": data["done"]}

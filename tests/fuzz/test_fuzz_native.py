@@ -60,6 +60,10 @@ class Expected:
             return False
         for frame in frames:
             self._count(frame)
+        for frame in frames:
+            # A session that is closed takes the pieces with it that have come for it, those behind the close too.
+            if isinstance(frame, Close):
+                self._inbox.forget(frame.sid)
         return True
 
     @property
