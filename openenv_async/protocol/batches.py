@@ -50,11 +50,12 @@ def slice_of(sessions: int) -> int:
 
     In slices, the first sessions' next frames leave while the rest are still being
     read, and both ends of a connection work at the same time; all at once, each end
-    waits for the other's whole batch. The figures are measured: 64 sessions moved
-    50,000 steps/s at once and 90,000 in halves; smaller slices cost more messages
-    than they gain.
+    waits for the other's whole batch. Thirds: while each end works on one slice, a
+    third is on its way, so that neither sleeps at a hand-over. Measured on two cores,
+    thousands of steps/s, all at once, in halves, in thirds, in quarters:
+    16 sessions 82, 105, 165, 147; 64 sessions 124, 200, 244, 236.
     """
-    return max(32, sessions // 4)
+    return max(1, -(-sessions // 3))
 
 
 class Outbox:
