@@ -220,7 +220,7 @@ class NativeConnection:
             channel.end(SessionLost(reason.message + "; call reset() for a new session"))
 
     def _dispatch(self, frame: ServerFrame | BadFrame) -> None:
-        if isinstance(frame, Reply):
+        if type(frame) is Reply:
             channel = self._channels.get(frame.sid)
             if channel is not None:
                 channel.resolve(frame.rid, self._answer(frame))

@@ -32,6 +32,7 @@ class NativeChannel:
     def __init__(self, connection: NativeConnection, sid: int, timeout_s: float | None) -> None:
         self.sid = sid
         self.session_id: str | None = None
+        self.request_id: int | None = None
         self.token = ""
         self.on_resumed: Callable[[], None] | None = None
         self._connection = connection
@@ -61,11 +62,6 @@ class NativeChannel:
         await self._wait(timeout_s, "the session could not be opened")
 
     @property
-    def request_id(self) -> int | None:
-        """See `Channel.request_id`."""
-        return self._rid or None
-
-    @property
     def traces(self) -> bool:
         """See `Channel.traces`."""
         return self._connection.traces
@@ -77,8 +73,7 @@ class NativeChannel:
         size = len(payload)
         if size > self._connection.max_message_bytes:
             raise too_large(size, self._connection.max_message_bytes)
-        self._rid += 1
-        rid = self._rid
+        self._rid = self.request_id = rid = self._rid + 1
         self._waiter = self._loop.create_future()
         frame: Step | Reset | GetState
         if kind == "step":

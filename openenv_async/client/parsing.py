@@ -55,8 +55,17 @@ class Parsing(Generic[ActT, ObsT, StateT]):
             result = self._parse_result(_as_openenv(channel.native, answer.data))
         else:
             codec = self._codecs.observation
-            decoded = codec.decode_native(answer.data) if channel.native else codec.decode_ws_json(answer.data)
-            result = _result(decoded)
+            got = codec.decode_native(answer.data) if channel.native else codec.decode_ws_json(answer.data)
+            return StepResult(
+                got.observation,
+                got.reward,
+                got.done,
+                got.metadata,
+                got.truncated,
+                channel.session_id,
+                channel.request_id,
+                answer.warnings,
+            )
         if isinstance(result, StepResult):
             result.session_id, result.request_id = channel.session_id, channel.request_id
             if answer.warnings:

@@ -49,6 +49,22 @@ class Rules:
 
     def _may_call(self, name: str, timeout_s: float | None) -> Channel | None:
         """Check the rules of use; None when the session is gone and `reset` is to open another."""
+        channel, loop = self._channel, self._loop
+        if (
+            self._began
+            and not self._busy
+            and self._lost is None
+            and timeout_s is None
+            and channel is not None
+            and channel.lost is None
+            and loop is not None
+            and threading.get_ident() == self._thread
+            and loop.is_running()
+        ):
+            return channel  # what nearly every call finds, without the questions one by one
+        return self._judge(name, timeout_s)
+
+    def _judge(self, name: str, timeout_s: float | None) -> Channel | None:
         channel = self._channel
         if self._closed:
             raise ClientClosed(f"{name}() came after close(); make a new {type(self).__name__}")

@@ -62,12 +62,16 @@ class ObservationCodec(Generic[T]):
         self._untyped = is_untyped(cls)
         self._fields = shapes.declared(cls)
         self._beside = msgspec.msgpack.Decoder(_Beside, ext_hook=ext_hook)
+        self._written: type | None = None
+        """The class that was encoded last, and was found to have a shape."""
         self._complete = self._fields is not None and self._fields.attributes.issuperset(shapes.RESULT)
 
     def encode_native(self, obs: Any) -> bytes:
         """Encode the whole observation as one msgpack value."""
         cls: Any = type(obs)
-        shapes.shape_of(cls)
+        if cls is not self._written:
+            shapes.shape_of(cls)
+            self._written = cls
         return encoding.encode_any_msgpack(obs, _ROOT)
 
     def decode_native(self, data: Buffer) -> Decoded[T]:

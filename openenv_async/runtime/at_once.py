@@ -19,6 +19,7 @@ from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.base import Executor, Landing
 from openenv_async.runtime.resumable import Resumable
 from openenv_async.runtime.sink import Sink
+from openenv_async.runtime.tally import Tally
 from openenv_async.runtime.watch import Watch
 
 Begin = Callable[[Call, "asyncio.Task[None]", Context], Outcome | None]
@@ -40,6 +41,7 @@ class AtOnce(Resumable):
         "idle",
         "idle_timeout_s",
         "step_timeout_s",
+        "tally",
         "task",
         "was_broken",
         "watch",
@@ -50,7 +52,8 @@ class AtOnce(Resumable):
         self.watch: Watch | None = None
         """Who hears of its calls; None: nobody."""
         self.began_at = 0.0
-        """When its newest call began, by `time.perf_counter`; kept for `watch` alone."""
+        """When its newest call began, by `time.perf_counter`."""
+        self.tally = Tally()
         self.idle_timeout_s = idle_timeout_s
         """Seconds with nothing in flight and nothing asked, after which the session ends; None: never."""
         self.step_timeout_s = step_timeout_s
@@ -73,11 +76,9 @@ class AtOnce(Resumable):
 
     def submit(self, rid: int, call: Call) -> None:
         """Take a request; its result goes to the sink's `deliver`."""
-        if not self.idle:
-            self._queue_up(rid, call)
-        elif self._begin is not None:
+        if self.idle and self._begin is not None:
             self._start(rid, call)
-        elif self._launch is not None and call.timeout_s is None and self.step_timeout_s is None:
+        elif self.idle and self._launch is not None and call.timeout_s is None and self.step_timeout_s is None:
             self._send(rid, call)
         else:
             self._queue_up(rid, call)
@@ -100,8 +101,7 @@ class AtOnce(Resumable):
         self._rid = rid
         self._kept = None
         self.state.move(CALL)
-        if self.watch is not None:
-            self.began_at, self.doing = time.perf_counter(), call.kind
+        self.began_at, self.doing = time.perf_counter(), call.kind
 
     def _limited(self, call: Call) -> Call:
         if call.timeout_s is None and self.step_timeout_s is not None:
@@ -111,11 +111,11 @@ class AtOnce(Resumable):
     def _start(self, rid: int, call: Call) -> None:
         """Begin a coroutine; if it waits, the task goes on with it."""
         assert self._begin is not None and self.task is not None  # submit() took care
+        # As _enter, which costs a call.
         self._rid = rid
         self._kept = None
         self.state.move(CALL)
-        if self.watch is not None:
-            self.began_at, self.doing = time.perf_counter(), call.kind
+        self.began_at, self.doing = time.perf_counter(), call.kind
         self.idle = False
         if self.step_timeout_s is not None:
             call = self._limited(call)

@@ -1,100 +1,65 @@
-"""Counts what each session does, as cheaply as can be: for whoever asks who plays here.
+"""Sums up what the sessions of one server did, those that have ended included: for whoever asks who plays here.
 
-Owns the figures that a session itself does not keep: the latencies of its last steps,
-its errors, and since when it is idle. `server.operators` shows them.
+The figures are kept by the sessions themselves (`tally`), since a step of a quick environment takes
+the server some microseconds. `server.operators` shows them.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 
-from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.session import Session
 from openenv_async.runtime.watch import Watch
-
-RECENT = 32
-"""Steps that a session's latencies are taken over."""
 
 SAMPLE = 4096
 """Steps that the whole server's latencies are taken over, about: thousands of sessions are looked at on the loop."""
 
 
-class Tally:
-    """What one session did."""
-
-    __slots__ = ("errors", "last_s", "latencies_s", "since")
-
-    def __init__(self) -> None:
-        self.latencies_s: deque[float] = deque(maxlen=RECENT)
-        """Of its last steps, the newest last."""
-        self.errors = 0
-        self.last_s = 0.0
-        """How long its newest call took."""
-        self.since = time.perf_counter()
-        """When it was asked for, or opened."""
-
-
 class Census(Watch):
-    """A `Watch` that counts."""
+    """A `Watch` that knows who is there, and remembers what those did who have left."""
 
     def __init__(self) -> None:
         self.began_at = time.time()
-        self._tallies: dict[Session, Tally] = {}
+        self._sessions: set[Session] = set()
         self._steps = self._episodes = self._errors = 0
-
-    def of(self, session: Session) -> Tally:
-        """Give a session's figures; of one that it has not heard of, empty ones."""
-        return self._tallies.get(session) or Tally()
 
     @property
     def steps(self) -> int:
         """Steps of all sessions, those that have ended included."""
-        return self._steps + sum(session.steps for session in self._tallies)
+        return self._steps + sum(session.steps for session in self._sessions)
 
     @property
     def episodes(self) -> int:
         """Episodes; likewise."""
-        return self._episodes + sum(session.episodes for session in self._tallies)
+        return self._episodes + sum(session.episodes for session in self._sessions)
 
     @property
     def errors(self) -> int:
         """Calls that gave an error; likewise."""
-        return self._errors + sum(tally.errors for tally in self._tallies.values())
+        return self._errors + sum(session.tally.errors for session in self._sessions)
 
     def latencies_s(self) -> Iterator[float]:
         """Give those of the last steps of the sessions that are there; of many sessions, fewer of each."""
-        each = max(1, SAMPLE // max(1, len(self._tallies)))
-        for tally in self._tallies.values():
-            yield from islice(reversed(tally.latencies_s), each)
+        each = max(1, SAMPLE // max(1, len(self._sessions)))
+        for session in self._sessions:
+            yield from islice(reversed(session.tally.latencies_s), each)
 
     # What follows is `watch.Watch`.
 
     def waiting(self, session: Session) -> None:
         """See `Watch.waiting`."""
-        self._tallies[session] = Tally()
+        self._sessions.add(session)
 
     def opened(self, session: Session) -> None:
         """See `Watch.opened`."""
-        self._tallies[session].since = time.perf_counter()
-
-    def called(
-        self, session: Session, rid: int, call: Call, outcome: Outcome | BaseException, latency_s: float
-    ) -> None:
-        """See `Watch.called`."""
-        tally = self._tallies[session]
-        tally.last_s = latency_s
-        if type(outcome) is not Outcome:
-            tally.errors += 1
-        elif call.kind == "step":
-            tally.latencies_s.append(latency_s)
+        session.tally.since = time.perf_counter()
 
     def ended(self, session: Session, error: BaseException | None) -> None:
         """See `Watch.ended`."""
-        tally = self._tallies.pop(session, None)
-        if tally is not None:
+        if session in self._sessions:
+            self._sessions.discard(session)
             self._steps += session.steps
             self._episodes += session.episodes
-            self._errors += tally.errors
+            self._errors += session.tally.errors

@@ -179,19 +179,24 @@ class Session(AtOnce):
 
     def _end_call(self, rid: int, call: Call, outcome: Outcome | BaseException) -> Awaitable[None] | None:
         self._in_flight = False
+        tally = self.tally
+        tally.last_s = latency_s = time.perf_counter() - self.began_at
         if type(outcome) is Outcome:
             size = len(outcome.data)
             if size > self.limits.max_message_bytes:
                 outcome = too_large(size, self.limits.max_message_bytes)
+                tally.errors += 1
             elif call.kind == "step":
                 self.steps += 1
+                tally.latencies_s.append(latency_s)
             elif call.kind == "reset":
                 self.episodes += 1
             self.state.move(DONE)
         else:
+            tally.errors += 1
             self._settle(outcome)
         if self.watch is not None:
-            self.watch.called(self, rid, call, outcome, time.perf_counter() - self.began_at)
+            self.watch.called(self, rid, call, outcome, latency_s)
         if self._cancelled and rid in self._cancelled:
             self._cancelled.discard(rid)
             return None

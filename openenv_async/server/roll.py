@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from openenv_async.protocol.states import State
-from openenv_async.runtime.census import Tally
 from openenv_async.runtime.session import Session
+from openenv_async.runtime.tally import Tally
 from openenv_async.server.core import Server
 from openenv_async.server.memory import resident_bytes
 
@@ -41,7 +41,7 @@ async def roll(server: Server, page: Page) -> dict[str, Any]:
     sessions = list(server.registry.sessions.values())
     asked = {session.pid for session in sessions if session.pid is not None} if page.sort == "memory" else set()
     memory = await asyncio.to_thread(resident_bytes, asked) if asked else {}
-    sessions.sort(key=_order(server, page.sort, memory))
+    sessions.sort(key=_order(page.sort, memory))
     shown = sessions[page.offset : page.offset + page.limit]
     mine = os.getpid()
     pids = {mine, *(session.pid for session in shown if session.pid is not None)} - memory.keys()
@@ -57,12 +57,12 @@ async def roll(server: Server, page: Page) -> dict[str, Any]:
     }
 
 
-def _order(server: Server, sort: str, memory: dict[int, int]) -> Callable[[Session], Any]:
-    census, now = server.census, time.perf_counter()
+def _order(sort: str, memory: dict[int, int]) -> Callable[[Session], Any]:
+    now = time.perf_counter()
     orders: dict[str, Callable[[Session], Any]] = {
         "age": lambda session: session.created_at,
         "steps": lambda session: -session.steps,
-        "latency": lambda session: -_mean(census.of(session)),
+        "latency": lambda session: -_mean(session.tally),
         "busy": lambda session: session.began_at - now if session.working else 0.0,
         "memory": lambda session: -memory.get(session.pid or 0, 0),
         "id": lambda session: session.id,
@@ -121,7 +121,7 @@ def latency_figures(latencies_s: Iterable[float]) -> dict[str, float] | None:
 
 
 def _row(server: Server, session: Session, memory: dict[int, int], sharing: dict[int, int]) -> dict[str, Any]:
-    tally, now, working = server.census.of(session), time.perf_counter(), session.working
+    tally, now, working = session.tally, time.perf_counter(), session.working
     began = session.began_at
     idle = None if working else now - (began + tally.last_s if began else tally.since)
     opening = session.state.now is State.OPENING
