@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
@@ -17,12 +18,18 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from openenv_async.runtime.relay import QUICK_S, Relay
+
 T = TypeVar("T")
 
 Landed = Callable[[Any, BaseException | None], None]
 """Takes what a function gave, or None and what it raised."""
 
-_Job = tuple[Callable[[Landed, Any, BaseException | None], None], Landed, Callable[..., Any], tuple[Any, ...]]
+_Job = tuple["Completions", Landed, Callable[..., Any], tuple[Any, ...]]
+
+
+MOST_HELD = 64
+"""Results that wait for each other on their way to the loop: as many make a message that is worth its cost."""
 
 
 class Completions:
@@ -32,13 +39,19 @@ class Completions:
         self._loop = loop
         self._ready: deque[tuple[Landed, Any, BaseException | None]] = deque()
         self._armed = False
+        self.relay = Relay(loop, self._drain)
 
-    def post(self, landed: Landed, result: Any, error: BaseException | None) -> None:
-        """Have `landed` called on the loop, from any thread."""
+    def post(self, thread: PinnedThread, landed: Landed, result: Any, error: BaseException | None) -> None:
+        """Have `landed` called on the loop. In `thread`, whose turn ends with it."""
         self._ready.append((landed, result, error))
         # Appending before looking, here, and disarming before emptying, in _drain, lose no
         # wake-up; the worst that a race can do is one wake-up too many.
-        if not self._armed:
+        if (not self.relay.ended(thread) or len(self._ready) >= MOST_HELD) and not self._armed:
+            self._arm()
+
+    def pass_on(self, thread: PinnedThread) -> None:
+        """End the turn of a thread that had nothing to do. In that thread."""
+        if not self.relay.ended(thread) and self._ready and not self._armed:
             self._arm()
 
     def _arm(self) -> None:
@@ -81,8 +94,12 @@ class PinnedThread:
     """
 
     def __init__(self, name: str) -> None:
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._post = completions().post
+        self.quick = False
+        self.gone = False
+        """These two: see `relay.Runner`."""
+        self._jobs: deque[_Job | None] = deque()
+        self._wakes: SimpleQueue[None] = SimpleQueue()
+        self._home = completions()
         # The session's context, so that what the environment logs in here is known as its own.
         self._thread = threading.Thread(target=copy_context().run, args=(self._work,), name=name, daemon=True)
         self._thread.start()
@@ -95,11 +112,22 @@ class PinnedThread:
 
     def send(self, landed: Landed, function: Callable[..., Any], *args: Any) -> None:
         """Queue a function; `landed` is called on the loop with what comes of it."""
-        self._jobs.put((self._post, landed, function, args))
+        self._jobs.append((self._home, landed, function, args))
+        self.wake()
+
+    def send_in_turn(self, landed: Landed, function: Callable[..., Any], *args: Any) -> None:
+        """As `send`; a function of a thread whose last one was short may wait a moment for those of others."""
+        self._jobs.append((self._home, landed, function, args))
+        self._home.relay.start(self)
+
+    def wake(self) -> None:
+        """See `relay.Runner`."""
+        self._wakes.put(None)
 
     def stop(self) -> None:
         """End the thread when it has done what is queued."""
-        self._jobs.put(None)
+        self._jobs.append(None)
+        self.wake()
 
     @property
     def alive(self) -> bool:
@@ -107,22 +135,31 @@ class PinnedThread:
         return self._thread.is_alive()
 
     def _work(self) -> None:
-        jobs = self._jobs
+        jobs, wakes, clock = self._jobs, self._wakes, time.perf_counter
         while True:
-            job = jobs.get()
+            if not jobs:
+                wakes.get()
+                if not jobs:  # done already, when something else woke it
+                    self._home.pass_on(self)
+                continue
+            job = jobs.popleft()
             if job is None:
+                self.gone = True
+                self._home.pass_on(self)
                 return
-            post, landed, function, args = job
+            home, landed, function, args = job
             error: BaseException | None
+            began = clock()
             try:
                 result, error = function(*args), None
             except StopIteration as exc:  # the one exception that a future refuses
                 result, error = None, RuntimeError(f"StopIteration: {exc.value}")
             except BaseException as exc:  # whatever it is, it belongs to whoever waits for the result
                 result, error = None, exc
-            post(landed, result, error)
+            self.quick = clock() - began < QUICK_S
+            home.post(self, landed, result, error)
             # A result kept in this frame would live until the next call.
-            del job, post, landed, function, args, result, error
+            del job, home, landed, function, args, result, error
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

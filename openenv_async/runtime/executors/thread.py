@@ -40,7 +40,9 @@ class ThreadExecutor:
     def launch(self, call: Call, landed: Landing) -> None:
         """See `Launcher.launch`."""
         self._in_flight = True
-        self._thread.send(partial(self._came, landed), self._perform_for(call), call)
+        # A reset takes as long as it likes, however short the steps are.
+        send = self._thread.send_in_turn if call.kind == "step" else self._thread.send
+        send(partial(self._came, landed), self._perform_for(call), call)
 
     def _perform_for(self, call: Call) -> Callable[[Call], Outcome]:
         perform = self._host.perform_blocking
