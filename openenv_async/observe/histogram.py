@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-FIRST_US = 64
-"""The first bucket's bound. What is quicker says nothing about an environment."""
+from openenv_async.runtime.tally import QUICK_US
+
+FIRST_US = QUICK_US
+"""The first bucket's bound."""
 
 BUCKETS = 21
 """Bounds: 64 us, 128 us, and so on up to 67 s; one more bucket has what took longer."""
 
 _SHIFT = FIRST_US.bit_length() - 1
-
-FIRST_S = FIRST_US / 1e6
 
 BOUNDS_S: Sequence[float] = tuple((FIRST_US << at) / 1e6 for at in range(BUCKETS))
 

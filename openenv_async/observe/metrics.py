@@ -1,7 +1,7 @@
 """Counts what the sessions of one server do, in plain numbers: `exposition` makes Prometheus' families of them.
 
-A step of a quick environment takes the server some microseconds, so the most frequent
-case costs one comparison and one sum here: steps are counted by their sessions anyway.
+A step of a quick environment takes the server some microseconds, so the most frequent case
+costs nothing here: sessions keep their number of steps, and the time of quick ones, anyway.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from typing import get_args
 
 from openenv_async import errors
 from openenv_async.errors import EnvError, StepTimeout
-from openenv_async.observe.histogram import FIRST_S, Histogram
+from openenv_async.observe.histogram import Histogram
 from openenv_async.runtime.calls import Call, CallKind, Outcome
 from openenv_async.runtime.executors.inline import CallCancelled
 from openenv_async.runtime.session import Session
+from openenv_async.runtime.tally import QUICK_S
 from openenv_async.runtime.watch import Watch
 
 KINDS: tuple[CallKind, ...] = get_args(CallKind)
@@ -34,11 +35,12 @@ _KNOWN = frozenset(cls.code for cls in vars(errors).values() if isinstance(cls, 
 class Metrics(Watch):
     """A `Watch` that counts."""
 
+    hears_quick = False
+
     def __init__(self) -> None:
         self.latencies = {kind: Histogram() for kind in KINDS}
         """Without the steps that are in `quick_s`."""
-        self.quick_s = 0.0
-        """Seconds of all steps that took less than the first bucket's bound."""
+        self._quick_s = 0.0
         self.errors: Counter[str] = Counter()
         """By code: calls that failed, sessions that could not be opened, requests that were refused."""
         self.deadlines: Counter[str] = Counter()
@@ -63,6 +65,11 @@ class Metrics(Watch):
     def episodes(self) -> int:
         """Resets that gave an observation; likewise."""
         return self._episodes + sum(session.episodes for session in self._sessions)
+
+    @property
+    def quick_s(self) -> float:
+        """Seconds of all steps that took less than the first bucket's bound; likewise."""
+        return self._quick_s + sum(session.tally.quick_s for session in self._sessions)
 
     @property
     def quick_steps(self) -> int:
@@ -90,9 +97,7 @@ class Metrics(Watch):
         self, session: Session, rid: int, call: Call, outcome: Outcome | BaseException, latency_s: float
     ) -> None:
         """See `Watch.called`."""
-        if latency_s < FIRST_S and type(outcome) is Outcome and call.kind == "step":
-            self.quick_s += latency_s
-        else:
+        if latency_s >= QUICK_S or type(outcome) is not Outcome or call.kind != "step":
             self._count(call.kind, outcome, latency_s)
 
     def _count(self, kind: CallKind, outcome: Outcome | BaseException, latency_s: float) -> None:
@@ -120,6 +125,7 @@ class Metrics(Watch):
         self._sessions.discard(session)
         self._steps += session.steps
         self._episodes += session.episodes
+        self._quick_s += session.tally.quick_s
         if error is not None and session in self._waiting:
             self.refused_total += 1
             self.failed(error)

@@ -20,6 +20,8 @@ SAMPLE = 4096
 class Census(Watch):
     """A `Watch` that knows who is there, and remembers what those did who have left."""
 
+    hears_quick = False
+
     def __init__(self) -> None:
         self.began_at = time.time()
         self._sessions: set[Session] = set()

@@ -24,6 +24,7 @@ from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.inline import CallCancelled
 from openenv_async.runtime.sink import Sink
+from openenv_async.runtime.tally import QUICK_S
 
 logger = logging.getLogger("openenv_async")
 
@@ -179,7 +180,7 @@ class Session(AtOnce):
 
     def _end_call(self, rid: int, call: Call, outcome: Outcome | BaseException) -> Awaitable[None] | None:
         self._in_flight = False
-        tally = self.tally
+        tally, watch = self.tally, self.watch
         tally.last_s = latency_s = time.perf_counter() - self.began_at
         if type(outcome) is Outcome:
             size = len(outcome.data)
@@ -189,14 +190,17 @@ class Session(AtOnce):
             elif call.kind == "step":
                 self.steps += 1
                 tally.latencies_s.append(latency_s)
+                if latency_s < QUICK_S:
+                    tally.quick_s += latency_s
+                    watch = watch if watch is None or watch.hears_quick else None
             elif call.kind == "reset":
                 self.episodes += 1
             self.state.move(DONE)
         else:
             tally.errors += 1
             self._settle(outcome)
-        if self.watch is not None:
-            self.watch.called(self, rid, call, outcome, latency_s)
+        if watch is not None:
+            watch.called(self, rid, call, outcome, latency_s)
         if self._cancelled and rid in self._cancelled:
             self._cancelled.discard(rid)
             return None

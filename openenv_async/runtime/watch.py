@@ -23,6 +23,10 @@ class Watch:
     wait nor raise.
     """
 
+    hears_quick = True
+    """Wants to be told of quick steps too (`tally.QUICK_S`) that went well: nearly all that there is to hear, and what
+    a session keeps of them may be enough."""
+
     def waiting(self, session: Session) -> None:
         """It has been asked for, and waits for a slot or for its environment to be built."""
 
@@ -60,6 +64,7 @@ class Watches(Watch):
         # Calls are what there is most of: who hears nothing of them is not told.
         listening = tuple(watch.called for watch in self._watches if type(watch).called is not Watch.called)
         self._listening = listening
+        self.hears_quick = any(watch.hears_quick for watch in self._watches if type(watch).called is not Watch.called)
         if len(listening) == 1:
             self.called = listening[0]  # type: ignore[method-assign]
         elif len(listening) == 2:

@@ -12,6 +12,7 @@ from worlds import STATE, reset, step
 from openenv_async.errors import CapacityError, ServerClosing
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.session import Session
+from openenv_async.runtime.tally import QUICK_S
 from openenv_async.runtime.watch import Watch, together
 
 
@@ -116,3 +117,30 @@ async def test_who_hears_of_no_calls_is_not_told_of_them_and_everybody_else_is()
 def test_nobody_looks_on_unless_asked() -> None:
     assert House().registry.watch is None
     assert Session("id", House().registry.limits, Notes()).watch is None
+
+
+class Frugal(Diary):
+    """Is content with what sessions keep of their quick steps."""
+
+    hears_quick = False
+
+
+@pytest.mark.parametrize("together_with_another", [False, True])
+async def test_quick_steps_are_told_to_those_who_want_them_and_summed_up_for_all(together_with_another: bool) -> None:
+    house, frugal = House("inline async"), Frugal()
+    house.registry.watch = together(frugal, Diary()) if together_with_another else frugal
+    session, notes = await house.open()
+    session.submit(1, reset())
+    for rid in range(2, 32):
+        session.submit(rid, step(value=rid))
+    session.submit(32, step("ValueError"))
+    await notes.until(results=32)
+    kept = list(session.tally.latencies_s)
+    assert len(kept) == session.steps == 30
+    assert session.tally.quick_s == pytest.approx(sum(latency_s for latency_s in kept if latency_s < QUICK_S))
+    assert session.tally.errors == 1
+    told = [line[2] for line in frugal.lines if line[0] == "called"]
+    slow = [rid for rid, latency_s in enumerate(kept, 2) if latency_s >= QUICK_S]
+    assert told == [1, *(range(2, 32) if together_with_another else slow), 32]
+    session.close()
+    await notes.until(over=True)
