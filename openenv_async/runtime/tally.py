@@ -8,7 +8,6 @@ from collections import deque
 RECENT = 32
 """Steps that a session's latencies are taken over."""
 
-
 QUICK_US = 64
 """A step that takes less is quick: what it took says nothing about an environment."""
 
