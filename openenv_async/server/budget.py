@@ -56,6 +56,11 @@ class RequestBudget:
         self.bytes = sum(self._kept.values())
 
 
+EARLY_S = 0.002
+"""Seconds too soon that a session may come: what is told is rounded, and a client's timer may fire a moment early.
+It is owed, so that the rate stays what it is."""
+
+
 class SessionRate:
     """How fast a connection may open sessions: a bucket of `burst` that fills with `per_s` each second."""
 
@@ -69,7 +74,7 @@ class SessionRate:
         now = time.monotonic()
         self._left = min(self._burst, self._left + (now - self._at) * self._per_s)
         self._at = now
-        if self._left < 1:
+        if self._left < 1 - EARLY_S * self._per_s:
             wait_s = round((1 - self._left) / self._per_s, 3)
             text = f"this connection opens sessions faster than {self._per_s:g} per second (max_new_sessions_per_s)"
             return CapacityError(text, retry_after_s=wait_s)

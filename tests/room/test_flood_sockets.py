@@ -20,6 +20,7 @@ from openenv_async.errors import CapacityError, ConnectFailed
 from openenv_async.limits import MIB, Limits
 from openenv_async.protocol.frames import Close, Closed, Failure, Hello, Open, Opened
 from openenv_async.server.app import EnvApp
+from openenv_async.server.budget import SessionRate
 from openenv_async.server.runner import ServeOptions
 
 
@@ -187,3 +188,19 @@ async def test_sessions_that_are_opened_too_fast_are_refused_with_when_to_try_ag
         await asyncio.sleep(refused.details["retry_after_s"])
         await client.send(Open(5))
         assert isinstance(await client.hear(), Opened)
+
+
+@requirement("flood:session-rate")
+def test_who_waits_as_long_as_was_said_is_let_in_though_a_timer_fires_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    rate = SessionRate(per_s=3.0, burst=1)
+    opened = 0
+    for _ in range(300):
+        refused = rate.refuse()
+        opened += refused is None
+        # Loops count in milliseconds, and round.
+        now += 0.0 if refused is None else refused.details["retry_after_s"] - 0.001
+        assert refused is None or rate.refuse() is None
+        opened += refused is not None
+    assert opened <= 1 + 3 * (now - 1000.0 + 0.002) + 1e-6
