@@ -16,17 +16,47 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from openenv_async.client import AsyncEnv
+from openenv_async.client.codecs import type_arguments
 from openenv_async.client.episodes import plan
-from openenv_async.client.generics import type_arguments
+from openenv_async.client.launch import Provider
 from openenv_async.client.options import WireChoice
-from openenv_async.client.provider import Provider
 from openenv_async.errors import ClientClosed
 from openenv_async.results import Episode, StepResult
 from openenv_sync import process
-from openenv_sync.connecting import Connect
 from openenv_sync.episodes import play
-from openenv_sync.inner import HOOKS, AnyAsyncEnv, inner_class, lend_hooks, tell_facade
+from openenv_sync.hooks import HOOKS, AnyAsyncEnv, inner_class, lend_hooks, tell_facade
 from openenv_sync.loop import EXIT_GRACE_S, OWNER_EXIT_GRACE_S, Portal
+
+EnvT = TypeVar("EnvT", bound="SyncEnv[Any, Any, Any]")
+
+
+class Connect:
+    """The descriptor behind the name."""
+
+    def __get__(self, obj: EnvT | None, owner: type[EnvT]) -> Callable[..., EnvT]:
+        """Give the one that fits how it was reached."""
+        if obj is not None:
+            return _Existing(obj)
+
+        def connect(target: Any, **options: Any) -> EnvT:
+            env = owner(target, **options)
+            env.open()
+            return env
+
+        connect.__doc__ = "Make a client with the constructor's options, connect it and give it."
+        return connect
+
+
+class _Existing:
+    """`env.connect`, which takes no target: the client has one."""
+
+    def __init__(self, env: Any) -> None:
+        self._env = env
+
+    def __call__(self) -> Any:
+        self._env.open()
+        return self._env
+
 
 T = TypeVar("T")
 

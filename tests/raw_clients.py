@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from openenv_async.codec import encode_any_msgpack
-from openenv_async.protocol.batches import CLIENT_SIDE
+from openenv_async.protocol.batching import CLIENT_SIDE
 from openenv_async.protocol.frames import (
     SUBPROTOCOL,
     AnyFrame,

@@ -78,7 +78,7 @@ class Lines(logging.Handler):
 
 @contextlib.contextmanager
 def listening(level: int = logging.DEBUG, name: str = "openenv_async") -> Iterator[Lines]:
-    from openenv_async.observe.records import WHOSE
+    from openenv_async.observe.log_formatters import WHOSE
 
     logger, lines = logging.getLogger(name), Lines()
     lines.addFilter(WHOSE)

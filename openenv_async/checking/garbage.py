@@ -12,7 +12,7 @@ from openenv_async.checking.sockets import TEXT, RawSocket, error_in, frame, ope
 from openenv_async.checking.verdicts import Broke, NotJudged
 from openenv_async.checking.world import World
 from openenv_async.errors import EnvError
-from openenv_async.protocol.batches import CLIENT_SIDE
+from openenv_async.protocol.batching import CLIENT_SIDE
 from openenv_async.protocol.frames import (
     SUBPROTOCOL,
     AnyFrame,

@@ -22,14 +22,14 @@ from openenv_async.cli.keyvalues import key_values
 from openenv_async.cli.manifest import Manifest, read_manifest, shown
 from openenv_async.cli.scaffolding import template_folder
 from openenv_async.cli.wheel import DISTRIBUTION, build_wheel
-from openenv_async.hub.sensitive import named_like_a_secret
+from openenv_async.hub.secret_scan import named_like_a_secret
 from openenv_async.images.base import ensure_base, wants_base
 from openenv_async.images.build import BuildRequest, BuiltImage, build_image
+from openenv_async.images.build_network import settings_of_this_machine
 from openenv_async.images.context import IGNORE_FILE, Context
 from openenv_async.images.dockerfile import BASE_ARGUMENT, Dockerfile
 from openenv_async.images.names import ImageName, default_name, parse_image_name
 from openenv_async.images.progress import OnProgress
-from openenv_async.images.reaching import settings_of_this_machine
 
 if TYPE_CHECKING:
     from aiodocker import Docker

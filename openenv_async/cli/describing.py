@@ -21,7 +21,7 @@ from typing import Any
 from openenv_async.cli.compat import VARIABLE, apply_compat
 from openenv_async.cli.errors import CommandFailed
 from openenv_async.cli.failures import load_failed
-from openenv_async.cli.folders import mount
+from openenv_async.cli.import_path import mount
 from openenv_async.cli.targets import FolderTarget, locate
 
 _CLASSES = ("action", "observation", "state")

@@ -1,7 +1,7 @@
 """A project on disk: whole, or not there at all.
 
 Owns the folder and the order in which it is filled. `scaffolding` gives the
-text, `wheel` the runtime that goes with it, `locking` the lock file.
+text, `wheel` the runtime that goes with it, `uv_lock` the lock file.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openenv_async.cli.errors import BadInput, CommandFailed
-from openenv_async.cli.locking import write_lock
 from openenv_async.cli.names import Names
 from openenv_async.cli.scaffolding import Models, render
+from openenv_async.cli.uv_lock import write_lock
 from openenv_async.cli.wheel import build_wheel
 
 

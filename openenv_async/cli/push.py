@@ -19,8 +19,8 @@ from openenv_async.cli.progress import quiet_option, say
 
 if TYPE_CHECKING:
     from openenv_async.cli.manifest import Manifest
-    from openenv_async.hub.contents import Contents
     from openenv_async.hub.publishing import Settings
+    from openenv_async.hub.space_files import Contents
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,7 +211,7 @@ def _gather(request: PushRequest, folder: Path, manifest: Manifest, settings: Se
 
     from openenv_async.cli.wheel import build_wheel
     from openenv_async.hub.account import token_in_use
-    from openenv_async.hub.contents import Wishes, gather
+    from openenv_async.hub.space_files import Wishes, gather
 
     wishes = Wishes(
         name=manifest.name,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from openenv_async.hub.comparing import Changes
-from openenv_async.hub.contents import Contents, Piece
+from openenv_async.hub.diff import Changes
 from openenv_async.hub.publishing import Published, Settings, counted, readable
+from openenv_async.hub.space_files import Contents, Piece
 
 
 def report_plan(name: str, contents: Contents, changes: Changes | None, settings: Settings, state: str) -> None:

@@ -1,7 +1,7 @@
 """From the template to the text of one environment's project.
 
 Owns where the template is and what its placeholders mean. `names` gives the
-names, `layout` keeps the code tidy under each of them, and `project` puts the
+names, `python_format` keeps the code tidy under each of them, and `project` puts the
 files where they belong.
 """
 
@@ -13,8 +13,8 @@ from typing import Literal
 
 import openenv_async
 from openenv_async.cli.errors import CommandFailed
-from openenv_async.cli.layout import arrange
 from openenv_async.cli.names import Names
+from openenv_async.cli.python_format import arrange
 
 Models = Literal["msgspec", "pydantic", "dataclass"]
 

@@ -2,8 +2,8 @@
 
 Owns the options and the order: find the target, bind the address, leave the
 options for `create_app`, import the app, serve. `cli.targets` finds and loads,
-`server.runner` serves, `cli.reload` restarts on changes, `cli.ending` bounds
-the end, `cli.announce` writes what the user sees.
+`server.runner` serves, `cli.reload` restarts on changes, `cli.shutdown_watchdog` bounds
+the end, `cli.banner` writes what the user sees.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import click
 
 from openenv_async.cli.compat import apply_compat, compat_option
 from openenv_async.cli.errors import CommandFailed
-from openenv_async.cli.observing import access_log, check_otel, log_to_stderr, observing_options
 from openenv_async.cli.progress import is_quiet, say
 from openenv_async.cli.record_options import record_options
 from openenv_async.cli.serve_request import ServeRequest
+from openenv_async.cli.telemetry_options import access_log, check_otel, log_to_stderr, observing_options
 
 if TYPE_CHECKING:
     import ssl
@@ -189,8 +189,8 @@ def _run(
     child: Supervised | None,
     tls: ssl.SSLContext | None,
 ) -> None:
-    from openenv_async.cli.announce import announce, token_warning
-    from openenv_async.cli.ending import BoundedEnd
+    from openenv_async.cli.banner import announce, token_warning
+    from openenv_async.cli.shutdown_watchdog import BoundedEnd
     from openenv_async.limits import Limits
     from openenv_async.server.lifespan import AppStartFailed
     from openenv_async.server.runner import ServeOptions, serve_app

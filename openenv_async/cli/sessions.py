@@ -7,8 +7,8 @@ import re
 
 import click
 
+from openenv_async.cli.admin_client import DEFAULT_URL, NoSuchSession, Operator, Refused, Unreachable, token_option
 from openenv_async.cli.errors import BadInput, CommandFailed
-from openenv_async.cli.operating import DEFAULT_URL, NoSuchSession, Operator, Refused, Unreachable, token_option
 
 SORTS = ("age", "steps", "latency", "busy", "memory", "id")
 

@@ -1,7 +1,7 @@
 """What the user asks to serve: a folder, a `.py` file, `module:app`, or `gym:ENV_ID`.
 
 `locate` decides which, without importing anything of the user's; `load` on what
-it returns imports it and gives an ASGI app. `cli.folders` makes folders
+it returns imports it and gives an ASGI app. `cli.import_path` makes folders
 importable, `cli.failures` words what went wrong, `cli.apps` tells what an
 attribute is.
 """
@@ -22,7 +22,7 @@ import yaml
 from openenv_async.cli.apps import app_from
 from openenv_async.cli.errors import BadInput, CommandFailed
 from openenv_async.cli.failures import load_failed
-from openenv_async.cli.folders import mount
+from openenv_async.cli.import_path import mount
 from openenv_async.cli.manifest import DEFAULT_PORT, FILE_NAME, Manifest, read_manifest, shown
 
 if TYPE_CHECKING:

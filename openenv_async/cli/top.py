@@ -1,6 +1,6 @@
 """`openenv top`: the sessions of a running server, in a table that is drawn again and again.
 
-Owns the options and the loop. `cli.operating` asks, `cli.session_table` makes the cells, `cli.top_screen` draws.
+Owns the options and the loop. `cli.admin_client` asks, `cli.session_table` makes the cells, `cli.top_screen` draws.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 
 import click
 
+from openenv_async.cli.admin_client import DEFAULT_URL, Operator, Refused, Unreachable, token_option
 from openenv_async.cli.errors import CommandFailed
-from openenv_async.cli.operating import DEFAULT_URL, Operator, Refused, Unreachable, token_option
 from openenv_async.cli.sessions import SORTS
 
 _APART_S = 0.5

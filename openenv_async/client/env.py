@@ -8,32 +8,35 @@ session that is lost. `pool` finds the connection, a `Channel` carries the bytes
 from __future__ import annotations
 
 import asyncio
+import inspect
+import logging
 import threading
 import warnings
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Coroutine, Mapping
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, overload
 
-from openenv_async.client.channel import Channel
-from openenv_async.client.connecting import Connect
+from openenv_async.client.channel import Answer, Channel
+from openenv_async.client.codecs import Codecs, codecs_for, type_arguments
 from openenv_async.client.episodes import Episodes
-from openenv_async.client.generics import Codecs, codecs_for, type_arguments
+from openenv_async.client.launch import Provider, Starting
 from openenv_async.client.options import WireChoice, find_target, make_options
-from openenv_async.client.parsing import Parsing
 from openenv_async.client.pool import pool
-from openenv_async.client.provider import Provider
-from openenv_async.client.reconnects import Reconnects
-from openenv_async.client.rules import Rules
-from openenv_async.client.starting import Starting
 from openenv_async.client.tracing import traced
+from openenv_async.codec import Decoded, ModelCodec, ObservationCodec, codec_for, observation_codec_for
 from openenv_async.errors import (
     ClientClosed,
+    EnvError,
+    NotConnected,
+    NotReset,
     ServerClosing,
     SessionBroken,
     SessionBusy,
     SessionLost,
     StepTimeout,
+    WrongLoop,
 )
 from openenv_async.results import StepResult
 
@@ -46,6 +49,274 @@ if TYPE_CHECKING:
     StateT = typing_extensions.TypeVar("StateT", default=Any)
 else:
     ActT, ObsT, StateT = TypeVar("ActT"), TypeVar("ObsT"), TypeVar("StateT")
+
+_PLAIN: ModelCodec[Any] = codec_for(None)
+_PLAIN_OBSERVATION: ObservationCodec[Any] = observation_codec_for(None)
+
+
+class Parsing(Generic[ActT, ObsT, StateT]):
+    """The half of `AsyncEnv` that knows values. Needs no overriding: the type arguments give the coders.
+
+    A subclass written for OpenEnv may define `_step_payload`, `_parse_result` and
+    `_parse_state`; they get and give what they do there, on both wires.
+    """
+
+    _codecs: ClassVar[Codecs] = codecs_for(())
+
+    def _step_payload(self, action: ActT) -> dict[str, Any]:
+        """Give the JSON form of an action."""
+        payload: dict[str, Any] = self._codecs.action.to_builtins(action)
+        return payload
+
+    def _parse_result(self, payload: dict[str, Any]) -> StepResult[ObsT]:
+        """Make a result from `{"observation": {...}, "reward": ..., "done": ..., "metadata": ...}`."""
+        return _result(self._codecs.observation.from_ws_builtins(payload))
+
+    def _parse_state(self, payload: dict[str, Any]) -> StateT:
+        """Make a state from its JSON form."""
+        state: StateT = self._codecs.state.from_builtins(payload)
+        return state
+
+    def _encode_action(self, native: bool, action: ActT) -> bytes:
+        codec: ModelCodec[Any] = self._codecs.action
+        value: Any = action
+        if type(self)._step_payload is not Parsing._step_payload:
+            codec, value = _PLAIN, self._step_payload(action)
+        return codec.encode_msgpack(value) if native else codec.encode_json(value)
+
+    def _encode_arguments(self, native: bool, arguments: dict[str, Any]) -> bytes:
+        return _PLAIN.encode_msgpack(arguments) if native else _PLAIN.encode_json(arguments)
+
+    def _decode_result(self, channel: Channel, answer: Answer) -> StepResult[ObsT]:
+        if type(self)._parse_result is not Parsing._parse_result:
+            result = self._parse_result(_as_openenv(channel.native, answer.data))
+        else:
+            codec = self._codecs.observation
+            got = codec.decode_native(answer.data) if channel.native else codec.decode_ws_json(answer.data)
+            return StepResult(
+                got.observation,
+                got.reward,
+                got.done,
+                got.metadata,
+                got.truncated,
+                channel.session_id,
+                channel.request_id,
+                answer.warnings,
+            )
+        if isinstance(result, StepResult):
+            result.session_id, result.request_id = channel.session_id, channel.request_id
+            if answer.warnings:
+                result.warnings = answer.warnings
+        return result
+
+    def _decode_state(self, native: bool, data: bytes) -> StateT:
+        if type(self)._parse_state is not Parsing._parse_state:
+            return self._parse_state(_PLAIN.decode_msgpack(data) if native else _PLAIN.decode_json(data))
+        codec = self._codecs.state
+        state: StateT = codec.decode_msgpack(data) if native else codec.decode_json(data)
+        return state
+
+
+def _result(decoded: Decoded[Any]) -> StepResult[Any]:
+    return StepResult(decoded.observation, decoded.reward, decoded.done, decoded.metadata, decoded.truncated)
+
+
+def _as_openenv(native: bool, data: bytes) -> dict[str, Any]:
+    if not native:
+        payload: dict[str, Any] = _PLAIN.decode_json(data)
+        return payload
+    decoded = _PLAIN_OBSERVATION.decode_native(data)
+    payload = {"observation": decoded.observation, "reward": decoded.reward, "done": decoded.done}
+    if decoded.metadata:
+        payload["metadata"] = decoded.metadata
+    return payload
+
+
+class Rules:
+    """The half of `AsyncEnv` that says no."""
+
+    def __init__(self) -> None:
+        self._channel: Channel | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+        """Where that loop runs."""
+        self._lost: EnvError | None = None
+        self._began = False
+        self._busy = False
+        self._closed = False
+
+    @property
+    def connected(self) -> bool:
+        """A session is open and, as far as this side knows, alive."""
+        return self._channel is not None and self._channel.lost is None and self._lost is None
+
+    def _check_loop(self) -> None:
+        # What asyncio.get_running_loop() says, without the system call that it makes: one loop runs in one thread.
+        if self._loop is None or threading.get_ident() != self._thread or not self._loop.is_running():
+            raise WrongLoop(
+                f"this {type(self).__name__} was connected in another event loop; make one in this loop, or use SyncEnv"
+            )
+
+    def _may_call(self, name: str, timeout_s: float | None) -> Channel | None:
+        """Check the rules of use; None when the session is gone and `reset` is to open another."""
+        channel, loop = self._channel, self._loop
+        if (
+            self._began
+            and not self._busy
+            and self._lost is None
+            and timeout_s is None
+            and channel is not None
+            and channel.lost is None
+            and loop is not None
+            and threading.get_ident() == self._thread
+            and loop.is_running()
+        ):
+            return channel  # what nearly every call finds, without the questions one by one
+        return self._judge(name, timeout_s)
+
+    def _judge(self, name: str, timeout_s: float | None) -> Channel | None:
+        channel = self._channel
+        if self._closed:
+            raise ClientClosed(f"{name}() came after close(); make a new {type(self).__name__}")
+        if self._busy:
+            raise SessionBusy(
+                f"{name}() came while another call of this session is in flight; await that first, or use one "
+                f"{type(self).__name__} per concurrent episode"
+            )
+        if self._loop is None:
+            client = type(self).__name__
+            raise NotConnected(f"{name}() came before connect(); use `async with` or await {client}.connect(url)")
+        self._check_loop()
+        if timeout_s is not None and not timeout_s > 0:
+            raise ValueError(f"timeout_s must be above 0, not {timeout_s!r}")
+        if self._lost is None and channel is not None:
+            self._lost = channel.lost
+        if self._lost is not None or channel is None:
+            if name == "reset":
+                return None
+            if self._lost is None:
+                raise NotConnected("the last connect() failed; await reset() or connect() to try again")
+            lost = type(self._lost)(self._lost.message, **self._lost.details)
+            lost.session_id = None if channel is None else channel.session_id
+            raise lost
+        if name == "step" and not self._began:
+            raise NotReset(f"{name}() came before the first reset(); await reset() to begin an episode")
+        return channel
+
+    async def _leave_session(self) -> None:
+        """End the session, so that the next `reset` opens another; a cancelled call leaves it to end by itself."""
+        channel, self._channel = self._channel, None
+        if channel is None:
+            return
+        try:
+            await channel.aclose()
+        except asyncio.CancelledError:
+            channel.abandon()
+            raise
+
+    def _note(self, exc: Exception) -> None:
+        """Remember that the session is gone, so that nothing goes on without a reset."""
+        if isinstance(exc, StepTimeout):
+            if not exc.details.get("session_usable"):
+                text = "the session is broken: its environment did not come back from an earlier call; call reset()"
+                self._lost = SessionBroken(text)
+        elif isinstance(exc, (SessionLost, SessionBroken)):
+            self._lost = exc
+
+
+logger = logging.getLogger("openenv_async")
+
+_RUNNING: set[asyncio.Future[Any]] = set()
+"""Callbacks that are coroutines; the loop alone would not keep them."""
+
+
+class Reconnects:
+    """The part of `AsyncEnv` that has the callback."""
+
+    def __init__(self) -> None:
+        self._on_reconnect: Callable[[Any], object] | None = None
+        super().__init__()
+
+    @property
+    def on_reconnect(self) -> Callable[[Any], object] | None:
+        """Called with this client each time its session goes on over a new connection; None: nobody is told.
+
+        A plain function or a coroutine function. What it raises is logged and hurts nothing; the call in flight does
+        not wait for it.
+        """
+        return self._on_reconnect
+
+    @on_reconnect.setter
+    def on_reconnect(self, callback: Callable[[Any], object] | None) -> None:
+        self._on_reconnect = callback
+
+    def _watch(self, channel: Channel) -> None:
+        # Weak: a client that nobody holds is to be collected, though its connection goes on.
+        me = weakref.ref(self)
+
+        def resumed() -> None:
+            env = me()
+            if env is not None:
+                env._resumed()
+
+        channel.on_resumed = resumed
+
+    def _resumed(self) -> None:
+        if self._on_reconnect is None:
+            return
+        try:
+            given = self._on_reconnect(self)
+        except Exception:
+            logger.exception("on_reconnect of %r failed", self)
+            return
+        if inspect.isawaitable(given):
+            running = asyncio.ensure_future(given)
+            _RUNNING.add(running)
+            running.add_done_callback(_done)
+
+
+def _done(running: asyncio.Future[Any]) -> None:
+    _RUNNING.discard(running)
+    error = None if running.cancelled() else running.exception()
+    if error is not None:
+        logger.error("on_reconnect failed", exc_info=error)
+
+
+EnvT = TypeVar("EnvT", bound="AsyncEnv[Any, Any, Any]")
+
+
+class Connect:
+    """The descriptor behind the name."""
+
+    @overload
+    def __get__(self, obj: None, owner: type[EnvT]) -> Callable[..., Coroutine[Any, Any, EnvT]]: ...
+
+    @overload
+    def __get__(self, obj: EnvT, owner: type[EnvT]) -> Callable[[], Coroutine[Any, Any, EnvT]]: ...
+
+    def __get__(self, obj: EnvT | None, owner: type[EnvT]) -> Callable[..., Coroutine[Any, Any, EnvT]]:
+        """Give the one that fits how it was reached."""
+        if obj is not None:
+            return _Existing(obj)
+
+        async def connect(target: Any, **options: Any) -> EnvT:
+            env = owner(target, **options)
+            await env.open()
+            return env
+
+        connect.__doc__ = "Make a client with the constructor's options, connect it and give it."
+        return connect
+
+
+class _Existing:
+    """`env.connect`, which takes no target: the client has one."""
+
+    def __init__(self, env: Any) -> None:
+        self._env = env
+
+    async def __call__(self) -> Any:
+        await self._env.open()
+        return self._env
 
 
 class AsyncEnv(

@@ -16,15 +16,14 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from openenv_async.client.channel import Channel
-from openenv_async.client.comeback import WayBack, greet, pauses
-from openenv_async.client.native import NativeConnection
-from openenv_async.client.native_channel import NativeChannel
-from openenv_async.client.openenv_json import JsonChannel
+from openenv_async.client.json import JsonChannel
+from openenv_async.client.native import NativeChannel, NativeConnection
 from openenv_async.client.options import Options, Target
+from openenv_async.client.reconnect import WayBack, greet, pauses
 from openenv_async.errors import ConnectFailed, ServerClosing, SessionLost, Unauthorized
 from openenv_async.protocol.frames import SUBPROTOCOL
 from openenv_async.transport.address import Address
-from openenv_async.transport.inprocess import open_inprocess
+from openenv_async.transport.in_process import open_inprocess
 from openenv_async.transport.link import CertificateRefused, Link, LinkClosed, LinkRefused
 from openenv_async.transport.network import connect_link
 

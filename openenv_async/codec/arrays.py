@@ -13,7 +13,7 @@
 Nothing is pickled and nothing evaluated: a dtype's text is matched against a
 closed pattern before numpy sees it, and no array is made before the data it
 needs is there. numpy is used when it can be imported; without it an array is an
-`ArrayData`. Conversion of decoded values to an annotation's dtype is in `coerce`.
+`ArrayData`. Conversion of decoded values to an annotation's dtype is in `numpy_coercion`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 r"""Any value into bytes: the fast way, then the slow way, then an error that names the field.
 
-Owns the order of the attempts. `hooks` owns the encoders, `walk` the slow way.
+Owns the order of the attempts. `hooks` owns the encoders, `slow_encoder` the slow way.
 Text with a lone surrogate travels: the native wire has an extension for it, JSON
 writes the escape (`\ud800`), which Python's own reader takes.
 """
@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from openenv_async.codec import failures, foreign, hooks, walk
-from openenv_async.codec.texts import safe_text
+from openenv_async.codec import decode_errors, hooks, pydantic_interop, slow_encoder
+from openenv_async.codec.safe_text import safe_text
 from openenv_async.errors import UnencodableValue
 
 Buffer = bytes | bytearray | memoryview | msgspec.Raw
@@ -56,7 +56,7 @@ def encode_dumped_json(dumped: Any, root: str = "") -> bytes:
         UnencodableValue: a part of it cannot travel; the error names it.
     """
     try:
-        return foreign.json_bytes(dumped, hooks.json_hook)
+        return pydantic_interop.json_bytes(dumped, hooks.json_hook)
     except BaseException:
         return _slowly(dumped, root, native=False, text_bytes=True)
 
@@ -68,8 +68,8 @@ def jsonable(value: Any, *, root: str = "") -> Any:
         UnencodableValue: a part of it cannot travel; the error names it.
     """
     try:
-        return walk.flatten(value, hooks.json_hook, native=False, root=root)
-    except walk.Unwalkable as exc:
+        return slow_encoder.flatten(value, hooks.json_hook, native=False, root=root)
+    except slow_encoder.Unwalkable as exc:
         raise UnencodableValue(str(exc), path=exc.path) from exc
 
 
@@ -82,7 +82,7 @@ def decode_any_msgpack(data: Buffer) -> Any:
     try:
         return hooks.UNTYPED.decode(data)
     except BaseException as exc:
-        raise failures.invalid(exc) from exc
+        raise decode_errors.invalid(exc) from exc
 
 
 def decode_any_json(data: Buffer | str) -> Any:
@@ -98,7 +98,7 @@ def decode_any_json(data: Buffer | str) -> Any:
             lenient = read_leniently(data)
             if lenient is not None:
                 return lenient
-        raise failures.invalid(exc) from exc
+        raise decode_errors.invalid(exc) from exc
 
 
 def read_leniently(data: Buffer | str) -> Any:
@@ -113,14 +113,14 @@ def read_leniently(data: Buffer | str) -> Any:
 def _slowly(value: Any, root: str, *, native: bool, text_bytes: bool = False) -> bytes:
     hook = hooks.native_hook if native else hooks.json_hook
     try:
-        plain = walk.flatten(value, hook, native=native, text_bytes=text_bytes, root=root)
+        plain = slow_encoder.flatten(value, hook, native=native, text_bytes=text_bytes, root=root)
         if native:
-            return msgspec.msgpack.encode(plain, enc_hook=walk.unkey)
+            return msgspec.msgpack.encode(plain, enc_hook=slow_encoder.unkey)
         try:
             return msgspec.json.encode(plain)
         except UnicodeEncodeError:
             return json.dumps(plain, separators=(",", ":")).encode()
-    except walk.Unwalkable as exc:
+    except slow_encoder.Unwalkable as exc:
         raise UnencodableValue(str(exc), path=exc.path) from exc
     except (TypeError, ValueError, OverflowError, RecursionError) as exc:
         raise UnencodableValue(f"{root or 'value'}: {safe_text(exc)}", path=root) from exc

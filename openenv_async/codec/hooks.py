@@ -2,7 +2,7 @@
 
 Owns the encode hooks of both wires and the decode hook. They are called only for
 exotic values (numpy, pydantic, subclasses of builtins), never for plain ones, and
-know numpy and pydantic only if the user imported them. `walk` calls the encode
+know numpy and pydantic only if the user imported them. `slow_encoder` calls the encode
 hooks too, on its slow path.
 """
 
@@ -17,7 +17,7 @@ from typing import Any, get_origin
 
 import msgspec
 
-from openenv_async.codec import arrays, coerce, ext, foreign
+from openenv_async.codec import arrays, ext, numpy_coercion, pydantic_interop
 
 
 def native_hook(value: Any) -> Any:
@@ -39,8 +39,8 @@ def native_hook(value: Any) -> Any:
         return ext.complex_number(value)
     if isinstance(value, arrays.ArrayData):
         return arrays.pack_data(value)
-    if foreign.is_model_instance(value):
-        return foreign.dump(value)
+    if pydantic_interop.is_model_instance(value):
+        return pydantic_interop.dump(value)
     return _builtin(value)
 
 
@@ -52,13 +52,13 @@ def json_hook(value: Any) -> Any:
     """
     numpy = arrays.loaded_numpy()
     if numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)):
-        return coerce.to_lists(value)
+        return numpy_coercion.to_lists(value)
     if isinstance(value, complex):
-        return coerce.complex_text(value)
+        return numpy_coercion.complex_text(value)
     if isinstance(value, arrays.ArrayData):
         return value.tolist()
-    if foreign.is_model_instance(value):
-        return foreign.dump_jsonable(value, json_hook)
+    if pydantic_interop.is_model_instance(value):
+        return pydantic_interop.dump_jsonable(value, json_hook)
     return _builtin(value)
 
 
@@ -68,7 +68,7 @@ def _builtin(value: Any) -> Any:
             return convert(value)
     if type(value).__module__.startswith("pydantic") and "pydantic_core" in sys.modules:
         # pydantic's own values (Url, SecretStr) look as they do on OpenEnv's wire.
-        return foreign.core().to_jsonable_python(value)
+        return pydantic_interop.core().to_jsonable_python(value)
     raise TypeError(f"cannot encode an object of type {type(value).__qualname__}")
 
 
@@ -94,16 +94,16 @@ def decode_hook(annotation: Any, value: Any) -> Any:
         ValueError: the value does not fit.
     """
     cls = get_origin(annotation) or annotation
-    if foreign.is_model_class(cls):
+    if pydantic_interop.is_model_class(cls):
         # Imported late: a model may hold Structs and a Struct models, so the two codecs know each other.
-        from openenv_async.codec import pydantics
+        from openenv_async.codec import pydantic_codec
 
-        return pydantics.validator(annotation)(value)
+        return pydantic_codec.validator(annotation)(value)
     if cls is complex:
-        return coerce.to_complex(value)
+        return numpy_coercion.to_complex(value)
     if isinstance(cls, type):
         if cls.__module__.partition(".")[0] == "numpy":
-            return coerce.to_annotation(annotation, value)
+            return numpy_coercion.to_annotation(annotation, value)
         if issubclass(cls, PurePath) and isinstance(value, str):
             return cls(value)
         if issubclass(cls, (str, int, float)) and type(value) in (str, int, float):

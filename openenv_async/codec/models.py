@@ -1,7 +1,7 @@
 """One class's values into bytes and back.
 
-Owns the interface. `structs`, `pydantics` and `untyped` implement it, `factory`
-chooses; what they share is in `encoding` (out) and `failures` (in).
+Owns the interface. `struct_codec`, `pydantic_codec` and `factory` implement it, `factory`
+chooses; what they share is in `encoding` (out) and `decode_errors` (in).
 """
 
 from __future__ import annotations

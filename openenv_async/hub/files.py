@@ -2,7 +2,7 @@
 
 Owns the walk and the order of the rules: what is never sent (version control,
 virtual environments, caches), secrets, `.gitignore` files at every depth, then
-`.dockerignore` and the user's own list. `contents` replaces what a Space needs
+`.dockerignore` and the user's own list. `space_files` replaces what a Space needs
 otherwise.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from openenv_async.hub.failures import UnusableFile
 from openenv_async.hub.ignoring import DockerIgnore, GitIgnore, verdict
-from openenv_async.hub.sensitive import named_like_a_secret
+from openenv_async.hub.secret_scan import named_like_a_secret
 
 # Nobody means to send these. `.cache` and `.git` the Hub refuses.
 _FOLDERS = (

@@ -16,9 +16,9 @@ from typing import Any
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
-from openenv_async.hub.comparing import Changes, compare, list_files
-from openenv_async.hub.contents import Contents, Piece
+from openenv_async.hub.diff import Changes, compare, list_files
 from openenv_async.hub.failures import HubError, in_sentences, status_of
+from openenv_async.hub.space_files import Contents, Piece
 
 Tell = Callable[[str], None]
 """Takes one line about what is being done."""

@@ -1,7 +1,7 @@
 """Builds an image from a context: through the engine's API, or with BuildKit where the Dockerfile needs it.
 
 Owns the order of a build and what its failure says. `context` makes the archive,
-`stream` reads the progress, `buildkit` decides who builds, `hints` knows the
+`stream` reads the progress, `buildkit` decides who builds, `error_hints` knows the
 usual failures. Which folder, which Dockerfile and which name are the caller's.
 """
 
@@ -21,8 +21,8 @@ from openenv_async.images import buildkit
 from openenv_async.images.context import Archive, Context
 from openenv_async.images.dockerfile import Dockerfile
 from openenv_async.images.engine import find_engine, is_podman
+from openenv_async.images.error_hints import build_hint
 from openenv_async.images.errors import BuildFailed, ContextError
-from openenv_async.images.hints import build_hint
 from openenv_async.images.names import parse_image_name
 from openenv_async.images.progress import OnProgress, ignore
 from openenv_async.images.stream import BuildKitReader, ClassicReader, Reader

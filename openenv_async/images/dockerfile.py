@@ -2,7 +2,7 @@
 
 Owns no rule of the language beyond comments, continued lines and `ARG` before
 `FROM`; the engine owns the rest. `buildkit` asks it what needs BuildKit, `base`
-which images are wanted, `reaching` whether it takes this machine's settings.
+which images are wanted, `build_network` whether it takes this machine's settings.
 """
 
 from __future__ import annotations

@@ -21,12 +21,12 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from openenv_async.observe.metrics import ALWAYS, Metrics
-from openenv_async.protocol.states import State
-from openenv_async.runtime.executors.abandoned import Abandoned
-from openenv_async.transport.traffic import Traffic
+from openenv_async.protocol.session_states import State
+from openenv_async.runtime.executors.thread import Abandoned
+from openenv_async.transport.byte_counters import Traffic
 
 if TYPE_CHECKING:
-    from openenv_async.observe.lag import LoopMonitor
+    from openenv_async.observe.loop_monitor import LoopMonitor
     from openenv_async.runtime.processes.pool import ProcessPool
     from openenv_async.runtime.registry import Registry
 

@@ -7,16 +7,56 @@ costs nothing here: sessions keep their number of steps, and the time of quick o
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import get_args
 
 from openenv_async import errors
 from openenv_async.errors import EnvError, StepTimeout
-from openenv_async.observe.histogram import Histogram
 from openenv_async.runtime.calls import Call, CallKind, Outcome
 from openenv_async.runtime.executors.inline import CallCancelled
 from openenv_async.runtime.session import Session
-from openenv_async.runtime.tally import QUICK_S
-from openenv_async.runtime.watch import Watch
+from openenv_async.runtime.session_observer import Watch
+from openenv_async.runtime.session_stats import QUICK_S, QUICK_US
+
+FIRST_US = QUICK_US
+"""The first bucket's bound."""
+
+BUCKETS = 21
+"""Bounds: 64 us, 128 us, and so on up to 67 s; one more bucket has what took longer."""
+
+_SHIFT = FIRST_US.bit_length() - 1
+
+BOUNDS_S: Sequence[float] = tuple((FIRST_US << at) / 1e6 for at in range(BUCKETS))
+
+
+class Histogram:
+    """Counts durations. Read `cumulative()` and `total_s`."""
+
+    __slots__ = ("counts", "total_s")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (BUCKETS + 1)
+        self.total_s = 0.0
+        """The sum of all durations, in seconds."""
+
+    def add(self, duration_s: float) -> None:
+        """Count one."""
+        self.total_s += duration_s
+        at = (int(duration_s * 1e6) >> _SHIFT).bit_length()
+        self.counts[at if at < BUCKETS else BUCKETS] += 1
+
+    def cumulative(self, more_in_first: int = 0) -> list[tuple[str, float]]:
+        """Give each bound in seconds, as text, with how many took no longer; `+Inf` is the last.
+
+        Args:
+            more_in_first: how many quick ones there were that were counted elsewhere.
+        """
+        found, so_far = [], more_in_first
+        for at, count in enumerate(self.counts):
+            so_far += count
+            found.append((repr(BOUNDS_S[at]) if at < BUCKETS else "+Inf", float(so_far)))
+        return found
+
 
 KINDS: tuple[CallKind, ...] = get_args(CallKind)
 
@@ -81,7 +121,7 @@ class Metrics(Watch):
         code = error.code if isinstance(error, EnvError) else INTERNAL
         self.errors[code if code in _KNOWN or code == INTERNAL else OTHER] += 1
 
-    # What follows is `runtime.watch.Watch`.
+    # What follows is `runtime.session_observer.Watch`.
 
     def waiting(self, session: Session) -> None:
         """See `Watch.waiting`."""

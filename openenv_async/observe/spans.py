@@ -16,8 +16,8 @@ from openenv_async.errors import EnvError
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.inline import CallCancelled
 from openenv_async.runtime.session import Session
+from openenv_async.runtime.session_observer import Watch
 from openenv_async.runtime.threads import PinnedThread
-from openenv_async.runtime.watch import Watch
 
 FLUSH_S = 3.0
 """Seconds that the end of a server waits for its last spans to be sent."""
@@ -51,7 +51,7 @@ class Spans(Watch):
         if flushed.done():
             flushed.exception()
 
-    # What follows is `runtime.watch.Watch`.
+    # What follows is `runtime.session_observer.Watch`.
 
     def waiting(self, session: Session) -> None:
         """See `Watch.waiting`."""

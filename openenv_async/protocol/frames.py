@@ -2,7 +2,7 @@
 
 Owns what is published: a tag or a field, once released, keeps its meaning; a new
 field is added at the end and has a default (`tests/protocol/golden` proves it).
-Each frame is a msgpack array `[tag, field, ...]`. `batches` puts several into a message.
+Each frame is a msgpack array `[tag, field, ...]`. `batching` puts several into a message.
 
 `sid` is the client's number for a session on this connection, `rid` the client's
 number for a request in that session; both start at 1 and only grow.

@@ -12,7 +12,7 @@ import anyio
 
 from openenv_async.errors import ServerNotStarted
 from openenv_async.providers.base import BaseProvider, wait_until_healthy
-from openenv_async.providers.owners import LABEL, me, sweep
+from openenv_async.providers.container_labels import LABEL, me, sweep
 
 if TYPE_CHECKING:
     from aiodocker import Docker

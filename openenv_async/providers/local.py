@@ -25,7 +25,7 @@ LOG_LINES = 40
 class LocalProcessProvider(BaseProvider):
     """Runs `openenv serve` on an environment's folder in a child process.
 
-    The child ends with its owner, however that ends: it hangs on a pipe that this process holds (`leash`).
+    The child ends with its owner, however that ends: it hangs on a pipe that this process holds (`supervisor`).
 
     Args:
         source: the environment's folder, or `git+https://host/repository[@revision]`, which is cloned.
@@ -143,7 +143,7 @@ class LocalProcessProvider(BaseProvider):
     async def _spawn(self, folder: Path, port: int) -> None:
         self._log.clear()
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "openenv_async.providers.leash"),
+            *(sys.executable, "-m", "openenv_async.providers.supervisor"),
             *self._arguments(folder, port),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable
 
 from openenv_async.errors import EnvError
-from openenv_async.protocol.failures import describe
+from openenv_async.protocol.error_mapping import describe
 from openenv_async.recording.lines import Begun, Ended, Moved, Played
 from openenv_async.recording.options import RecordOptions
 from openenv_async.recording.writer import FLUSH_S, Writer
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.executors.inline import CallCancelled
 from openenv_async.runtime.session import Session
-from openenv_async.runtime.watch import Watch
+from openenv_async.runtime.session_observer import Watch
 
 logger = logging.getLogger("openenv_async")
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, get_args
 from openenv_async.codec import ModelCodec, ObservationCodec
 from openenv_async.environment import Execution
 from openenv_async.errors import FactoryError
-from openenv_async.runtime.conventions import NATIVE, Conventions
+from openenv_async.runtime.call_adapter import NATIVE, Conventions
 from openenv_async.runtime.threads import PinnedThread
 
 if TYPE_CHECKING:

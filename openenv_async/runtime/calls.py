@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 CallKind = Literal["reset", "step", "state", "metadata", "mcp", "task", "web"]
-"""`mcp` and `task` are OpenEnv's: only `compat`'s conventions take them. `web` is the page's: see `drawing`."""
+"""`mcp` and `task` are OpenEnv's: only `compat`'s conventions take them. `web` is the page's: see `rendering`."""
 
 
 class Wire(Enum):

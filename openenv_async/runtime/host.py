@@ -17,12 +17,12 @@ from types import CoroutineType
 from typing import Any, TypeVar
 
 from openenv_async.errors import EnvError, EnvironmentFailed, FactoryError
-from openenv_async.protocol.failures import new_error_id, safe_text
-from openenv_async.runtime.atwork import about
+from openenv_async.protocol.error_mapping import new_error_id, safe_text
 from openenv_async.runtime.blueprint import Blueprint
+from openenv_async.runtime.call_adapter import class_deadline
 from openenv_async.runtime.calls import Call, CallKind, Outcome
-from openenv_async.runtime.offload import Offload
-from openenv_async.runtime.signatures import class_deadline
+from openenv_async.runtime.current_session import about
+from openenv_async.runtime.executors.offload import Offload
 
 logger = logging.getLogger("openenv_async")
 

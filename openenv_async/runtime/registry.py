@@ -1,6 +1,6 @@
 """One table of sessions and one cap for all of it, whatever wire they came by.
 
-Owns each session's task from slot to closed environment. `waiting` owns the slots
+Owns each session's task from slot to closed environment. `admission_queue` owns the slots
 and who gets the next one.
 """
 
@@ -15,16 +15,49 @@ import anyio
 
 from openenv_async.errors import ServerClosing
 from openenv_async.limits import Limits
-from openenv_async.protocol.states import Move, State
-from openenv_async.runtime.atwork import about
+from openenv_async.protocol.session_states import Move, State
+from openenv_async.runtime.admission_queue import WaitingRoom
 from openenv_async.runtime.blueprint import Blueprint
-from openenv_async.runtime.detached import Detached
+from openenv_async.runtime.current_session import about
 from openenv_async.runtime.executors.base import Executor
-from openenv_async.runtime.executors.start import start_executor
+from openenv_async.runtime.executors.factory import start_executor
+from openenv_async.runtime.resumption import Detached
 from openenv_async.runtime.session import Session
-from openenv_async.runtime.sink import Sink
-from openenv_async.runtime.waiting import WaitingRoom
-from openenv_async.runtime.watch import Watch
+from openenv_async.runtime.session_observer import Sink, Watch
+
+_MARGIN_S = 1.0
+
+
+async def evict(session: Session, reason: BaseException, grace_s: float) -> bool:
+    """End a session; returns when its environment is closed, or given up, and its slot is free.
+
+    A coroutine in flight is cancelled at once. Plain code cannot be: in a thread it has `grace_s` seconds, then the
+    thread is abandoned and closes its environment when the call ends; a process is killed.
+
+    Args:
+        session: of this event loop.
+        reason: what its client is told.
+        grace_s: seconds for a call that cannot be stopped.
+
+    Returns:
+        Whether a call was still running when its time was over.
+    """
+    task = session.task
+    session.close(reason)
+    if task is None or await _ended(task, grace_s):
+        return False
+    given_up = session.state.now is not State.CLOSED
+    if given_up:
+        task.cancel()
+    # What closes its environment by now has a bound of its own.
+    await _ended(task, session.limits.close_timeout_s + _MARGIN_S)
+    return given_up
+
+
+async def _ended(task: asyncio.Task[None], timeout_s: float) -> bool:
+    done, _ = await asyncio.wait([task], timeout=timeout_s)
+    return bool(done)
+
 
 logger = logging.getLogger("openenv_async")
 

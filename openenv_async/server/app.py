@@ -23,13 +23,13 @@ from openenv_async.limits import Limits
 from openenv_async.recording.options import RecordOptions
 from openenv_async.runtime.blueprint import Blueprint, chosen_execution
 from openenv_async.runtime.processes.options import ProcessOptions
-from openenv_async.server.core import Server
 from openenv_async.server.http import HttpRoutes, plain_failure
-from openenv_async.server.logs import protect
+from openenv_async.server.log_filter import protect
 from openenv_async.server.metrics_route import metrics_route
 from openenv_async.server.openapi import Documents
 from openenv_async.server.operators import operator_routes
 from openenv_async.server.security import Guard
+from openenv_async.server.server import Server
 from openenv_async.server.settings import settle
 from openenv_async.server.web.routes import PageRoutes
 from openenv_async.server.ws import WebSocketEndpoint

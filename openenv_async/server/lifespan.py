@@ -1,6 +1,6 @@
 """The ASGI lifespan of one app: its start and its end, each with a bound.
 
-Owns the task that the app's lifespan runs in. `server.worker` starts it before
+Owns the task that the app's lifespan runs in. `server.hypercorn_worker` starts it before
 the first connection is accepted and ends it after the last one is gone.
 """
 

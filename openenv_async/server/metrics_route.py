@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import openenv_async
-from openenv_async.server.core import Server
+from openenv_async.server.server import Server
 
 INSTALL = "metrics need prometheus-client, which is not installed: pip install 'openenv-async[metrics]'"
 OFF = "metrics are switched off: start the server without --no-metrics, OPENENV_METRICS=0 and metrics=False"

@@ -1,6 +1,6 @@
 """A connection of the native wire: frames in, sessions, frames out.
 
-What arrives is dispatched without waiting for any session; `transport.flow` carries
+What arrives is dispatched without waiting for any session; `transport.frame_stream` carries
 the frames, `protocol` knows them, `runtime` the sessions.
 """
 
@@ -12,15 +12,21 @@ from collections.abc import Awaitable
 import msgspec
 
 from openenv_async.errors import (
+    CapacityError,
+    EnvError,
     InvalidPayload,
     RemoteProtocolError,
     SessionBroken,
     SessionBusy,
     SessionLost,
 )
-from openenv_async.protocol.batches import SERVER_SIDE, BadFrame, Inbox, Outbox, too_large
-from openenv_async.protocol.failures import describe
+from openenv_async.limits import Limits
+from openenv_async.protocol.batching import SERVER_SIDE, BadFrame, Inbox, Outbox, too_large
+from openenv_async.protocol.error_mapping import describe
 from openenv_async.protocol.frames import (
+    RESUME,
+    TRACE,
+    VERSION,
     Ack,
     Cancel,
     ClientFrame,
@@ -29,6 +35,7 @@ from openenv_async.protocol.frames import (
     Draining,
     Failure,
     GetState,
+    Hello,
     Open,
     Opened,
     Reply,
@@ -37,15 +44,75 @@ from openenv_async.protocol.frames import (
     Resumed,
     Step,
 )
-from openenv_async.protocol.states import State
+from openenv_async.protocol.session_states import State
 from openenv_async.runtime.calls import NATIVE, Call, Outcome
 from openenv_async.runtime.session import Session
-from openenv_async.server.budget import COUNTED_BYTES, RequestBudget, SessionRate
-from openenv_async.server.core import Server
-from openenv_async.server.greeting import hello
-from openenv_async.server.seats import Seat, Seats
-from openenv_async.transport.flow import Flow
+from openenv_async.server.rate_limits import COUNTED_BYTES, RequestBudget, SessionRate
+from openenv_async.server.server import Server
+from openenv_async.transport.frame_stream import Flow
 from openenv_async.transport.link import Link, LinkClosed
+
+
+class Seat:
+    """A session's place on this connection."""
+
+    __slots__ = ("opened", "resumed", "session", "sid")
+
+    def __init__(self, sid: int, session: Session, *, resumed: bool = False) -> None:
+        self.sid = sid
+        self.session = session
+        self.opened = resumed
+        """The client knows that the session is open."""
+        self.resumed = resumed
+        """The session came from another connection: its newest request may be asked again."""
+
+
+class Seats:
+    """The sessions of one connection, by the client's number and by themselves."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._last_sid = 0
+        self.by_sid: dict[int, Seat] = {}
+        self.by_session: dict[Session, Seat] = {}
+
+    def refuse(self, sid: int) -> EnvError | None:
+        """Say why the client may not use this number for one more session; None: it may, and then has."""
+        if sid <= self._last_sid:
+            return RemoteProtocolError(f"session {sid} came after session {self._last_sid}; ids only grow")
+        self._last_sid = sid
+        if len(self.by_sid) >= self._most:
+            text = f"this connection holds {self._most} sessions, the most it may"
+            return CapacityError(text, active_sessions=self._most, max_sessions=self._most)
+        return None
+
+    def sit(self, seat: Seat) -> None:
+        """Take a session in."""
+        self.by_sid[seat.sid] = self.by_session[seat.session] = seat
+
+    def leave(self, session: Session) -> Seat:
+        """The session has ended or gone to another connection."""
+        seat = self.by_session.pop(session)
+        self.by_sid.pop(seat.sid, None)
+        return seat
+
+
+def hello(server_id: str, limits: Limits, *, traces: bool = False) -> Hello:
+    """Make the first frame; a client passes over what it does not know."""
+    told: dict[str, float] = {
+        "max_message_bytes": limits.max_message_bytes,
+        "chunk_bytes": limits.chunk_bytes,
+        "max_sessions": limits.max_sessions,
+        "queue_timeout_s": limits.queue_timeout_s,
+    }
+    features = ["cancel", "chunk", "deadline"]
+    if limits.resume_window_s:
+        told["resume_window_s"] = limits.resume_window_s
+        features.append(RESUME)
+    if traces:
+        features.append(TRACE)
+    return Hello(VERSION, server_id, told, features)
+
 
 logger = logging.getLogger("openenv_async")
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from openenv_async.runtime.blueprint import Blueprint
-from openenv_async.server.roll import MOST_LISTED, SORTS
+from openenv_async.server.session_listing import MOST_LISTED, SORTS
 
 _SESSION = {
     "name": "x-session-id",

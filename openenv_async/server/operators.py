@@ -2,7 +2,7 @@
 
 With a token whoever has it. Without one whoever works on the server's own machine:
 others may play, as the server lets them, but neither look at nor end what others play.
-`server.roll` writes the list, `runtime.evicting` ends sessions.
+`server.session_listing` writes the list, `runtime.registry` ends sessions.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from openenv_async.errors import SessionLost
-from openenv_async.runtime.evicting import evict
+from openenv_async.runtime.registry import evict
 from openenv_async.runtime.session import Session
-from openenv_async.server.core import Server
-from openenv_async.server.roll import MOST_LISTED, SORTS, Page, roll
+from openenv_async.server.server import Server
+from openenv_async.server.session_listing import MOST_LISTED, SORTS, Page, roll
 from openenv_async.transport.address import is_loopback
 
 logger = logging.getLogger("openenv_async")

@@ -3,7 +3,7 @@
 Owns the order of things: bind, start the app, listen, and on stop drain the
 environments, end the connections, end the app; plus Hypercorn's settings, the
 loop and the signals of the blocking form. `server.sockets` binds,
-`server.worker` holds the connections, `server.lifespan` the app's own start and
+`server.hypercorn_worker` holds the connections, `server.lifespan` the app's own start and
 end. Knows of `EnvApp` only that `app.server` has `drain` and `limits`, so any
 ASGI app can be served.
 """
@@ -27,10 +27,10 @@ from typing import Any, Protocol, runtime_checkable
 from starlette.types import ASGIApp
 
 from openenv_async.limits import MIB, Limits
-from openenv_async.server.connection import WorkerConfig
+from openenv_async.server.hypercorn_connection import WorkerConfig
+from openenv_async.server.hypercorn_worker import Worker
 from openenv_async.server.lifespan import Lifespan
 from openenv_async.server.sockets import BACKLOG, Bind, Listeners
-from openenv_async.server.worker import Worker
 
 logger = logging.getLogger("openenv_async.server")
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from openenv_async.server.web.tickets import Gate
-from openenv_async.transport.asgi import Receive, Send
-from openenv_async.transport.inprocess import AsgiApp
+from openenv_async.server.web.page_auth import Gate
+from openenv_async.transport.in_process import AsgiApp
+from openenv_async.transport.ws_server import Receive, Send
 
 OPEN_PATHS = frozenset({"/health"})
 """Answered without a token, so that an orchestrator can probe a server it may not use."""

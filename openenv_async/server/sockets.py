@@ -1,7 +1,7 @@
 """The sockets a server listens on: bound before anything else happens.
 
 Owns binding, listening, the sentences that say why it failed, and the socket
-file of a unix socket. Does not accept connections: `server.worker` does. A
+file of a unix socket. Does not accept connections: `server.hypercorn_worker` does. A
 bound socket may be handed on (`Listeners.from_fds`), which is how `--reload`
 keeps one address over many processes.
 """

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from openenv_async.protocol.frames import SUBPROTOCOL
-from openenv_async.server.core import Server
-from openenv_async.server.dialect import DIALECT
+from openenv_async.server.json_messages import DIALECT
+from openenv_async.server.json_ws import JsonConnection
 from openenv_async.server.native import NativeConnection
-from openenv_async.server.openenv_ws import JsonConnection
-from openenv_async.server.web.dialect import PageDialect
-from openenv_async.server.web.tickets import SUBPROTOCOL as PAGE
-from openenv_async.transport.asgi import Receive, Send, accept_link
+from openenv_async.server.server import Server
+from openenv_async.server.web.page_auth import SUBPROTOCOL as PAGE
+from openenv_async.server.web.page_messages import PageDialect
 from openenv_async.transport.link import LinkClosed
+from openenv_async.transport.ws_server import Receive, Send, accept_link
 
 
 class WebSocketEndpoint:

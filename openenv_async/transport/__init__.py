@@ -1,5 +1,5 @@
 """Whole messages from A to B, and nothing about what they mean.
 
-`link` states the contract; `memory`, `asgi` (server side), `websocket` (client
-side) and `inprocess` (client side, an ASGI app in the same process) keep it.
+`link` states the contract; `in_process`, `ws_server` (server side), `proxy_client` (client
+side) and `in_process` (client side, an ASGI app in the same process) keep it.
 """

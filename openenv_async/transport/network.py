@@ -1,12 +1,12 @@
-"""Which of the two client links an address takes: `direct`, or `websocket` where TLS or a proxy is needed."""
+"""Which of the two client links an address takes: `ws_client`, or `proxy_client` where TLS or a proxy is needed."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
 from openenv_async.transport.address import Address, is_loopback
-from openenv_async.transport.direct import open_direct_link
 from openenv_async.transport.link import Link
+from openenv_async.transport.ws_client import open_direct_link
 
 
 async def connect_link(address: Address) -> Link:
@@ -22,7 +22,7 @@ async def connect_link(address: Address) -> Link:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return await open_direct_link(address, host, parts.port or 80, target)
     # httpx takes longer to import than everything else here; most clients never need it.
-    from openenv_async.transport.websocket import open_link
+    from openenv_async.transport.proxy_client import open_link
 
     return await open_link(address)
 

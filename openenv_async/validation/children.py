@@ -1,7 +1,7 @@
 """Runs a program that must not hurt its caller: bounded in time and output, and never left behind.
 
 Whatever it starts belongs to its process group, which ends with it; it ends also
-when this process does, because it hangs on a pipe (`providers.leash`).
+when this process does, because it hangs on a pipe (`providers.supervisor`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ async def run_child(words: Sequence[str], timeout_s: float, variables: Mapping[s
         CancelledError: it was ended.
     """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "openenv_async.providers.leash"),
+        *(sys.executable, "-m", "openenv_async.providers.supervisor"),
         *words,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

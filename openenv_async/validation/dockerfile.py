@@ -87,7 +87,7 @@ class _Reader:
                 self._found.warned(f"ARG {name} looks like a secret, and stays in the image's history", (line, 1), hint)
 
     def _secret_values(self) -> None:
-        from openenv_async.hub.sensitive import secret_inside
+        from openenv_async.hub.secret_scan import secret_inside
 
         inside = secret_inside(self._dockerfile.text.encode(), ())
         if inside is not None:

@@ -16,7 +16,7 @@ from openenv_async.client import AsyncEnv
 from openenv_async.client.options import WireChoice
 from openenv_async.client.options import find_target as understand
 from openenv_async.errors import ConnectFailed, ProtocolError, Unauthorized
-from openenv_async.protocol.batches import CLIENT_SIDE, Inbox
+from openenv_async.protocol.batching import CLIENT_SIDE, Inbox
 from openenv_async.protocol.frames import SUBPROTOCOL, Hello, ServerFrame
 from openenv_async.transport.address import Address, is_loopback
 from openenv_async.transport.link import Link, LinkClosed, LinkRefused

@@ -11,8 +11,7 @@ from openenv_async.protocol.frames import Resume, Resumed
 from openenv_async.runtime.calls import Call
 from openenv_async.runtime.session import Session
 from openenv_async.server import ws
-from openenv_async.server.native import NativeConnection
-from openenv_async.server.seats import Seat
+from openenv_async.server.native import NativeConnection, Seat
 
 
 class Twice(NativeConnection):

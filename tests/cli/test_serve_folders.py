@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from serving import write_env
 
-from openenv_async.cli.folders import mount
+from openenv_async.cli.import_path import mount
 
 
 @pytest.fixture(autouse=True)

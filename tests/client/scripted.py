@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from openenv_async.codec import encode_any_msgpack
-from openenv_async.protocol.batches import SERVER_SIDE
+from openenv_async.protocol.batching import SERVER_SIDE
 from openenv_async.protocol.frames import (
     SUBPROTOCOL,
     VERSION,

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from openenv_async.codec import codec_for
-from openenv_async.codec.defaults import filler_of
+from openenv_async.codec.struct_codec import filler_of
 
 
 @dataclass

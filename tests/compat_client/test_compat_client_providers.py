@@ -18,7 +18,7 @@ from openenv_async.compat.client.containers import providers, runtime
 from openenv_async.compat.client.containers.providers import LocalDockerProvider
 from openenv_async.compat.client.containers.uv_provider import UVProvider
 from openenv_async.compat.client.generic_client import GenericEnvClient
-from openenv_async.providers.owners import LABEL
+from openenv_async.providers.container_labels import LABEL
 
 BOUND_S = 180.0
 

@@ -13,7 +13,7 @@ import pytest
 from docker_fixtures import Built, docker, openenv, running
 
 from openenv_async import AsyncEnv
-from openenv_async.cli.locking import find_uv
+from openenv_async.cli.uv_lock import find_uv
 
 pytestmark = pytest.mark.docker
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from openenv_async.images.build_network import settings_of_this_machine
 from openenv_async.images.errors import ContextError
-from openenv_async.images.reaching import settings_of_this_machine
 
 READS_IT = "FROM a\nCOPY x .openenv-buil[d]/* /tmp/openenv-build/\n"
 

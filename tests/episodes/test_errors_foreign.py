@@ -12,7 +12,7 @@ from openenv_async import AsyncEnv
 from openenv_async.errors import ConnectFailed, EnvError, UsageError
 from openenv_async.transport.address import Address
 from openenv_async.transport.link import LinkRefused
-from openenv_async.transport.websocket import open_link
+from openenv_async.transport.proxy_client import open_link
 
 NO_ADDRESSES = [
     "http://" + "a" * 300 + ":80",

@@ -19,7 +19,7 @@ from openenv_async.errors import EnvError, InvalidPayload, StepTimeout, from_wir
 from openenv_async.hub import failures as hub_failures
 from openenv_async.images import errors as image_errors
 from openenv_async.limits import Limits
-from openenv_async.protocol.failures import describe
+from openenv_async.protocol.error_mapping import describe
 from openenv_async.protocol.frames import Failure, encode
 from openenv_async.server.runner import ServeOptions
 from openenv_async.transport.address import Address

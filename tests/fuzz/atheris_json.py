@@ -8,7 +8,7 @@ import atheris
 
 with atheris.instrument_imports(include=["openenv_async.protocol"]):
     from openenv_async.errors import InvalidMessage
-    from openenv_async.protocol.openenv import no_mcp, read_message, read_request
+    from openenv_async.protocol.openenv_json import no_mcp, read_message, read_request
 
 
 def one(data: bytes) -> None:

@@ -9,8 +9,7 @@ import atheris
 
 with atheris.instrument_imports(include=["openenv_async.protocol"]):
     from openenv_async.errors import InvalidMessage, PayloadTooLarge
-    from openenv_async.protocol.batches import CLIENT_SIDE, SERVER_SIDE, BadFrame, Inbox
-    from openenv_async.protocol.splitting import split_array
+    from openenv_async.protocol.batching import CLIENT_SIDE, SERVER_SIDE, BadFrame, Inbox, split_array
 
 MOST_BYTES = 2000
 

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from requirements import requirement
 
 from openenv_async.errors import InvalidMessage, InvalidPayload, PayloadTooLarge, UnknownType
-from openenv_async.protocol import openenv
-from openenv_async.protocol.batches import CLIENT_SIDE, SERVER_SIDE, BadFrame, Inbox, Outbox
+from openenv_async.protocol import openenv_json
+from openenv_async.protocol.batching import CLIENT_SIDE, SERVER_SIDE, BadFrame, Inbox, Outbox, split_array
 from openenv_async.protocol.frames import AnyFrame, Closed, Open, Reply, Step, encode_batch
-from openenv_async.protocol.splitting import split_array
 
 MOST_BYTES = 500
 SIDES = pytest.mark.parametrize("decoder", [SERVER_SIDE, CLIENT_SIDE], ids=["server", "client"])
@@ -50,10 +49,10 @@ def test_an_inbox_gives_frames_or_explains(decoder: Any, messages: list[bytes | 
 @thorough
 def test_a_request_is_read_or_refused(message: str | bytes) -> None:
     with contextlib.suppress(InvalidMessage, UnknownType, InvalidPayload):
-        request = openenv.read_request(message)
-        assert request.kind in openenv.KINDS
+        request = openenv_json.read_request(message)
+        assert request.kind in openenv_json.KINDS
         assert bytes(request.data).lstrip()[:1] == b"{"
-        openenv.no_mcp(request.data)
+        openenv_json.no_mcp(request.data)
 
 
 @requirement("faults:fuzz-decoders")
@@ -61,7 +60,7 @@ def test_a_request_is_read_or_refused(message: str | bytes) -> None:
 @thorough
 def test_an_answer_is_read_or_refused(message: str | bytes) -> None:
     with contextlib.suppress(InvalidMessage):
-        assert isinstance(openenv.read_message(message), openenv.Message)
+        assert isinstance(openenv_json.read_message(message), openenv_json.Message)
 
 
 @requirement("faults:fuzz-decoders")

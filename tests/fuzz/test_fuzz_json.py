@@ -16,7 +16,7 @@ from raw_clients import raw_json
 from requirements import requirement
 
 from openenv_async.errors import EnvError
-from openenv_async.protocol.openenv import read_request
+from openenv_async.protocol.openenv_json import read_request
 
 CODES = ("INVALID_JSON", "UNKNOWN_TYPE", "VALIDATION_ERROR", "EXECUTION_ERROR")
 

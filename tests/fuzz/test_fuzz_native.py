@@ -17,7 +17,7 @@ from raw_clients import RawNative, raw_native
 from requirements import requirement
 
 from openenv_async.limits import MIB
-from openenv_async.protocol.batches import SERVER_SIDE, BadFrame, Inbox
+from openenv_async.protocol.batching import SERVER_SIDE, BadFrame, Inbox
 from openenv_async.protocol.frames import (
     Ack,
     Cancel,

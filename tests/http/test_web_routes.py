@@ -25,7 +25,7 @@ from websockets.exceptions import InvalidStatus
 
 from openenv_async import create_app
 from openenv_async.server.web.files import page_files
-from openenv_async.server.web.tickets import LIFETIME_S, PREFIX, Gate, Tickets
+from openenv_async.server.web.page_auth import LIFETIME_S, PREFIX, Gate, Tickets
 
 TOKEN = "correct-horse-battery"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
@@ -164,7 +164,7 @@ def test_a_ticket_is_good_once_and_not_for_long(monkeypatch: pytest.MonkeyPatch)
         assert not tickets.take(wrong)
     late = tickets.issue()
     now = int(late.partition(".")[0])
-    monkeypatch.setattr("openenv_async.server.web.tickets.time.time", lambda: now + 1.0)
+    monkeypatch.setattr("openenv_async.server.web.page_auth.time.time", lambda: now + 1.0)
     assert not tickets.take(late)
 
 

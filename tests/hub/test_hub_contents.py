@@ -12,11 +12,11 @@ import pytest
 import yaml
 from hub_pushing import FILES, README, put, write_env
 
-from openenv_async.hub.contents import Contents, Wishes, gather
 from openenv_async.hub.dockerfile import find_dockerfile, space_dockerfile
 from openenv_async.hub.failures import UnusableFile
 from openenv_async.hub.files import select_files
 from openenv_async.hub.frontmatter import repair_readme
+from openenv_async.hub.space_files import Contents, Wishes, gather
 
 WHEEL = ("openenv_async-9-py3-none-any.whl", b"wheel")
 TREE = ("a.log", "keep.log", "build/x", "sub/build/x", "sub/a.log", "sub/deep/b.tmp", "sub/deep/c", "docs/d.md", "é/ü")

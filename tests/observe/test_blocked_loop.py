@@ -15,7 +15,7 @@ from requirements import requirement
 from watching import Lines, field, listening, scrape
 
 from openenv_async import AsyncEnv, Limits
-from openenv_async.observe.lag import LoopMonitor
+from openenv_async.observe.loop_monitor import LoopMonitor
 
 LIMITS = Limits(loop_blocked_s=0.3)
 LONG_S = 1.5

@@ -14,7 +14,7 @@ import pytest
 from requirements import requirement
 
 from openenv_async import __version__
-from openenv_async.cli.locking import find_uv
+from openenv_async.cli.uv_lock import find_uv
 from openenv_async.cli.wheel import build_wheel
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from risky import AsyncRisky, Risky, RiskyAction, playing, risky_app, running
 from openenv_async import AsyncEnv
 from openenv_async.errors import PayloadTooLarge
 from openenv_async.limits import Limits
-from openenv_async.runtime.processes.packets import PIECE, Packets, Sequenced, Streamed
+from openenv_async.runtime.processes.ipc import PIECE, Packets, Sequenced, Streamed
 from openenv_async.runtime.processes.pool import ProcessPool
 from openenv_async.server.app import EnvApp
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from openenv_async.protocol.batches import CLIENT_SIDE, SERVER_SIDE
+from openenv_async.protocol.batching import CLIENT_SIDE, SERVER_SIDE
 from openenv_async.protocol.frames import (
     Ack,
     AnyFrame,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from openenv_async.errors import PayloadTooLarge
 from openenv_async.limits import MIB
-from openenv_async.protocol.batches import BATCH_FRAMES, CLIENT_SIDE, SERVER_SIDE, BadFrame, Inbox, Outbox
+from openenv_async.protocol.batching import BATCH_FRAMES, CLIENT_SIDE, SERVER_SIDE, BadFrame, Inbox, Outbox
 from openenv_async.protocol.frames import (
     AnyFrame,
     Cancel,

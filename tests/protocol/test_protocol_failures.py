@@ -20,9 +20,9 @@ from openenv_async.errors import (
     RemoteProtocolError,
     from_wire,
 )
-from openenv_async.protocol.failures import MOST_TEXT, Description, describe, plain, printable, safe_text
+from openenv_async.protocol.error_mapping import MOST_TEXT, Description, describe, plain, printable, safe_text
 from openenv_async.protocol.frames import Failure, encode
-from openenv_async.protocol.openenv import failure
+from openenv_async.protocol.openenv_json import failure
 
 
 def tree(base: type[EnvError]) -> Iterator[type[EnvError]]:

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from openenv_async.errors import InvalidMessage, InvalidPayload, UnknownType
 from openenv_async.limits import MIB
-from openenv_async.protocol import splitting
-from openenv_async.protocol.batches import CLIENT_SIDE, SERVER_SIDE, BadFrame, Inbox
+from openenv_async.protocol import batching
+from openenv_async.protocol.batching import CLIENT_SIDE, SERVER_SIDE, BadFrame, Inbox, split_array
 from openenv_async.protocol.frames import AnyFrame, Cancel, Chunk, Hello, Open, Step, encode, encode_batch
-from openenv_async.protocol.splitting import split_array
 
 DEPTH = 100_000
 NIL = msgspec.Raw(b"\xc0")
@@ -213,7 +212,7 @@ def test_values_of_every_width_are_split(size: int) -> None:
 
 
 def test_splitting_gives_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(splitting, "MOST_VALUES", 1000)
+    monkeypatch.setattr(batching, "MOST_VALUES", 1000)
     with pytest.raises(ValueError, match="more than 1000 values"):
         split_array(msgspec.msgpack.encode([[0] * 1000]))
     bad = only_bad(inbox().receive(batch(b"\x94\x03\x04\x05" + DEEP["arrays"])))

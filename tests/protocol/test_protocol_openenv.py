@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openenv_async.errors import EnvError, InvalidMessage, InvalidPayload, UnknownType
-from openenv_async.protocol.failures import Description, describe
-from openenv_async.protocol.openenv import KINDS, failure, read_message, read_request, reply
+from openenv_async.protocol.error_mapping import Description, describe
+from openenv_async.protocol.openenv_json import KINDS, failure, read_message, read_request, reply
 
 GOOD = {
     '{"type":"reset"}': ("reset", {}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from openenv_async.errors import LocalProtocolError
-from openenv_async.protocol.states import MOVES, Move, SessionState, State
+from openenv_async.protocol.session_states import MOVES, Move, SessionState, State
 
 LEGAL = [(state, move) for state in State for move in MOVES[state]]
 ILLEGAL = [(state, move) for state in State for move in Move if move not in MOVES[state]]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from docker_fixtures import docker
 
-from openenv_async.providers.owners import LABEL
+from openenv_async.providers.container_labels import LABEL
 
 ROOT = Path(__file__).parents[2]
 ECHO = ROOT / "examples" / "echo_env"

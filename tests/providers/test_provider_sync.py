@@ -6,9 +6,9 @@ import pytest
 from docker_fixtures import Built
 from provided import containers
 
-from openenv_async.client.starting import space_subdomain
+from openenv_async.client.launch import space_subdomain
 from openenv_async.errors import UsageError
-from openenv_async.providers.owners import is_gone, me
+from openenv_async.providers.container_labels import is_gone, me
 from openenv_sync import SyncEnv
 
 

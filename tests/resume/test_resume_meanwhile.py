@@ -67,7 +67,7 @@ async def test_a_call_that_times_out_while_the_connection_is_away_leaves_the_ses
 
 @requirement("resume:meanwhile")
 async def test_deadlines_of_calls_made_while_the_connection_is_away_hold() -> None:
-    from openenv_async.client import native_channel
+    from openenv_async.client import native
 
     async with bench() as here:
         env = await here.playing()
@@ -78,7 +78,7 @@ async def test_deadlines_of_calls_made_while_the_connection_is_away_hold() -> No
         with pytest.raises(StepTimeout, match="no answer within") as timeout:
             await bounded(env.step(PlayAction(n=1), timeout_s=SOON_S))
         assert timeout.value.session_usable is True
-        assert asyncio.get_running_loop().time() - before < native_channel.ANSWER_SLACK_S + 1
+        assert asyncio.get_running_loop().time() - before < native.ANSWER_SLACK_S + 1
         here.way.refusing = False
         # The server never had it: it was cancelled before it was sent.
         assert await bounded(step(env)) == 1

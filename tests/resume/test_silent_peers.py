@@ -16,9 +16,9 @@ from openenv_async.protocol.frames import SUBPROTOCOL
 from openenv_async.server.app import EnvApp
 from openenv_async.server.runner import ServeOptions
 from openenv_async.transport.address import Address
-from openenv_async.transport.direct import open_direct_link
 from openenv_async.transport.link import LinkClosed
-from openenv_async.transport.websocket import open_link
+from openenv_async.transport.proxy_client import open_link
+from openenv_async.transport.ws_client import open_direct_link
 
 INTERVAL_S = 0.2
 

@@ -9,11 +9,11 @@ import pytest
 from live import bounded
 from requirements import requirement
 
-from openenv_async.client.comeback import SHORT_ONES, Terms, WayBack, pauses
+from openenv_async.client.reconnect import SHORT_ONES, Terms, WayBack, pauses
 from openenv_async.errors import ConnectFailed, SessionLost, Unauthorized
 from openenv_async.protocol.frames import RESUME, SUBPROTOCOL, Closed, Hello, ServerFrame, encode_batch
+from openenv_async.transport.in_process import memory_links
 from openenv_async.transport.link import Link
-from openenv_async.transport.memory import memory_links
 
 MIB = 1024 * 1024
 

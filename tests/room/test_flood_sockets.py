@@ -20,7 +20,7 @@ from openenv_async.errors import CapacityError, ConnectFailed
 from openenv_async.limits import MIB, Limits
 from openenv_async.protocol.frames import Close, Closed, Failure, Hello, Open, Opened
 from openenv_async.server.app import EnvApp
-from openenv_async.server.budget import SessionRate
+from openenv_async.server.rate_limits import SessionRate
 from openenv_async.server.runner import ServeOptions
 
 

@@ -13,7 +13,7 @@ from live import bounded
 from requirements import requirement
 
 from openenv_async.errors import CapacityError
-from openenv_async.runtime.waiting import UNKNOWN_RETRY_S, WaitingRoom
+from openenv_async.runtime.admission_queue import UNKNOWN_RETRY_S, WaitingRoom
 
 
 class Guest:

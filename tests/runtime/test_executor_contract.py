@@ -15,7 +15,7 @@ from requirements import requirement
 from worlds import KINDS, METADATA, STATE, Act, Base, Obs, World, blueprint, reset, seen, start, step, world_for
 
 from openenv_async.environment import State
-from openenv_async.runtime.executors.start import start_executor
+from openenv_async.runtime.executors.factory import start_executor
 
 T = TypeVar("T")
 

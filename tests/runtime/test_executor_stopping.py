@@ -11,8 +11,8 @@ from requirements import requirement
 from worlds import KINDS, World, reset, seen, start, step, world_for
 
 from openenv_async.errors import EnvironmentFailed, StepTimeout
-from openenv_async.runtime.executors.abandoned import Abandoned
 from openenv_async.runtime.executors.inline import CallCancelled
+from openenv_async.runtime.executors.thread import Abandoned
 
 STOPPABLE = ["inline async", "mixed", "process async", "process packed async"]
 

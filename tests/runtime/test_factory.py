@@ -15,7 +15,7 @@ from worlds import ERRORS, HERE, Act, Obs, SyncEnv, World, blueprint, blueprint_
 
 from openenv_async.environment import Execution
 from openenv_async.errors import FactoryError
-from openenv_async.runtime.executors.start import start_executor
+from openenv_async.runtime.executors.factory import start_executor
 
 WAYS: list[Execution | None] = ["inline", "thread", None]
 

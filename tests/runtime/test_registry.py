@@ -19,7 +19,7 @@ from worlds import Base, World, blueprint, step
 
 from openenv_async.errors import CapacityError, FactoryError
 from openenv_async.limits import Limits
-from openenv_async.protocol.states import State
+from openenv_async.protocol.session_states import State
 from openenv_async.runtime.registry import Registry
 from openenv_async.runtime.session import Session
 

@@ -8,8 +8,8 @@ from openenv_async import Observation, State
 from openenv_async.codec import codec_for, observation_codec_for
 from openenv_async.limits import Limits
 from openenv_async.runtime.blueprint import Blueprint
-from openenv_async.runtime.direct import DirectSession
 from openenv_async.runtime.registry import Registry
+from openenv_async.runtime.request_session import DirectSession
 
 
 async def test_its_sink_hears_the_end_and_nothing_is_left() -> None:

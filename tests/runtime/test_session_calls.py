@@ -12,8 +12,8 @@ from sinks import House
 from worlds import STATE, reset, seen, step
 
 from openenv_async.errors import EnvironmentFailed, PayloadTooLarge, ServerClosing, SessionLost, StepTimeout
-from openenv_async.protocol.states import State
-from openenv_async.runtime.direct import open_direct
+from openenv_async.protocol.session_states import State
+from openenv_async.runtime.request_session import open_direct
 
 KINDS = pytest.mark.parametrize("kind", ["inline async", "inline declared", "thread sync", "mixed"])
 

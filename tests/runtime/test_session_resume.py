@@ -12,7 +12,7 @@ from sinks import House, Notes
 from worlds import reset, seen, step
 
 from openenv_async.errors import SessionLost, StepTimeout
-from openenv_async.protocol.states import State
+from openenv_async.protocol.session_states import State
 from openenv_async.runtime.session import Session
 
 

@@ -15,7 +15,7 @@ from worlds import Act, Base, Obs, World, blueprint, reset, seen, step, world_fo
 from openenv_async.errors import ServerClosing, StepTimeout
 from openenv_async.limits import Limits
 from openenv_async.runtime.executors import inline, process
-from openenv_async.runtime.executors.start import start_executor
+from openenv_async.runtime.executors.factory import start_executor
 from openenv_async.runtime.registry import Registry
 
 PROCESSES = pytest.mark.parametrize("kind", ["inline", "process", "process packed"])

@@ -12,8 +12,8 @@ from worlds import STATE, reset, step
 from openenv_async.errors import CapacityError, ServerClosing
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.session import Session
-from openenv_async.runtime.tally import QUICK_S
-from openenv_async.runtime.watch import Watch, together
+from openenv_async.runtime.session_observer import Watch, together
+from openenv_async.runtime.session_stats import QUICK_S
 
 
 class Diary(Watch):

@@ -19,7 +19,7 @@ from openenv_async.limits import Limits
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.calls import Call, Outcome, Wire
 from openenv_async.runtime.executors.base import Executor
-from openenv_async.runtime.executors.start import start_executor
+from openenv_async.runtime.executors.factory import start_executor
 from openenv_async.runtime.processes.options import ProcessOptions
 from openenv_async.runtime.processes.pool import ProcessPool
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from requirements import requirement
 
-from openenv_async.server.logs import HIDDEN, MOST_LINES, LogFilter
+from openenv_async.server.log_filter import HIDDEN, MOST_LINES, LogFilter
 from openenv_sync import SyncEnv
 
 TOKEN = "token-of-the-server-4711"
@@ -102,7 +102,7 @@ def test_tracebacks_and_arguments_are_cleaned_too() -> None:
 @requirement("flood:log")
 def test_the_same_line_without_end_is_left_out_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr("openenv_async.server.logs.time.monotonic", lambda: now)
+    monkeypatch.setattr("openenv_async.server.log_filter.time.monotonic", lambda: now)
     with logged(LogFilter()) as (logger, lines):
         for number in range(10_000):
             logger.warning("client %d misbehaves", number)

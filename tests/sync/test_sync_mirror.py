@@ -10,7 +10,7 @@ from requirements import requirement
 
 from openenv_async import AsyncEnv
 from openenv_sync import SyncEnv
-from openenv_sync.inner import HOOKS
+from openenv_sync.hooks import HOOKS
 
 SPELLED_ALIKE = ("__init__", *HOOKS)
 

@@ -13,13 +13,11 @@ import uvicorn
 from live import bounded, serving
 
 from openenv_async.transport.address import Address
-from openenv_async.transport.asgi import Receive, Send, accept_link
-from openenv_async.transport.direct import open_direct_link
-from openenv_async.transport.inprocess import open_inprocess
+from openenv_async.transport.in_process import memory_links, open_inprocess
 from openenv_async.transport.link import Link
-from openenv_async.transport.memory import memory_links
-from openenv_async.transport.taken import TakenLink
-from openenv_async.transport.websocket import open_link
+from openenv_async.transport.proxy_client import open_link
+from openenv_async.transport.ws_client import open_direct_link
+from openenv_async.transport.ws_server import Receive, Send, TakenLink, accept_link
 
 Pair = tuple[Link, Link]
 Subprotocols = tuple[str, ...]

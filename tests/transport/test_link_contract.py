@@ -13,7 +13,7 @@ from link_pairs import KINDS, Pair
 from live import bounded, gathered
 
 from openenv_async.limits import MIB
-from openenv_async.transport import framed, websocket
+from openenv_async.transport import proxy_client, ws_protocol
 from openenv_async.transport.link import Link, LinkClosed, Message
 
 Connect = Callable[..., contextlib.AbstractAsyncContextManager[Pair]]
@@ -28,7 +28,7 @@ FILLED = pytest.mark.parametrize("kind", [kind for kind in KINDS if "unix" not i
 
 @pytest.fixture(autouse=True)
 def short_goodbyes(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (framed, websocket):
+    for module in (ws_protocol, proxy_client):
         assert module.CLOSE_WAIT_S <= 2
         monkeypatch.setattr(module, "CLOSE_WAIT_S", 0.2)
 

@@ -13,7 +13,7 @@ from live import bounded, serving
 from raw_server import Handler, frame, raw_server, read_request, shake_hands, silence
 
 from openenv_async.transport.address import Address
-from openenv_async.transport.inprocess import open_inprocess
+from openenv_async.transport.in_process import open_inprocess
 from openenv_async.transport.link import Link, LinkClosed, LinkRefused
 from openenv_async.transport.network import connect_link
 

@@ -12,8 +12,8 @@ from link_pairs import KINDS
 from live import bounded
 
 from openenv_async.limits import MIB
-from openenv_async.transport.framed import FramedLink
 from openenv_async.transport.link import LinkClosed, Message
+from openenv_async.transport.ws_protocol import FramedLink
 
 
 @contextlib.asynccontextmanager

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
 
-from openenv_async.transport.incoming import Incoming, TooBig
 from openenv_async.transport.link import Message
-from openenv_async.transport.whole import write_frame
+from openenv_async.transport.ws_frames import write_frame
+from openenv_async.transport.ws_protocol import Incoming, TooBig
 
 SIZES = st.sampled_from([0, 1, 125, 126, 127, 4096, 4097, 65535, 65536, 70000])
 

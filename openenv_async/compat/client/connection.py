@@ -13,10 +13,10 @@ import json
 from abc import abstractmethod
 from typing import Any
 
-from openenv_async.compat.client.dispatch import LoopLock
 from openenv_async.compat.client.options import plain
-from openenv_async.compat.client.owning import Owning
+from openenv_async.compat.client.provider_lifecycle import Owning
 from openenv_async.compat.client.sockets import close_quietly, drop, is_closed
+from openenv_async.compat.client.sync_async import LoopLock
 from openenv_async.transport.link import LinkClosed
 
 _REFUSED = ("CAPACITY_REACHED", "FACTORY_ERROR", "SESSION_ERROR")

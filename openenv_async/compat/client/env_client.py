@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from openenv_async.compat.client.client_types import StateT, StepResult
 from openenv_async.compat.client.connection import Connection
-from openenv_async.compat.client.dispatch import Dispatching
 from openenv_async.compat.client.options import find_mode, taken, with_headers
+from openenv_async.compat.client.provider_lifecycle import Starting
 from openenv_async.compat.client.sockets import drop, is_closed, ws_connect
 from openenv_async.compat.client.sockets import is_localhost as _is_localhost_ws_url
-from openenv_async.compat.client.starting import Starting
+from openenv_async.compat.client.sync_async import Dispatching
 from openenv_async.compat.client.utils import convert_to_ws_url
 
 if TYPE_CHECKING:

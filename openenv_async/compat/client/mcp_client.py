@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from openenv_async.compat.client.client_types import StepResult
-from openenv_async.compat.client.dispatch import LoopLock
 from openenv_async.compat.client.env_client import EnvClient
 from openenv_async.compat.client.jsonrpc import JsonRpc, mcp_url
 from openenv_async.compat.client.mcp_results import GenericMCPObservation, observation_of, result_of, tool_of, value_of
+from openenv_async.compat.client.sync_async import LoopLock
 from openenv_async.compat.server.mcp_types import (
     CallToolAction,
     CallToolObservation,

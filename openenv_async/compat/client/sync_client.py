@@ -14,9 +14,9 @@ from collections.abc import Awaitable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from openenv_async.compat.client.calls import Call
 from openenv_async.compat.client.client_types import StateT, StepResult
-from openenv_async.compat.client.dispatch import run_blocking
+from openenv_async.compat.client.deferred_call import Call
+from openenv_async.compat.client.sync_async import run_blocking
 from openenv_sync import process
 
 if TYPE_CHECKING:

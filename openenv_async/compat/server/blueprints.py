@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from openenv_async.compat.server.call_adapter import CONVENTIONS
 from openenv_async.compat.server.codecs import ActionCodec, observations_of, values_of
-from openenv_async.compat.server.conventions import CONVENTIONS
 from openenv_async.environment import Execution
 from openenv_async.runtime.blueprint import Blueprint, Identities
 from openenv_async.runtime.threads import Landed, PinnedThread, completions

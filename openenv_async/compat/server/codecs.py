@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from openenv_async.codec import ModelCodec, ObservationCodec, codec_for, observation_codec_for
 from openenv_async.compat.server.serialization import deserialize_action
 from openenv_async.errors import InvalidPayload, UsageError
-from openenv_async.protocol.failures import printable
+from openenv_async.protocol.error_mapping import printable
 
 Buffer = bytes | bytearray | memoryview | msgspec.Raw
 

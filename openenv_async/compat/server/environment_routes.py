@@ -13,7 +13,9 @@ import anyio
 from fastapi import Body, FastAPI, HTTPException, Response
 from pydantic import ValidationError
 
-from openenv_async.compat.server.bodies import (
+from openenv_async.compat.server.codecs import problems
+from openenv_async.compat.server.models import EnvironmentMetadata, HealthStatus
+from openenv_async.compat.server.request_body import (
     HealthResponse,
     ResetRequest,
     ResetResponse,
@@ -21,12 +23,10 @@ from openenv_async.compat.server.bodies import (
     StepRequest,
     StepResponse,
 )
-from openenv_async.compat.server.codecs import problems
-from openenv_async.compat.server.models import EnvironmentMetadata, HealthStatus
 from openenv_async.compat.server.route_config import GetEndpointConfig, register_get_endpoints
 from openenv_async.compat.server.serialization import deserialize_action
 from openenv_async.errors import EnvError, EnvironmentFailed, FactoryError, InvalidPayload
-from openenv_async.protocol.failures import describe
+from openenv_async.protocol.error_mapping import describe
 from openenv_async.runtime.calls import Call, Wire
 from openenv_async.server.http import STATUS
 

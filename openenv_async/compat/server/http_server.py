@@ -12,15 +12,15 @@ from typing import Any
 
 from fastapi import FastAPI, WebSocket
 
+from openenv_async.compat.server.auth import guard
 from openenv_async.compat.server.blueprints import blueprint_of
-from openenv_async.compat.server.bodies import ConcurrencyConfig, ServerCapacityStatus, SessionInfo
 from openenv_async.compat.server.environment_routes import register_control, register_questions
 from openenv_async.compat.server.exceptions import ConcurrencyConfigurationError
-from openenv_async.compat.server.guarding import guard
 from openenv_async.compat.server.mcp_routes import register_mcp, register_mcp_socket
 from openenv_async.compat.server.metrics import YieldingMetrics
 from openenv_async.compat.server.models import ServerMode, State
-from openenv_async.compat.server.running import Running, without_bound
+from openenv_async.compat.server.request_body import ConcurrencyConfig, ServerCapacityStatus, SessionInfo
+from openenv_async.compat.server.server_handle import Running, without_bound
 from openenv_async.compat.server.task_routes import register_tasks
 from openenv_async.runtime.blueprint import chosen_execution
 from openenv_async.server.operators import operator_routes

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.routing import Match, Route
 
-from openenv_async.server.core import Server
+from openenv_async.server.server import Server
 from openenv_async.server.metrics_route import MetricsRoute
 
 

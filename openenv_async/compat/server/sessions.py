@@ -11,12 +11,12 @@ import asyncio
 import json
 from typing import Protocol
 
-from openenv_async.compat.server.home import Home, at
+from openenv_async.compat.server.background_loop import Home, at
 from openenv_async.compat.server.jsonrpc import JsonRpcErrorCode, JsonRpcRequest, JsonRpcResponse
 from openenv_async.errors import CapacityError, EnvError, FactoryError, SessionLost
 from openenv_async.runtime.calls import Call, Outcome, Wire
-from openenv_async.runtime.direct import DirectSession, open_direct
 from openenv_async.runtime.registry import Registry
+from openenv_async.runtime.request_session import DirectSession, open_direct
 
 CREATE = "openenv/session/create"
 CLOSE = "openenv/session/close"

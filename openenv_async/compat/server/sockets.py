@@ -10,19 +10,19 @@ from typing import Any
 
 import msgspec
 
-from openenv_async.compat.server.dialect import OpenEnvDialect
-from openenv_async.compat.server.home import at
+from openenv_async.compat.server.background_loop import at
+from openenv_async.compat.server.json_messages import OpenEnvDialect
 from openenv_async.compat.server.jsonrpc import JsonRpcErrorCode, JsonRpcRequest, JsonRpcResponse
 from openenv_async.compat.server.sessions import CLOSE, CREATE, Playable, Sessions, refused, rpc_call
 from openenv_async.compat.server.tools import read_request
 from openenv_async.errors import EnvError, InvalidMessage, SessionLost
-from openenv_async.protocol.failures import safe_text
-from openenv_async.protocol.openenv import Request
+from openenv_async.protocol.error_mapping import safe_text
+from openenv_async.protocol.openenv_json import Request
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.session import Session
-from openenv_async.server.core import Server
-from openenv_async.server.dialect import Dialect
-from openenv_async.server.openenv_ws import JsonConnection
+from openenv_async.server.json_messages import Dialect
+from openenv_async.server.json_ws import JsonConnection
+from openenv_async.server.server import Server
 from openenv_async.transport.link import Link, LinkClosed, Message
 
 

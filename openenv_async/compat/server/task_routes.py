@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, HTTPException
 
-from openenv_async.compat.server.bodies import GetTaskRangeRequest, GetTaskRequest, ListTasksRequest, NumTasksRequest
+from openenv_async.compat.server.request_body import (
+    GetTaskRangeRequest,
+    GetTaskRequest,
+    ListTasksRequest,
+    NumTasksRequest,
+)
 from openenv_async.runtime.calls import Call, Wire
 
 if TYPE_CHECKING:

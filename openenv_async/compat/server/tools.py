@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 import anyio
 from pydantic import ValidationError
 
+from openenv_async.compat.server.jsonable import plain
 from openenv_async.compat.server.jsonrpc import JsonRpcErrorCode, JsonRpcRequest, JsonRpcResponse, McpMethod
 from openenv_async.compat.server.mcp_types import (
     CallToolAction,
@@ -23,8 +24,7 @@ from openenv_async.compat.server.mcp_types import (
     ListToolsAction,
     ListToolsObservation,
 )
-from openenv_async.compat.server.plain import plain
-from openenv_async.protocol.failures import safe_text
+from openenv_async.protocol.error_mapping import safe_text
 
 T = TypeVar("T")
 

@@ -6,21 +6,6 @@ from pydantic import BaseModel as BaseModel
 from pydantic import ConfigDict as ConfigDict
 from pydantic import Field as Field
 
-from openenv_async.compat.server.bodies import (
-    ConcurrencyConfig,
-    GetTaskRangeRequest,
-    GetTaskRequest,
-    HealthResponse,
-    ListTasksRequest,
-    NumTasksRequest,
-    ResetRequest,
-    ResetResponse,
-    SchemaResponse,
-    ServerCapacityStatus,
-    SessionInfo,
-    StepRequest,
-    StepResponse,
-)
 from openenv_async.compat.server.messages import (
     WSCloseMessage,
     WSErrorResponse,
@@ -42,6 +27,21 @@ from openenv_async.compat.server.models import (
     ServerMode,
     State,
     WSErrorCode,
+)
+from openenv_async.compat.server.request_body import (
+    ConcurrencyConfig,
+    GetTaskRangeRequest,
+    GetTaskRequest,
+    HealthResponse,
+    ListTasksRequest,
+    NumTasksRequest,
+    ResetRequest,
+    ResetResponse,
+    SchemaResponse,
+    ServerCapacityStatus,
+    SessionInfo,
+    StepRequest,
+    StepResponse,
 )
 
 __all__ = [

@@ -19,10 +19,10 @@ from typing import Any
 from fastapi import Body, FastAPI, HTTPException, Response
 from fastapi.responses import RedirectResponse
 
-from openenv_async.compat.server.bodies import ConcurrencyConfig
 from openenv_async.compat.server.http_server import HTTPEnvServer, app_and_server
 from openenv_async.compat.server.interfaces import Environment
 from openenv_async.compat.server.models import EnvironmentMetadata, ServerMode, State
+from openenv_async.compat.server.request_body import ConcurrencyConfig
 from openenv_async.compat.server.web_session import WebInterfaceManager
 from openenv_async.server.http import HttpRoutes
 from openenv_async.server.web.routes import PageRoutes

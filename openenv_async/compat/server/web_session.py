@@ -8,15 +8,15 @@ from typing import Any
 
 import anyio
 
-from openenv_async.compat.server.home import at
+from openenv_async.compat.server.background_loop import at
 from openenv_async.compat.server.models import EnvironmentMetadata
-from openenv_async.compat.server.running import cause_of
 from openenv_async.compat.server.serialization import deserialize_action_with_preprocessing
+from openenv_async.compat.server.server_handle import cause_of
 from openenv_async.compat.server.sessions import KeptSession
 from openenv_async.errors import EnvError
 from openenv_async.runtime.calls import Call, Wire
-from openenv_async.runtime.direct import open_direct
 from openenv_async.runtime.registry import Registry
+from openenv_async.runtime.request_session import open_direct
 
 
 class WebInterfaceManager:

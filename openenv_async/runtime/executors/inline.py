@@ -14,10 +14,10 @@ from typing import Any
 from openenv_async.environment import Execution
 from openenv_async.errors import StepTimeout
 from openenv_async.runtime.calls import Call, Outcome
-from openenv_async.runtime.executors.abandoned import Abandoned, report_cancelled
-from openenv_async.runtime.executors.leaving import LeftBehind, leavable
+from openenv_async.runtime.executors.bounded_cancel import LeftBehind, leavable
+from openenv_async.runtime.executors.offload import Offload
+from openenv_async.runtime.executors.thread import Abandoned, report_cancelled
 from openenv_async.runtime.host import Host
-from openenv_async.runtime.offload import Offload
 from openenv_async.tracing import await_under
 
 logger = logging.getLogger("openenv_async")

@@ -1,6 +1,6 @@
 """Environments in a process of their own, or in one that a few sessions share.
 
-The session's side: a seat in a `runtime.processes.process.Process`. A call is one
+The session's side: a seat in a `runtime.processes.handle.Process`. A call is one
 message there and one back, its bytes as they are.
 """
 
@@ -15,15 +15,15 @@ import msgspec
 
 from openenv_async.environment import Execution
 from openenv_async.errors import EnvironmentCrashed, FactoryError, StepTimeout
-from openenv_async.runtime.atwork import about
 from openenv_async.runtime.calls import Call, Outcome
+from openenv_async.runtime.current_session import about
 from openenv_async.runtime.executors.base import Landing
 from openenv_async.runtime.processes import messages
 from openenv_async.runtime.processes.messages import Facts, Kind, Op, Opening, Reply
 
 if TYPE_CHECKING:
+    from openenv_async.runtime.processes.handle import Process
     from openenv_async.runtime.processes.pool import ProcessPool
-    from openenv_async.runtime.processes.process import Process
 
 logger = logging.getLogger("openenv_async")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from openenv_async.runtime.atwork import SESSION, about
+from openenv_async.runtime.current_session import SESSION, about
 from openenv_async.runtime.processes.messages import LogLine
 
 _THREAD_PREFIX = "openenv-"

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 
 from openenv_async.errors import EnvError, from_wire
-from openenv_async.protocol.failures import describe
+from openenv_async.protocol.error_mapping import describe
 from openenv_async.runtime.calls import Call, CallKind, Outcome, Wire
 from openenv_async.runtime.executors.inline import CallCancelled
 from openenv_async.tracing import PARENT_LENGTH

@@ -19,12 +19,12 @@ from openenv_async.limits import Limits
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.process import NeverBegan, ProcessExecutor
+from openenv_async.runtime.processes.blueprint_transfer import recipe_for
+from openenv_async.runtime.processes.fork_server_client import Nursery, NurseryLost
+from openenv_async.runtime.processes.handle import Process
+from openenv_async.runtime.processes.ipc import PIECE
 from openenv_async.runtime.processes.messages import Opening
-from openenv_async.runtime.processes.nursery import Nursery, NurseryLost
 from openenv_async.runtime.processes.options import ProcessOptions
-from openenv_async.runtime.processes.packets import PIECE
-from openenv_async.runtime.processes.process import Process
-from openenv_async.runtime.processes.recipe import recipe_for
 
 logger = logging.getLogger("openenv_async")
 

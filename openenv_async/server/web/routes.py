@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+import os
+import re
+import typing
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,13 +17,112 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from openenv_async.codec import codec_for
 from openenv_async.environment import Environment
-from openenv_async.runtime.drawing import may_draw
-from openenv_async.server.core import Server
-from openenv_async.server.web.arguments import reset_schema
+from openenv_async.errors import EnvError
+from openenv_async.runtime.call_adapter import accepts
+from openenv_async.runtime.rendering import may_draw
+from openenv_async.server.server import Server
 from openenv_async.server.web.files import PageFiles
-from openenv_async.server.web.readme import find_readme
-from openenv_async.server.web.tickets import LIFETIME_S
+from openenv_async.server.web.page_auth import LIFETIME_S
+
+MOST_BYTES = 512 * 1024
+_MANIFEST = "openenv.yaml"
+_LEVELS = 3
+_FRONT_MATTER = re.compile(r"\A---\r?\n.*?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
+
+
+def find_readme(env_cls: type | None) -> str | None:
+    """Give the text of the README beside the environment's manifest, or where an image keeps it; None without one.
+
+    `ENV_README_PATH` names another file. What the Hub reads from a README's head is left out.
+    """
+    named = os.environ.get("ENV_README_PATH")
+    places = [Path(named)] if named else []
+    places += [folder / "README.md" for folder in _folders(env_cls)]
+    places += [Path("/app/env/README.md"), Path("/app/README.md")]
+    for place in places:
+        try:
+            with place.open("rb") as file:
+                text = file.read(MOST_BYTES).decode("utf-8", "replace")
+        except OSError:
+            continue
+        return _FRONT_MATTER.sub("", text, count=1)
+    return None
+
+
+def _folders(env_cls: type | None) -> list[Path]:
+    try:
+        file = Path(inspect.getfile(env_cls)) if env_cls is not None else None
+    except (OSError, TypeError):  # a class of the interpreter's, or typed into a prompt
+        file = None
+    parents = list(file.resolve().parents)[:_LEVELS] if file is not None else []
+    return [folder for folder in parents if (folder / _MANIFEST).is_file()]
+
+
+Schema = dict[str, Any]
+
+_STANDARD: dict[str, Schema] = {
+    "seed": {"type": ["integer", "null"], "minimum": 0, "default": None, "description": "Makes the episode repeatable"},
+    "episode_id": {"type": ["string", "null"], "maxLength": 255, "default": None, "description": "Your name for it"},
+}
+
+
+def reset_schema(method: Callable[..., Any] | None) -> Schema:
+    """Describe the keyword arguments of `reset`.
+
+    Args:
+        method: the plain function; None: not known, so that anything may be asked.
+    """
+    if method is None:
+        return {"type": "object", "properties": dict(_STANDARD), "additionalProperties": True}
+    taken = accepts(method)
+    properties: dict[str, Schema] = {
+        name: schema for name, schema in _STANDARD.items() if taken.anything or name in taken.names
+    }
+    definitions: dict[str, Schema] = {}
+    required = []
+    hints = _hints(method)
+    for name, parameter in _parameters(method).items():
+        if name in _STANDARD or name not in taken.names or name == "self":
+            continue
+        properties[name] = _schema(hints.get(name, Any), definitions)
+        if parameter.default is parameter.empty:
+            required.append(name)
+        elif parameter.default is None or isinstance(parameter.default, (bool, int, float, str)):
+            properties[name]["default"] = parameter.default
+    schema = {"type": "object", "properties": properties, "additionalProperties": taken.anything}
+    if required:
+        schema["required"] = required
+    if definitions:
+        schema["$defs"] = definitions
+    return schema
+
+
+def _parameters(method: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    try:
+        return dict(inspect.signature(method).parameters)
+    except (TypeError, ValueError):  # as in signatures.accepts
+        return {}
+
+
+def _hints(method: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(method, include_extras=True)
+    except Exception:  # annotations may name what only type checkers import
+        return {}
+
+
+def _schema(annotation: Any, definitions: dict[str, Schema]) -> Schema:
+    if annotation is Any:
+        return {}
+    try:
+        schema = dict(codec_for(annotation).schema())
+    except (EnvError, TypeError):
+        return {}  # what has no schema can still be written as JSON
+    definitions.update(schema.pop("$defs", {}))
+    return schema
+
 
 logger = logging.getLogger("openenv_async")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from openenv_async.compat.client.dispatch import run_blocking
+from openenv_async.compat.client.sync_async import run_blocking
 from openenv_async.errors import ServerNotStarted
 from openenv_sync import process
 from openenv_sync.loop import OWNER_EXIT_GRACE_S

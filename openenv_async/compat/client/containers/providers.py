@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from openenv_async.compat.client.containers.blocking import NotReady, start_blocking, stop_blocking, wait_blocking
-from openenv_async.compat.client.dispatch import run_blocking
+from openenv_async.compat.client.sync_async import run_blocking
 from openenv_async.compat.names.lazy import load
 from openenv_async.errors import ServerNotStarted
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from openenv_async.compat.client.containers.blocking import NotReady, forget, keep
 from openenv_async.compat.client.containers.providers import RuntimeProvider
-from openenv_async.compat.client.dispatch import run_blocking
+from openenv_async.compat.client.sync_async import run_blocking
 from openenv_async.errors import ServerNotStarted
 from openenv_async.providers.base import free_port
 from openenv_async.providers.local import LocalProcessProvider, find_uv

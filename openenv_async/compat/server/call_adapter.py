@@ -1,0 +1,259 @@
+"""How OpenEnv calls an environment, as the runtime's `Conventions`.
+
+`reset_async` and `step_async` take over from `reset` and `step` where the author
+overrode them; keyword arguments that a method does not take are left out; the
+author applies transforms. What goes out is written by pydantic. `dialect` words
+the messages around it, `environment_calls` asks over HTTP.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from openenv_async.codec.encoding import encode_dumped_json
+from openenv_async.compat.server.codecs import invalid, loads
+from openenv_async.compat.server.interfaces import Environment
+from openenv_async.compat.server.jsonable import plain, split_of
+from openenv_async.compat.server.jsonrpc import JsonRpcErrorCode, JsonRpcResponse
+from openenv_async.compat.server.messages import WSObservationResponse, WSStateResponse
+from openenv_async.compat.server.models import EnvironmentMetadata
+from openenv_async.compat.server.request_body import ResetResponse, StepResponse
+from openenv_async.compat.server.serialization import serialize_observation
+from openenv_async.compat.server.tools import answering, has_server, read_request
+from openenv_async.errors import EnvError, EnvironmentFailed
+from openenv_async.protocol.error_mapping import safe_text
+from openenv_async.runtime.call_adapter import Prepared, read_state, reset_arguments
+from openenv_async.runtime.calls import Call, CallKind, Outcome, Wire
+from openenv_async.runtime.rendering import draw, drawn
+
+if TYPE_CHECKING:
+    from openenv_async.runtime.blueprint import Blueprint
+
+logger = logging.getLogger("openenv_async.compat")
+
+
+class OpenEnvConventions:
+    """See `runtime.call_adapter.Conventions`."""
+
+    def is_async(self, env: Any) -> bool:
+        """See `Conventions.is_async`."""
+        return any(self.is_coroutine(env, kind) for kind in _METHODS)
+
+    def is_coroutine(self, env: Any, kind: CallKind) -> bool:
+        """See `Conventions.is_coroutine`."""
+        if kind == "mcp":
+            return has_server(env) or self.is_coroutine(env, "step")
+        if kind not in _METHODS:
+            return False
+        return overrides(env, f"{kind}_async") or inspect.iscoroutinefunction(getattr(env, kind, None))
+
+    def prepare(self, blueprint: Blueprint, env: Any, call: Call) -> Prepared:
+        """See `Conventions.prepare`."""
+        try:
+            return self._prepare(blueprint, env, call)
+        except EnvError:
+            raise
+        except BaseException as exc:  # a validator of the author's may raise anything
+            raise _failed(exc) from exc
+
+    def _prepare(self, blueprint: Blueprint, env: Any, call: Call) -> Prepared:
+        if call.kind == "step":
+            return _prepare_step(blueprint, env, call)
+        if call.kind == "reset":
+            arguments = reset_arguments(call) if call.wire is Wire.NATIVE else loads(call.payload)
+            method = env.reset_async if overrides(env, "reset_async") else env.reset
+            fitted, left_out = fit(method, arguments)
+            warnings = tuple(f"the environment's reset() takes no {name!r}: it is ignored" for name in left_out)
+            for warning in warnings:
+                logger.warning("%s", warning)
+            return functools.partial(method, **fitted), warnings if call.wire is Wire.NATIVE else ()
+        if call.kind == "metadata":
+            return env.get_metadata, ()
+        if call.kind == "mcp":
+            return _prepare_rpc(blueprint, env, call), ()
+        if call.kind == "task":
+            return _prepare_task(env, call), ()
+        if call.kind == "web":
+            return functools.partial(draw, env, loads(call.payload)), ()
+        return lambda: read_state(env), ()
+
+    def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
+        """See `Conventions.transform`. The author's `_apply_transform` does it."""
+        return None
+
+    def session(self, env: Any, call: Call) -> AbstractAsyncContextManager[Any] | None:
+        """See `Conventions.session`: the connection to an MCP environment's tools.
+
+        Over HTTP the environment has this one step, which opens it itself: tools run in the context of who opened it.
+        """
+        opening = getattr(env, "mcp_session", None)
+        return opening() if callable(opening) and call.wire is not Wire.HTTP else None
+
+    def finish(self, blueprint: Blueprint, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
+        """See `Conventions.finish`."""
+        try:
+            return Outcome(_FINISH[call.kind](blueprint, call, value), warnings)
+        except EnvError:
+            raise
+        except BaseException as exc:  # a serializer of the author's may raise anything
+            raise _failed(exc) from exc
+
+    def failure(self, exc: BaseException) -> EnvError | None:
+        """See `Conventions.failure`: pydantic's errors, whoever raised them, are a message that does not fit."""
+        return invalid(exc) if isinstance(exc, ValidationError) else None
+
+
+CONVENTIONS = OpenEnvConventions()
+
+_METHODS: tuple[CallKind, ...] = ("reset", "step")
+
+
+def _failed(exc: BaseException) -> EnvError:
+    if isinstance(exc, ValidationError):
+        return invalid(exc)
+    return EnvironmentFailed(safe_text(exc), exception_type=type(exc).__name__)
+
+
+def overrides(env: Any, name: str) -> bool:
+    """Say whether an environment, or a class of them, has a method of its own in place of the base's."""
+    method = getattr(env, name, None)
+    return method is not None and getattr(method, "__func__", method) is not getattr(Environment, name)
+
+
+def fit(method: Callable[..., Any], arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Give the keyword arguments that a bound method takes, and the names of those it does not."""
+    parameters = inspect.signature(method).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return arguments, []
+    fitted = {name: value for name, value in arguments.items() if name in parameters}
+    return fitted, [name for name in arguments if name not in parameters]
+
+
+def _prepare_step(blueprint: Blueprint, env: Any, call: Call) -> Prepared:
+    method = env.step_async if overrides(env, "step_async") else env.step
+    arguments: dict[str, Any] = {}
+    if call.wire is Wire.HTTP:
+        body = loads(call.payload)
+        action = blueprint.action.from_builtins(body.pop("action"))
+        arguments = {name: value for name, value in body.items() if name != "action"}
+    elif call.wire is Wire.JSON:
+        action = blueprint.action.decode_json(call.payload)
+    else:
+        action = blueprint.action.decode_msgpack(call.payload)
+        arguments = {} if call.timeout_s is None else {"timeout_s": call.timeout_s}
+    fitted = fit(method, arguments)[0] if arguments else {}
+    return functools.partial(method, action, **fitted), ()
+
+
+def _prepare_rpc(blueprint: Blueprint, env: Any, call: Call) -> Callable[[], Any]:
+    request = read_request(loads(call.payload))
+    if isinstance(request, JsonRpcResponse):
+        return lambda: request
+    step = env.step_async if overrides(env, "step_async") else env.step
+    return answering(env, request, blueprint.action.cls, step)
+
+
+def _prepare_task(env: Any, call: Call) -> Callable[[], Any]:
+    """Give what asks for tasks: in a dict, beside which a problem that has a status of its own may stand."""
+    name, *arguments = loads(call.payload)
+
+    def ask() -> Any:
+        method = getattr(env, name, None)
+        if not callable(method):
+            return _NO_METHOD
+        try:
+            value = method(*arguments)
+        except (NotImplementedError, IndexError) as exc:
+            return _problem(exc)
+        return _asked(value) if inspect.isawaitable(value) else {"value": value}
+
+    return ask
+
+
+_NO_METHOD = {"problem": "NotImplementedError"}
+
+
+async def _asked(waiting: Awaitable[Any]) -> dict[str, Any]:
+    try:
+        return {"value": await waiting}
+    except (NotImplementedError, IndexError) as exc:
+        return _problem(exc)
+
+
+def _problem(exc: Exception) -> dict[str, Any]:
+    return {"problem": "IndexError" if isinstance(exc, IndexError) else "NotImplementedError"}
+
+
+def _finish_observation(blueprint: Blueprint, call: Call, value: Any) -> bytes:
+    if call.wire is Wire.NATIVE:
+        return blueprint.observation.encode_native(value)
+    data = serialize_observation(value)
+    if call.wire is Wire.JSON:
+        return encode_dumped_json(WSObservationResponse(data=data).data)
+    response = ResetResponse(**data) if call.kind == "reset" else StepResponse(**data)
+    return encode_dumped_json(response.model_dump())
+
+
+def _finish_state(blueprint: Blueprint, call: Call, value: Any) -> bytes:
+    if call.wire is Wire.HTTP:
+        return _written(blueprint.state.cls, value)
+    if call.wire is Wire.NATIVE:
+        return blueprint.state.encode_msgpack({} if value is None else value)
+    data = value.model_dump() if hasattr(value, "model_dump") else dict(value) if value else {}
+    return encode_dumped_json(WSStateResponse(data=data).data)
+
+
+def _finish_metadata(blueprint: Blueprint, call: Call, value: Any) -> bytes:
+    return _written(EnvironmentMetadata, value)
+
+
+def _finish_task(blueprint: Blueprint, call: Call, value: Any) -> bytes:
+    if "problem" in value:
+        return encode_dumped_json(value)
+    name, found = loads(call.payload)[0], value["value"]
+    if name == "list_splits":
+        found = [split_of(split) for split in found]
+    elif name != "num_tasks":
+        found = plain(found)
+    return encode_dumped_json({"value": found})
+
+
+def _finish_web(blueprint: Blueprint, call: Call, value: Any) -> bytes:
+    return encode_dumped_json(plain(drawn(value)))
+
+
+def _written(cls: Any, value: Any) -> bytes:
+    """Write a value as FastAPI does with a response model: by the fields of the declared class."""
+    adapter = _adapter(cls)
+    return adapter.dump_json(adapter.validate_python(value, from_attributes=True), by_alias=True)
+
+
+@functools.lru_cache(maxsize=256)
+def _adapter(cls: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(cls)
+
+
+def _finish_rpc(blueprint: Blueprint, call: Call, value: Any) -> bytes:
+    try:
+        return encode_dumped_json(value.model_dump())
+    except EnvError as error:
+        answer = JsonRpcResponse.error_response(JsonRpcErrorCode.INTERNAL_ERROR, str(error), request_id=value.id)
+        return encode_dumped_json(answer.model_dump())
+
+
+_FINISH: dict[CallKind, Callable[[Any, Call, Any], bytes]] = {
+    "reset": _finish_observation,
+    "step": _finish_observation,
+    "state": _finish_state,
+    "metadata": _finish_metadata,
+    "task": _finish_task,
+    "mcp": _finish_rpc,
+    "web": _finish_web,
+}

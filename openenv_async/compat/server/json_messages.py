@@ -1,0 +1,111 @@
+"""How `/ws` words its messages, as OpenEnv 0.10.0 does: pydantic's problems, the same keys, the same texts.
+
+What is well is read by the runtime's own fast reader, which takes nothing that
+OpenEnv refuses; what it refuses is read again OpenEnv's way, for the same answer.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel, ValidationError
+
+from openenv_async.compat.server.codecs import invalid
+from openenv_async.compat.server.mcp_types import WSMCPMessage
+from openenv_async.compat.server.messages import WSCloseMessage, WSResetMessage, WSStateMessage, WSStepMessage
+from openenv_async.errors import (
+    CapacityError,
+    EnvError,
+    EnvironmentFailed,
+    FactoryError,
+    InvalidMessage,
+    InvalidPayload,
+    UnknownType,
+)
+from openenv_async.limits import Limits
+from openenv_async.protocol.error_mapping import describe, printable, safe_text
+from openenv_async.protocol.openenv_json import KINDS, Kind, Request, read_request
+from openenv_async.runtime.calls import Call, Outcome, Wire
+from openenv_async.server.json_messages import Dialect
+from openenv_async.transport.link import Message
+
+_MODELS: dict[Kind, type[BaseModel]] = {
+    "reset": WSResetMessage,
+    "step": WSStepMessage,
+    "state": WSStateMessage,
+    "close": WSCloseMessage,
+    "mcp": WSMCPMessage,
+}
+
+_BESIDE: dict[type[EnvError], tuple[str, ...]] = {
+    CapacityError: ("active_sessions", "max_sessions"),
+    FactoryError: ("factory_name",),
+    InvalidPayload: ("errors",),
+}
+"""What an error brings beside its message and code."""
+
+
+class OpenEnvDialect(Dialect):
+    """OpenEnv's wording.
+
+    Args:
+        idle_timeout_s: seconds without a message after which a session ends; None: never.
+    """
+
+    warns_early = False  # OpenEnv's reply has no place for it
+
+    def __init__(self, idle_timeout_s: float | None = None) -> None:
+        self.idle_timeout_s = idle_timeout_s
+
+    def read(self, message: Message) -> Request:
+        """See `Dialect.read`."""
+        try:
+            return read_request(message)
+        except InvalidMessage:
+            if not isinstance(message, str):
+                raise
+        return _read_slowly(message)
+
+    def call(self, request: Request, limits: Limits) -> Call | Outcome:
+        """See `Dialect.call`."""
+        if request.kind == "mcp":
+            return Call("mcp", request.data, Wire.JSON)
+        return super().call(request, limits)
+
+    def failure(self, error: BaseException) -> str:
+        """See `Dialect.failure`."""
+        what = describe(error)
+        data: dict[str, Any] = {"message": what.message, "code": what.code}
+        if isinstance(error, EnvironmentFailed) and error.__cause__ is not None:
+            data["message"] = safe_text(error.__cause__)  # also where it is empty
+        for cls, names in _BESIDE.items():
+            if isinstance(error, cls):
+                data.update({name: error.details[name] for name in names if error.details.get(name) is not None})
+        return json.dumps({"type": "error", "data": data}, separators=(",", ":"))
+
+
+def _read_slowly(message: str) -> Request:
+    try:
+        fields = json.loads(message)
+    except json.JSONDecodeError as exc:
+        raise InvalidMessage(f"Invalid JSON: {exc}") from exc
+    except RecursionError as exc:
+        raise InvalidMessage("Invalid JSON: the message is nested too deep") from exc
+    if not isinstance(fields, dict):
+        problem = {"type": "dict_type", "loc": [], "msg": "Input should be a valid dictionary", "input": fields}
+        raise InvalidPayload("Invalid message", errors=[problem])
+    kind = fields.get("type", "")
+    for known in KINDS:
+        if known == kind:
+            return _request(known, fields)
+    raise UnknownType(printable(f"Unknown message type: {kind}"))
+
+
+def _request(kind: Kind, fields: dict[str, Any]) -> Request:
+    try:
+        model: Any = _MODELS[kind].model_validate(fields)
+    except ValidationError as exc:
+        raise invalid(exc) from exc
+    return Request(kind, msgspec.Raw(json.dumps(getattr(model, "data", {})).encode()))

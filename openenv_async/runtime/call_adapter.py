@@ -1,0 +1,244 @@
+"""How a call becomes a method of the environment, and what the method gave becomes bytes.
+
+`NATIVE` is this package's way. `compat` brings another one, for environments
+written for OpenEnv; a `Blueprint` names the one that its environments follow.
+Conventions hold no environment and no state: `host` does, and calls them where
+the environment lives, also in another process.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from openenv_async.codec import ModelCodec, codec_for
+from openenv_async.errors import EnvError, EnvironmentFailed, FactoryError, InvalidPayload, UsageError
+from openenv_async.runtime import calls
+from openenv_async.runtime.calls import Call, CallKind, Outcome
+from openenv_async.runtime.rendering import draw, drawn
+
+if TYPE_CHECKING:
+    from openenv_async.runtime.blueprint import Blueprint
+
+
+class Accepts(NamedTuple):
+    """The keyword arguments that a method takes."""
+
+    names: frozenset[str]
+    anything: bool
+
+
+@functools.lru_cache(maxsize=1024)
+def accepts(function: Callable[..., Any]) -> Accepts:
+    """Inspect a plain function (a method's `__func__`), once per function."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a builtin without a signature: let it judge for itself
+        return Accepts(frozenset(), True)
+    keyword = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    names = frozenset(p.name for p in parameters if p.kind in keyword)
+    return Accepts(names, any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters))
+
+
+def method_accepts(method: Callable[..., Any]) -> Accepts:
+    """Inspect a bound method or any callable."""
+    return accepts(getattr(method, "__func__", method))
+
+
+def class_deadline(env: object) -> float | None:
+    """Give the seconds that an environment's class allows a reset or step; None: it does not say.
+
+    Raises:
+        FactoryError: `step_timeout_s` is no number above 0.
+    """
+    value = getattr(env, "step_timeout_s", None)
+    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0):
+        return value
+    shown = repr(value) if type(value) in (bool, int, float, str) else type(value).__name__
+    # NaN too: among the timers of the loop it would stop the whole server.
+    raise FactoryError(
+        f"{type(env).__name__}.step_timeout_s must be a number of seconds above 0, or None, not {shown:.40}"
+    )
+
+
+def fit_reset(method: Callable[..., Any], arguments: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Give the arguments that `reset` takes, and a warning for each standard one that it ignores.
+
+    Raises:
+        InvalidPayload: an argument of the caller's own that `reset` does not take, or a
+            seed or episode_id of the wrong type.
+    """
+    _check_standard(arguments)
+    taken = method_accepts(method)
+    if taken.anything:
+        return {key: value for key, value in arguments.items() if value is not None or key not in _STANDARD}, ()
+    fitted: dict[str, Any] = {}
+    warnings: list[str] = []
+    for key, value in arguments.items():
+        if key in taken.names and key != "self":
+            fitted[key] = value
+        elif key not in _STANDARD:
+            known = ", ".join(sorted(taken.names - {"self"})) or "none"
+            problem = {"type": "unexpected_argument", "loc": [key], "msg": f"reset() takes no argument {key!r}"}
+            text = f"reset() takes no argument {key!r}; it takes: {known}"
+            raise InvalidPayload(text, path=key, errors=[problem])
+        elif value is not None:
+            warnings.append(f"the environment ignores {key}: its reset() takes no such argument")
+    return fitted, tuple(warnings)
+
+
+_STANDARD = ("seed", "episode_id")
+
+
+def _check_standard(arguments: dict[str, Any]) -> None:
+    seed, episode_id = arguments.get("seed"), arguments.get("episode_id")
+    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool) or seed < 0):
+        raise _wrong("seed", "an integer of 0 or more", seed)
+    if episode_id is not None and (not isinstance(episode_id, str) or len(episode_id) > 255):
+        raise _wrong("episode_id", "text of 255 characters at most", episode_id)
+
+
+def _wrong(name: str, wanted: str, got: object) -> InvalidPayload:
+    text = f"{name} must be {wanted}, got {type(got).__name__}"
+    return InvalidPayload(text, path=name, errors=[{"type": "value_error", "loc": [name], "msg": text}])
+
+
+_ARGUMENTS: ModelCodec[Any] = codec_for(None)
+_METADATA = _ARGUMENTS
+
+Prepared = tuple[Callable[[], Any], tuple[str, ...]]
+"""What to call, and warnings for the caller."""
+
+
+class Conventions(Protocol):
+    """What `Host` asks about an environment that somebody wrote one way or another."""
+
+    def is_async(self, env: Any) -> bool:
+        """Say whether environments of this class, or this one, step in coroutines."""
+
+    def is_coroutine(self, env: Any, kind: CallKind) -> bool:
+        """Say whether the method behind a call is `async def`. Must not run it."""
+
+    def prepare(self, blueprint: Blueprint, env: Any, call: Call) -> Prepared:
+        """Read the call's bytes and give what to call.
+
+        Raises:
+            EnvError: the bytes do not fit.
+        """
+
+    def session(self, env: Any, call: Call) -> AbstractAsyncContextManager[Any] | None:
+        """Give what is entered before an environment on the event loop first steps, and left before it is closed.
+
+        Args:
+            env: the environment.
+            call: its first step.
+        """
+
+    def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
+        """Give what changes the value before it is written."""
+
+    def finish(self, blueprint: Blueprint, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
+        """Write what the method gave.
+
+        Raises:
+            EnvError: it cannot be written.
+        """
+
+    def failure(self, exc: BaseException) -> EnvError | None:
+        """Give the error of ours that the environment's exception is, if it is a known one."""
+
+
+class NativeConventions:
+    """The way of `openenv_async.Environment`; see `Conventions`."""
+
+    def is_async(self, env: Any) -> bool:
+        """See `Conventions.is_async`."""
+        return inspect.iscoroutinefunction(getattr(env, "step", None))
+
+    def is_coroutine(self, env: Any, kind: CallKind) -> bool:
+        """See `Conventions.is_coroutine`."""
+        name = "get_metadata" if kind == "metadata" else kind
+        # `state` is a property: looking it up on the instance would run it here.
+        return kind != "state" and inspect.iscoroutinefunction(getattr(env, name, None))
+
+    def prepare(self, blueprint: Blueprint, env: Any, call: Call) -> Prepared:
+        """See `Conventions.prepare`."""
+        if call.kind == "step":
+            codec = blueprint.action
+            action = (
+                codec.decode_msgpack(call.payload) if call.wire is calls.NATIVE else codec.decode_json(call.payload)
+            )
+            # Inspected once per function: `call_adapter` remembers.
+            if call.timeout_s is not None and "timeout_s" in method_accepts(env.step).names:
+                return functools.partial(env.step, action, timeout_s=call.timeout_s), ()
+            return functools.partial(env.step, action), ()
+        if call.kind == "reset":
+            arguments, warnings = fit_reset(env.reset, reset_arguments(call))
+            return functools.partial(env.reset, **arguments), warnings
+        if call.kind == "metadata":
+            return env.get_metadata, ()
+        if call.kind == "state":
+            return lambda: read_state(env), ()
+        if call.kind == "web":
+            return functools.partial(draw, env, _ARGUMENTS.decode_json(call.payload)), ()
+        raise UsageError(f"an environment of this package has no {call.kind} calls")
+
+    def session(self, env: Any, call: Call) -> AbstractAsyncContextManager[Any] | None:
+        """See `Conventions.session`."""
+        return None
+
+    def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
+        """See `Conventions.transform`."""
+        transform = getattr(env, "transform", None)
+        if transform is None:
+            return None
+        return transform if callable(transform) and call.kind in ("reset", "step") else None
+
+    def finish(self, blueprint: Blueprint, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
+        """See `Conventions.finish`."""
+        if call.kind in ("metadata", "web"):
+            return Outcome(_METADATA.encode_json(drawn(value) if call.kind == "web" else value))
+        if call.kind == "state":
+            state = blueprint.state
+            value = {} if value is None else value
+            return Outcome(state.encode_msgpack(value) if call.wire is calls.NATIVE else state.encode_json(value))
+        if value is None:
+            raise EnvironmentFailed(
+                f"{call.kind}() returned None; it must return an observation", exception_type="TypeError"
+            )
+        codec = blueprint.observation
+        if call.wire is calls.NATIVE:
+            return Outcome(codec.encode_native(value), warnings)
+        if call.wire is calls.JSON:
+            return Outcome(codec.encode_ws_json(value), warnings)
+        return Outcome(codec.encode_http_json(value), warnings)
+
+    def failure(self, exc: BaseException) -> EnvError | None:
+        """See `Conventions.failure`."""
+        # Others of ours belong to another server that the environment plays on: SessionLost is not this session's.
+        return exc if isinstance(exc, (InvalidPayload, EnvironmentFailed)) else None
+
+
+NATIVE = NativeConventions()
+
+
+def reset_arguments(call: Call) -> dict[str, Any]:
+    """Read the arguments of a reset.
+
+    Raises:
+        InvalidPayload: they are no map of names.
+    """
+    decode = _ARGUMENTS.decode_msgpack if call.wire is calls.NATIVE else _ARGUMENTS.decode_json
+    arguments = decode(call.payload)
+    if not isinstance(arguments, dict) or not all(isinstance(key, str) for key in arguments):
+        raise InvalidPayload("the arguments of reset must be a map with text keys")
+    return arguments
+
+
+def read_state(env: Any) -> Any:
+    """Give an environment's state, which some write as a method. Runs the author's code."""
+    state = env.state
+    return state() if inspect.ismethod(state) else state

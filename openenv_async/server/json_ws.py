@@ -1,0 +1,270 @@
+"""A connection of OpenEnv's JSON wire: one session, text messages, one reply per request in order.
+
+Messages are taken as they arrive, whatever the environment is doing, so that a client
+that leaves is noticed; replies leave in the turn in which they are ready or, where the
+socket is full, from the session's own task. `server.json_messages` words the messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Coroutine
+from typing import Any
+
+from openenv_async.errors import ServerClosing, SessionBroken, SessionLost
+from openenv_async.protocol.batching import too_large
+from openenv_async.protocol.openenv_json import Kind
+from openenv_async.runtime.calls import Call, Outcome
+from openenv_async.runtime.session import Session
+from openenv_async.server.json_messages import DIALECT, Dialect
+from openenv_async.server.server import Server
+from openenv_async.transport.link import Link, LinkClosed, Message
+from openenv_async.transport.ws_protocol import FramedLink
+
+LARGE_BYTES = 64 * 1024
+"""Requests smaller than this are bounded by their number."""
+
+MAX_QUEUED = 16
+"""Messages that may wait for their turn; the client is not read any further meanwhile."""
+
+_NO_RESET = (
+    "no reset came before this step on this connection, so it was played in a fresh environment; if an episode was "
+    "going on, it was lost with the connection before"
+)
+
+
+class JsonConnection:
+    """One WebSocket and its one session. `await run()` until it ends."""
+
+    wire = "json"
+    peer: str | None = None
+    """The client's address, where it is known."""
+
+    def __init__(self, server: Server, link: Link, dialect: Dialect = DIALECT) -> None:
+        self._server, self._link, self._dialect = server, link, dialect
+        self._traffic = server.traffic["json"]
+        self._push = link if isinstance(link, FramedLink) else None
+        self._saying: set[asyncio.Task[None]] = set()
+        self._pausing = False
+        self._session: Session | None = None
+        self._served = False
+        self._refusal: BaseException | None = None
+        self._rid = 0
+        self._kinds: dict[int, Kind] = {}
+        self._began = False
+        self._early: set[int] = set()
+        """Steps that came before any reset. OpenEnv's client sends them when it has lost an episode, unknown to it."""
+        self._large: dict[int, int] = {}
+        """Bytes of the large requests among them."""
+        self._room = asyncio.Event()
+        self._over = asyncio.Event()
+        self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> None:
+        """Serve the connection until either side ends it; the session ends with it."""
+        self._server.connections.add(self)
+        self._traffic.connections += 1
+        # OpenEnv builds the environment before the first message, and refuses before it too.
+        self._open()
+        reader = asyncio.get_running_loop().create_task(self._read(), name="openenv json reader")
+        try:
+            await asyncio.wait([reader, self._stop], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._server.connections.discard(self)
+            if self._session is not None:
+                self._session.close()
+            reader.cancel()
+            await asyncio.wait([reader])
+            await self._over.wait()
+            if self._refusal is not None:
+                await self._say(self._dialect.failure(self._refusal))
+            # Clients take the close for the release of the slot: it comes when the slot is free.
+            await self._link.aclose()
+
+    async def drain(self, grace_s: float) -> None:
+        """See `Connection.drain`. This wire has no message for it."""
+
+    async def aclose(self) -> None:
+        """See `Connection.aclose`."""
+        await self._link.aclose(1001, "the server is stopping")
+
+    def _open(self) -> None:
+        self._over.clear()
+        self._session = self._server.registry.open(
+            self, wait_s=self._server.limits.json_queue_timeout_s, idle_timeout_s=self._dialect.idle_timeout_s
+        )
+
+    async def _read(self) -> None:
+        if self._push is not None:
+            self._push.push(self._received, lambda _: self._end())
+            await asyncio.wait([self._stop])
+            return
+        with contextlib.suppress(LinkClosed):
+            while not self._stop.done():
+                self._received(await self._link.receive())
+                while self._is_full():
+                    self._room.clear()
+                    await self._room.wait()
+
+    def _end(self) -> None:
+        if not self._stop.done():
+            self._stop.set_result(None)
+
+    def _received(self, message: Message) -> None:
+        """Give one message to the session."""
+        kind: Kind = "step"
+        answer: Call | Outcome | BaseException
+        self._traffic.received += len(message)
+        try:
+            request = self._dialect.read(self._fitting(message))
+            kind = request.kind
+            if kind == "close":
+                self._end()
+                return
+            answer = self._dialect.call(request, self._server.limits)
+        except Exception as exc:  # every failure has a frame; a bug of ours is logged on its way
+            answer = exc
+            if self._server.metrics is not None:
+                self._server.metrics.failed(exc)
+        if self._stop.done():
+            return
+        if self._session is None:
+            if kind != "reset" or not isinstance(answer, Call):
+                self._tell(self._dialect.failure(self._without_session(answer)))
+                return
+            # The environment was given up; on this wire too only a reset may begin again.
+            self._open()
+        self._submit(kind, answer)
+
+    def _submit(self, kind: Kind, answer: Call | Outcome | BaseException) -> None:
+        assert self._session is not None  # _take() took care
+        self._rid += 1
+        self._kinds[self._rid] = kind
+        if kind == "reset":
+            self._began = True
+        elif kind == "step" and not self._began:
+            self._early.add(self._rid)
+        if isinstance(answer, Call) and len(answer.payload) > LARGE_BYTES:
+            self._large[self._rid] = len(answer.payload)
+        self._hold_if_full()
+        if isinstance(answer, Call):
+            self._session.submit(self._rid, answer)
+        else:
+            self._session.answer(self._rid, answer)
+
+    def _without_session(self, answer: Call | Outcome | BaseException) -> BaseException:
+        if isinstance(answer, BaseException):
+            return answer
+        return SessionBroken("the environment hung or crashed and was given up; call reset() for a fresh one")
+
+    def _fitting(self, message: Message) -> Message:
+        limit = self._server.limits.max_message_bytes
+        size = len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
+        if size > limit:
+            raise too_large(size, limit)
+        return message
+
+    def _tell(self, text: str) -> None:
+        """Say something that nobody waits for."""
+        self._keep(asyncio.ensure_future(self._say(text)))
+        self._hold_if_full()
+
+    async def _say(self, text: str) -> None:
+        self._traffic.sent += len(text)
+        with contextlib.suppress(LinkClosed):
+            await self._link.send(text)
+
+    # What follows is `runtime.session.Sink`.
+
+    def opened(self, session: Session) -> None:
+        """See `Sink.opened`."""
+        self._served = True
+
+    def _is_full(self) -> bool:
+        if self._pausing or len(self._kinds) >= MAX_QUEUED or len(self._saying) >= MAX_QUEUED:
+            return True
+        return len(self._large) > 1 and sum(self._large.values()) > self._server.limits.max_connection_bytes
+
+    def _hold_if_full(self) -> None:
+        # Never hold(False) from here: that pushes what waits, inside the message that is being taken.
+        if self._push is not None and self._is_full():
+            self._push.hold(True)
+
+    def _hold_or_not(self) -> None:
+        full = self._is_full()
+        if not full:
+            self._room.set()
+        if self._push is not None:
+            self._push.hold(full)
+
+    def _pause_for(self, work: Coroutine[Any, Any, None]) -> None:
+        """Take no message until `work` is done, so that what it answers is answered in its turn."""
+        self._pausing = True
+        if self._push is not None:
+            self._push.hold(True)
+
+        async def paused() -> None:
+            try:
+                await work
+            finally:
+                self._pausing = False
+                self._hold_or_not()
+
+        self._keep(asyncio.ensure_future(paused()))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._saying.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._saying.discard(task)
+        if len(self._saying) == MAX_QUEUED - 1:
+            self._hold_or_not()
+
+    def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> Awaitable[None] | None:
+        """See `Sink.deliver`. The session goes on when its reply has left."""
+        kind = self._kinds.pop(rid)
+        if self._large or len(self._kinds) == MAX_QUEUED - 1:
+            self._large.pop(rid, None)
+            self._hold_or_not()
+        if rid in self._early:
+            self._early.discard(rid)
+            if isinstance(outcome, Outcome) and self._dialect.warns_early:
+                outcome = Outcome(outcome.data, (*outcome.warnings, _NO_RESET))
+        if isinstance(outcome, BaseException):
+            text = self._dialect.failure(outcome)
+        else:
+            text = self._dialect.answer(kind, outcome)
+        if self._push is not None and self._push.can_send:
+            self._traffic.sent += len(text)
+            self._push.send_nowait(text)
+            return None
+        return self._say(text)
+
+    def ended(self, session: Session, error: BaseException | None) -> None:
+        """See `Sink.ended`."""
+        self._session = None
+        self._over.set()
+        waiting, self._kinds = self._kinds, {}
+        self._large.clear()
+        self._hold_or_not()
+        if session.was_broken:
+            self._refuse_all(waiting, SessionBroken("the environment hung or crashed and was given up; call reset()"))
+        elif waiting and self._served and error is not None and not isinstance(error, ServerClosing):
+            # The reset that was to bring a new environment could not.
+            self._refuse_all(waiting, error)
+            if isinstance(error, SessionLost):
+                self._end()
+        elif isinstance(error, SessionLost):
+            # Nobody asked, but a client that reads this knows why its connection ends.
+            self._refusal = self._refusal or error
+            self._end()
+        else:
+            untold = self._served and not self._dialect.tells_end
+            self._refusal = self._refusal or (None if untold else error)
+            self._end()
+
+    def _refuse_all(self, waiting: dict[int, Kind], error: BaseException) -> None:
+        for _ in waiting:
+            self._tell(self._dialect.failure(error))

@@ -1,0 +1,128 @@
+"""The running server behind an app: its sessions and its connections, and how they all end."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import secrets
+from typing import TYPE_CHECKING, Protocol
+
+from openenv_async.runtime.blueprint import Blueprint
+from openenv_async.runtime.registry import Registry
+from openenv_async.runtime.server_stats import Census
+from openenv_async.runtime.session_observer import Watch, together
+from openenv_async.server.log_filter import FILTER, protect
+from openenv_async.server.settings import Settings
+from openenv_async.server.telemetry import Observing
+from openenv_async.server.web.page_auth import Gate
+from openenv_async.transport.byte_counters import Traffic
+
+if TYPE_CHECKING:
+    from openenv_async.recording.recorder import Recorder
+    from openenv_async.runtime.processes.pool import ProcessPool
+
+
+class Connection(Protocol):
+    """An open WebSocket of either wire."""
+
+    wire: str
+    """`native` or `json`."""
+
+    async def drain(self, grace_s: float) -> None:
+        """Tell the client that the server is stopping; its sessions are ended by the registry."""
+
+    async def aclose(self) -> None:
+        """Send what is still to be sent and close the socket."""
+
+
+class Server:
+    """What `create_app` makes and its routes share."""
+
+    def __init__(self, blueprint: Blueprint, settings: Settings) -> None:
+        self.processes: ProcessPool | None = None
+        if blueprint.execution == "process":
+            # Here, because no other execution has any use for what it imports.
+            from openenv_async.runtime.processes.pool import ProcessPool
+
+            self.processes = ProcessPool(settings.processes, settings.limits)
+            blueprint = dataclasses.replace(blueprint, launcher=self.processes)
+        self.blueprint = blueprint
+        self.settings = settings
+        self.page = Gate(settings.interface, settings.token)
+        self.limits = settings.limits
+        self.id = secrets.token_hex(6)
+        self.registry = Registry(blueprint, settings.limits, settings.limits.max_sessions)
+        self.connections: set[Connection] = set()
+        self._draining: asyncio.Task[None] | None = None
+        self.traffic = {wire: Traffic() for wire in ("native", "json", "http")}
+        """What has passed, by wire."""
+        self.observing = Observing(self)
+        self.metrics = self.observing.metrics
+        """Counts for `/metrics`; None: nobody asked for them."""
+        self.census = Census()
+        """What each session does, for its operators."""
+        self.look_on(self.census)
+        self.recorder: Recorder | None = None
+        if settings.record is not None:
+            # Here, because most servers record nothing.
+            from openenv_async.recording.recorder import Recorder
+
+            protect([settings.token])
+            self.recorder = Recorder(settings.record, blueprint.name, FILTER.without_known)
+            self.look_on(self.recorder)
+
+    def look_on(self, watch: Watch) -> None:
+        """Let one more hear of every session that begins from now on."""
+        self.registry.watch = together(self.registry.watch, watch)
+
+    def start(self) -> None:
+        """Take work (again): called as the app's lifespan begins.
+
+        Raises:
+            FactoryError: the environment cannot be had in processes, as it was to be.
+        """
+        if self.processes is not None:
+            self.processes.begin(self.blueprint)
+        self.registry.closing = False
+        self._draining = None
+        self.observing.start()
+
+    async def drain(self, grace_s: float | None = None) -> None:
+        """Refuse new sessions, let calls finish, close every environment and every socket. Safe to repeat.
+
+        Args:
+            grace_s: seconds that calls in flight are given; None: `Limits.grace_s`.
+        """
+        await self._end(self.limits.grace_s if grace_s is None else grace_s, episodes=False)
+
+    async def retire(self, grace_s: float | None = None) -> None:
+        """Drain as a server that is being replaced: episodes in progress may be played on within the time.
+
+        A session ends when its client closes it or resets, when nothing was asked of it for `Limits.drain_idle_s`
+        seconds, and at the end of the time. After `drain` it does nothing more than wait.
+
+        Args:
+            grace_s: seconds in all; None: `Limits.grace_s`.
+        """
+        await self._end(self.limits.grace_s if grace_s is None else grace_s, episodes=True)
+
+    async def _end(self, grace_s: float, *, episodes: bool) -> None:
+        if self._draining is None:
+            draining = self._drain(grace_s, episodes)
+            self._draining = asyncio.get_running_loop().create_task(draining, name="openenv drain")
+        await asyncio.shield(self._draining)
+
+    async def _drain(self, grace_s: float, episodes: bool) -> None:
+        self.registry.closing = True
+        self.observing.draining(grace_s)
+        for connection in list(self.connections):
+            await connection.drain(grace_s)
+        await self.registry.drain(grace_s, episodes=episodes)
+        if self.processes is not None:
+            await self.processes.aclose()
+        if self.recorder is not None:
+            await self.recorder.aclose()
+        closing = [asyncio.ensure_future(connection.aclose()) for connection in list(self.connections)]
+        if closing:
+            await asyncio.wait(closing, timeout=5)
+        await self.observing.stop()
