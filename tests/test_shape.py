@@ -1,4 +1,4 @@
-"""The shape of the code: imports point down, files stay small, exports exist, the client stays light."""
+"""The shape of the code: imports point down and never in a circle, a class lives in one file, exports exist."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ast
 import importlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from requirements import requirement
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path for name in ("openenv_async", "openenv_sync") for path in (ROOT / name).rglob("*.py"))
 MOST_LINES = 600
+UNFINISHED = pytest.mark.xfail(strict=False, reason="the tree is on its way there")
 
 RANKS = [
     ("errors", "results", "limits", "environment", "composition", "tracing"),
@@ -53,7 +54,7 @@ HEAVY = (
 )
 
 
-def home(path: Path) -> str:
+def package_of(path: Path) -> str:
     parts = path.relative_to(ROOT).parts
     return parts[1].removesuffix(".py") if parts[0] == "openenv_async" else parts[0]
 
@@ -81,7 +82,7 @@ def imported(path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_imports_point_down(path: Path) -> None:
-    mine = home(path)
+    mine = package_of(path)
     if mine in ABOVE:
         return
     assert mine in RANK, "a new package needs its place in RANKS"
@@ -90,8 +91,129 @@ def test_imports_point_down(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_files_stay_small(path: Path) -> None:
+def test_a_file_is_one_idea(path: Path) -> None:
+    """Beyond 600 lines one looks for a second idea; this test is the reminder."""
     assert path.read_text(encoding="utf-8").count("\n") <= MOST_LINES
+
+
+def module_name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix().removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+
+def imported_modules(path: Path, modules: Collection[str]) -> set[str]:
+    """Every module of ours that a file imports: at its top, inside functions and for types alone."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names if alias.name in modules)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.update([inner] if inner in modules else [node.module] if node.module in modules else [])
+    return found - {module_name(path)}
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of modules that reach each other, each sorted."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        todo = [start]
+        while todo:
+            for other in graph[todo.pop()] - seen:
+                seen.add(other)
+                todo.append(other)
+        return seen
+
+    reach = {module: reached(module) for module in graph}
+    groups = {tuple(sorted({module} | {o for o in reach[module] if module in reach[o]})) for module in graph}
+    return sorted(list(group) for group in groups if len(group) > 1)
+
+
+@UNFINISHED
+def test_no_imports_in_a_circle() -> None:
+    modules = {module_name(path): path for path in SOURCES}
+    # The package's front lends names of every layer, each when it is asked for.
+    fronts = {name for name in modules if modules[name].name == "__init__.py"}
+    graph = {name: imported_modules(path, modules) - fronts for name, path in modules.items() if name not in fronts}
+    assert circles(graph) == []
+
+
+def classes() -> dict[str, list[tuple[Path, ast.ClassDef]]]:
+    found: dict[str, list[tuple[Path, ast.ClassDef]]] = {}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append((path, node))
+    return found
+
+
+def base_names(node: ast.ClassDef) -> set[str]:
+    bases = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
+    return {
+        base.id if isinstance(base, ast.Name) else base.attr
+        for base in bases
+        if isinstance(base, (ast.Name, ast.Attribute))
+    }
+
+
+def is_contract(node: ast.ClassDef) -> bool:
+    """A Protocol, an abstract class, or a class whose docstring invites subclasses."""
+    text = ast.get_docstring(node) or ""
+    return bool(base_names(node) & {"Protocol", "ABC", "Exception", "Struct"}) or "subclass" in text.lower()
+
+
+SPLIT: set[str] = set()
+"""Classes that are one base and one subclass in two files, each with its reason. None today."""
+
+
+@UNFINISHED
+def test_no_class_is_split_over_files() -> None:
+    """A base that one class alone inherits from, in another file, is the rest of that class."""
+    known = classes()
+    split = set()
+    for name, places in known.items():
+        heirs = [(path, node) for rows in known.values() for path, node in rows if name in base_names(node)]
+        home, node = places[0]
+        alone = len(places) == 1 and len(heirs) == 1 and heirs[0][0] != home
+        if alone and package_of(heirs[0][0]) == package_of(home) and not is_contract(node):
+            split.add(f"{name} of {heirs[0][1].name}")
+    assert split == SPLIT
+
+
+TWINS = {
+    *("Action", "Environment", "EnvironmentMetadata", "Observation", "State", "StepResult"),  # OpenEnv's, in compat
+    "NativeConnection",  # the two ends of one wire
+}
+"""Classes of one name in two files: the same thing on both sides, or the other project's name for it."""
+
+
+@UNFINISHED
+def test_a_class_name_is_used_once() -> None:
+    assert {name for name, places in classes().items() if len(places) > 1} <= TWINS
+
+
+LOOKED_UP: set[str] = set()
+"""`file: attribute` of a `getattr` that no Protocol can replace, each with its reason beside it."""
+
+
+@UNFINISHED
+@pytest.mark.parametrize("package", ["runtime", "server", "client", "transport", "protocol"])
+def test_abilities_are_in_the_protocol(package: str) -> None:
+    found = set()
+    for path in sorted((ROOT / "openenv_async" / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in ("getattr", "hasattr")
+            ):
+                attribute = node.args[1]
+                name = attribute.value if isinstance(attribute, ast.Constant) else None
+                # What a platform or the language may lack is not an ability of ours.
+                if isinstance(name, str) and not name.isupper() and not name.startswith("__"):
+                    found.add(f"{path.relative_to(ROOT / 'openenv_async').as_posix()}: {name}")
+    assert found - LOOKED_UP == set()
 
 
 @pytest.mark.parametrize(

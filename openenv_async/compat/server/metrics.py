@@ -6,8 +6,8 @@ from typing import Any
 
 from starlette.routing import Match, Route
 
-from openenv_async.server.server import Server
 from openenv_async.server.metrics_route import MetricsRoute
+from openenv_async.server.server import Server
 
 
 class YieldingMetrics(Route):
