@@ -9,7 +9,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "modules.md"
 PACKAGES = ("openenv_async", "openenv_sync")
-HEAD = "# Modules\n\nEvery module and the first line of its docstring. `python tests/test_modules_page.py --write` writes it.\n"
+HEAD = """# Modules
+
+Every module and the first line of its docstring. `python tests/test_modules_page.py --write` writes it.
+"""
 
 
 def modules(package: str) -> list[Path]:

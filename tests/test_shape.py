@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import subprocess
 import sys
 from collections.abc import Collection, Iterator
@@ -39,6 +40,9 @@ EXCEPTIONS = {
     # The vocabulary's one inner dependency: nothing but names.
     ("composition", "environment"),
 }
+
+RUN_AS_PROGRAMS = ("__main__.py", "sitecustomize.py", "supervisor.py", "openenv_core.py")
+"""Files that act when they are imported."""
 
 HEAVY = (
     "starlette",
@@ -179,6 +183,31 @@ def test_no_class_is_split_over_files() -> None:
         if alone and package_of(heirs[0][0]) == package_of(home) and not is_contract(node):
             split.add(f"{name} of {heirs[0][1].name}")
     assert split == SPLIT
+
+
+def public_methods(cls: type) -> Iterator[tuple[str, object]]:
+    for name, value in vars(cls).items():
+        function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+        if inspect.isfunction(function) and not name.startswith("_") and function.__name__ == name:
+            yield name, function
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_public_methods_are_documented(path: Path) -> None:
+    """An override needs no docstring: the class that declares the method has it."""
+    if path.name in RUN_AS_PROGRAMS:
+        return
+    try:
+        module = importlib.import_module(module_name(path))
+    except ModuleNotFoundError as exc:
+        assert (exc.name or "").partition(".")[0] not in ("openenv_async", "openenv_sync")
+        return  # an extra that is not installed
+    for cls in vars(module).values():
+        if not inspect.isclass(cls) or cls.__module__ != module.__name__ or cls.__name__.startswith("_"):
+            continue
+        for name, function in public_methods(cls):
+            declared = any(name in vars(base) for base in cls.__mro__[1:])
+            assert declared or inspect.getdoc(function), f"{cls.__qualname__}.{name}"
 
 
 TWINS = {
