@@ -130,7 +130,7 @@ async def test_a_folder_whose_library_starts_threads_is_imported_by_each_process
         await whole_family(server, 4)
         # An interpreter of its own forks them, not the server with its threads.
         forking = [
-            p for p in psutil.Process(server.process.pid).children() if "processes.zygote" in " ".join(p.cmdline())
+            p for p in psutil.Process(server.process.pid).children() if "processes.fork_server" in " ".join(p.cmdline())
         ]
         assert len(forking) == 1
         await client.close()
