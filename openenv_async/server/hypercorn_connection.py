@@ -25,7 +25,8 @@ from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.typing import AppWrapper
 
 from openenv_async.transport.link import LinkClosed
-from openenv_async.transport.ws_server import TAKE_OVER, TakenLink
+from openenv_async.transport.ws_protocol import WebSocketLink
+from openenv_async.transport.ws_server import TAKE_OVER
 
 _READ_BYTES = 64 * 1024
 
@@ -141,7 +142,7 @@ class Connection(TCPServer):
     context: Context
     chunks = 0
     """Pieces of input that Hypercorn has seen."""
-    taken: TakenLink | None = None
+    taken: WebSocketLink | None = None
     """The link that has its socket now."""
 
     @property
@@ -165,7 +166,7 @@ class Connection(TCPServer):
             )
         self._protocol = made
 
-    def take_over(self, chunks: int) -> TakenLink | None:
+    def take_over(self, chunks: int) -> WebSocketLink | None:
         """Give the socket of the WebSocket that was just accepted to a link; Hypercorn sees no more of it.
 
         Args:
@@ -182,7 +183,12 @@ class Connection(TCPServer):
             asyncio.get_running_loop().call_soon(self._task.cancel)
             raise LinkClosed("the client was refused during the handshake")
         transport = cast("asyncio.Transport", self.writer.transport)
-        link = TakenLink(stream.connection, self.config.websocket_max_message_size, transport.get_protocol())
+        link = WebSocketLink(
+            stream.connection,
+            "client",
+            self.config.websocket_max_message_size,
+            replaces=transport.get_protocol(),
+        )
         link.connection_made(transport)
         # Until what the reader has already buffered is through, see _read_data.
         transport.pause_reading()
@@ -229,7 +235,7 @@ class Connection(TCPServer):
         elif data:
             self.taken.data_received(data)
 
-    async def _hand_over(self, link: TakenLink) -> None:
+    async def _hand_over(self, link: WebSocketLink) -> None:
         rest = await self.reader.read()
         if rest:
             link.data_received(rest)

@@ -20,7 +20,7 @@ from openenv_async.runtime.session import Session
 from openenv_async.server.json_messages import DIALECT, Dialect
 from openenv_async.server.server import Server
 from openenv_async.transport.link import Link, LinkClosed, Message
-from openenv_async.transport.ws_protocol import FramedLink
+from openenv_async.transport.ws_protocol import WebSocketLink
 
 LARGE_BYTES = 64 * 1024
 """Requests smaller than this are bounded by their number."""
@@ -44,7 +44,7 @@ class JsonConnection:
     def __init__(self, server: Server, link: Link, dialect: Dialect = DIALECT) -> None:
         self._server, self._link, self._dialect = server, link, dialect
         self._traffic = server.traffic["json"]
-        self._push = link if isinstance(link, FramedLink) else None
+        self._push = link if isinstance(link, WebSocketLink) else None
         self._saying: set[asyncio.Task[None]] = set()
         self._pausing = False
         self._session: Session | None = None

@@ -19,15 +19,19 @@ class Address:
     subprotocols: tuple[str, ...] = ()
     ca_file: str | None = None
     """PEM file of the authorities that a server under `https` is checked against; None: the usual ones."""
+    client_cert_file: str | None = None
+    """PEM file of the certificate that this client presents, and after it of those between it and its root."""
+    client_key_file: str | None = None
+    """PEM file of its private key, without a password; None: it is in `client_cert_file` too."""
     connect_timeout_s: float = 10.0
     ping_interval_s: float | None = 20.0
     """Seconds between pings; None: none. Common proxies drop connections that are silent for 30 or 60 seconds."""
     ping_timeout_s: float = 20.0
-    """Seconds after a ping in which something must be heard, else the link ends; `math.inf`: it never does."""
+    """Seconds after a ping in which something must be received, else the link ends; `math.inf`: it never does."""
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether an address stays on this machine."""
+    """Return whether an address stays on this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

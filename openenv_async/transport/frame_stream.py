@@ -15,7 +15,7 @@ from openenv_async.protocol.batching import BadFrame, Inbox, Outbox, slice_of
 from openenv_async.protocol.frames import AnyFrame
 from openenv_async.transport.byte_counters import Traffic
 from openenv_async.transport.link import Link, LinkClosed, Message
-from openenv_async.transport.ws_protocol import FramedLink
+from openenv_async.transport.ws_protocol import WebSocketLink
 
 MOST_FRAMES_QUEUED = 8192
 """Frames that may wait for a peer that does not read, errors without a payload among them."""
@@ -55,7 +55,7 @@ class Flow(Generic[FrameT]):
         traffic: Traffic | None = None,
     ) -> None:
         self._link, self._inbox, self._outbox = link, inbox, outbox
-        self._push = link if isinstance(link, FramedLink) else None
+        self._push = link if isinstance(link, WebSocketLink) else None
         self._dispatch, self._sessions, self._most_queued = dispatch, sessions, most_queued
         self._name = name
         self._traffic = traffic or Traffic()

@@ -1,12 +1,11 @@
 """The contract of a transport: a `Link` carries whole messages, in order, both ways.
 
 Every implementation passes `tests/transport/test_link_contract.py`. Exceptions of
-the libraries underneath stop here: users of a link only meet the three below.
+the libraries underneath stop here: a link raises only the three below.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 Message = bytes | str
@@ -21,9 +20,9 @@ class LinkClosed(ConnectionError):
 
 
 class LinkRefused(ConnectionError):
-    """No link could be opened. `status` is the HTTP status that refused it, or None when nobody answered.
+    """A link could not be opened. `status` is the HTTP status of the refusal, or None when there was no HTTP answer.
 
-    `dropped` says that somebody had taken the connection and it broke: the next one may not.
+    `dropped`: the connection was accepted and then lost, so a retry may succeed.
     """
 
     def __init__(self, reason: str, status: int | None = None, *, dropped: bool = False) -> None:
@@ -32,7 +31,7 @@ class LinkRefused(ConnectionError):
 
 
 class CertificateRefused(LinkRefused):
-    """The server's certificate is not one that this client trusts."""
+    """The client does not trust the server's certificate, or the server does not accept the client's."""
 
 
 class Link(Protocol):
@@ -49,31 +48,11 @@ class Link(Protocol):
         """
 
     async def receive(self) -> Message:
-        """Give the next message.
+        """Return the next message.
 
         Raises:
-            LinkClosed: there will be none. A cancelled call loses no message.
+            LinkClosed: there will be no more. A cancelled call loses no message.
         """
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Close both ways. Safe to repeat, never raises, and returns within seconds."""
-
-
-class PushLink(Link, Protocol):
-    """A link that hands messages over as they arrive and takes messages without waiting, both in the same turn."""
-
-    def push(self, take: Callable[[Message], None], ended: Callable[[LinkClosed], None]) -> None:
-        """Call `take` with every message from now on, and `ended` once after the last; `receive` gives no more.
-
-        Neither may raise.
-        """
-
-    def hold(self, held: bool) -> None:
-        """Push nothing until further notice, and read nothing from the peer; or go on."""
-
-    @property
-    def can_send(self) -> bool:
-        """The socket takes more at once, and neither end has closed."""
-
-    def send_nowait(self, message: Message) -> None:
-        """Send one message where `can_send` says so."""

@@ -1,6 +1,6 @@
-"""The client's end of a WebSocket, over httpx and httpx-ws: TCP, TLS and Unix sockets.
+"""The client's end of a WebSocket through a proxy, over httpx and httpx-ws. `ws_client` is for all other addresses.
 
-Traps of these libraries that this file keeps from everyone else: `aconnect_ws`
+Traps of these libraries that this file hides from its callers: `aconnect_ws`
 raises ExceptionGroups and must be entered and left in one task; its
 `max_message_size_bytes` is the size of one read, not a limit; a default
 `httpx.AsyncClient` has timeouts and a pool that fit requests, not connections; a
@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import os
 import ssl
 from collections.abc import Mapping
 from typing import TypeVar
@@ -26,7 +24,8 @@ import wsproto.events
 from wsproto.utilities import LocalProtocolError
 
 from openenv_async.transport.address import Address, is_loopback
-from openenv_async.transport.link import CertificateRefused, LinkClosed, LinkRefused, Message
+from openenv_async.transport.link import LinkClosed, LinkRefused, Message
+from openenv_async.transport.tls import client_context, explain
 from openenv_async.transport.ws_protocol import GRACE_S
 
 ErrorT = TypeVar("ErrorT", bound=BaseException)
@@ -39,8 +38,8 @@ CLOSE_WAIT_S = 2.0
 """Seconds that the goodbye may take; then the socket is dropped."""
 
 
-class WebSocketLink:
-    """One open WebSocket. Make it with `open_link()`; a task of its own holds the connection."""
+class ProxyLink:
+    """One open WebSocket. Make it with `open_proxy_link()`; a task of its own holds the connection."""
 
     def __init__(self, session: httpx_ws.AsyncWebSocketSession, done: asyncio.Event) -> None:
         self._session, self._done = session, done
@@ -151,14 +150,14 @@ def _uncancel() -> int:
     return 0 if task is None else task.uncancel()
 
 
-async def open_link(address: Address) -> WebSocketLink:
+async def open_proxy_link(address: Address) -> ProxyLink:
     """Connect, and agree on a subprotocol or on none.
 
     Raises:
         LinkRefused: nobody answered, in time or at all, or the answer was not a WebSocket.
     """
     loop = asyncio.get_running_loop()
-    opened: asyncio.Future[WebSocketLink] = loop.create_future()
+    opened: asyncio.Future[ProxyLink] = loop.create_future()
     holder = loop.create_task(_hold(address, opened), name=f"openenv link to {address.url}")
     try:
         async with asyncio.timeout(address.connect_timeout_s):
@@ -174,7 +173,7 @@ async def open_link(address: Address) -> WebSocketLink:
     return link
 
 
-async def _hold(address: Address, opened: asyncio.Future[WebSocketLink]) -> None:
+async def _hold(address: Address, opened: asyncio.Future[ProxyLink]) -> None:
     """Enter and leave the connection's contexts in this one task."""
     done = asyncio.Event()
     session: httpx_ws.AsyncWebSocketSession
@@ -192,7 +191,7 @@ async def _hold(address: Address, opened: asyncio.Future[WebSocketLink]) -> None
         ):
             if session.subprotocol not in (None, *address.subprotocols):
                 raise LinkRefused(f"the server chose {session.subprotocol!r}, a subprotocol that was not offered")
-            link = WebSocketLink(session, done)
+            link = ProxyLink(session, done)
             pinger: asyncio.Task[None] | None = None
             if address.ping_interval_s is not None:
                 pinger = asyncio.ensure_future(link.keep_alive(address.ping_interval_s, address.ping_timeout_s))
@@ -205,7 +204,7 @@ async def _hold(address: Address, opened: asyncio.Future[WebSocketLink]) -> None
                     pinger.cancel()
     except Exception as exc:
         if not opened.done():
-            opened.set_exception(_refusal(exc))
+            opened.set_exception(_refusal(exc, address))
 
 
 def _latin(headers: Mapping[str, str]) -> httpx.Headers:
@@ -217,7 +216,7 @@ def _http_client(address: Address) -> httpx.AsyncClient:
     timeout = httpx.Timeout(None, connect=address.connect_timeout_s)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     # Loading the CA bundle takes longer than connecting; without TLS nothing is verified anyway.
-    verify = _trusted(address.ca_file, _usual()) if address.url.startswith("https:") else False
+    verify = client_context(address) if address.url.startswith("https:") else False
     if address.unix_path is not None:
         transport = httpx.AsyncHTTPTransport(uds=address.unix_path, limits=limits, verify=verify)
         return httpx.AsyncClient(transport=transport, timeout=timeout)
@@ -226,30 +225,14 @@ def _http_client(address: Address) -> httpx.AsyncClient:
     return httpx.AsyncClient(timeout=timeout, limits=limits, verify=verify, trust_env=away)
 
 
-def _usual() -> tuple[str | None, str | None]:
-    return os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-
-
-@functools.lru_cache(maxsize=16)
-def _trusted(ca_file: str | None, usual: tuple[str | None, str | None]) -> ssl.SSLContext:
-    """Whom to trust; reading a bundle takes longer than connecting. `usual` only tells one state from another."""
-    if ca_file is not None:
-        return ssl.create_default_context(cafile=ca_file)
-    # certifi's bundle, or what SSL_CERT_FILE and SSL_CERT_DIR name, which for a server of this machine count too.
-    return httpx.create_ssl_context()
-
-
-def _refusal(exc: BaseException) -> LinkRefused:
+def _refusal(exc: BaseException, address: Address) -> LinkRefused:
     while isinstance(exc, BaseExceptionGroup) and exc.exceptions:
         exc = exc.exceptions[0]
     if isinstance(exc, LinkRefused):
         return exc
-    untrusted = _caused_by(exc, ssl.SSLCertVerificationError)
-    if untrusted is not None:
-        return CertificateRefused(
-            f"its certificate is not to be trusted: {untrusted.verify_message}; an authority of your own is given "
-            "as ca_file=, or as SSL_CERT_FILE"
-        )
+    tls = _cause(exc, ssl.SSLError)
+    if tls is not None:
+        return explain(tls, address)
     if isinstance(exc, httpx_ws.WebSocketUpgradeError):
         status = exc.response.status_code
         return LinkRefused(f"the server answered HTTP {status} instead of opening a WebSocket", status)
@@ -259,7 +242,7 @@ def _refusal(exc: BaseException) -> LinkRefused:
     return LinkRefused(text, dropped=dropped)
 
 
-def _caused_by(exc: BaseException | None, kind: type[ErrorT]) -> ErrorT | None:
+def _cause(exc: BaseException | None, kind: type[ErrorT]) -> ErrorT | None:
     while exc is not None and not isinstance(exc, kind):
         exc = exc.__cause__ or exc.__context__
     return exc

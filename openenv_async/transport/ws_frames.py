@@ -1,15 +1,19 @@
-"""WebSocket frames that are a whole message in themselves, as almost all are, written and read in a few lines.
+"""Sans-IO reader and writer of WebSocket messages; wsproto handles every frame that is not plain.
 
-Sans-IO. wsproto takes some 10 µs for each way of a frame, which is most of what a small message costs. What is
-not plain (pieces of a message, pings, closes, large frames, everything malformed) is left to it, in order and
-byte for byte, so it stays the one judge of what a WebSocket may say. Layout: RFC 6455, section 5.2.
+A plain frame is a whole text or binary message below 64 KiB; almost all are. wsproto takes some 10 µs for each
+way of a frame, which is most of what a small message costs. Fragments, pings, closes, large frames and malformed
+bytes go to wsproto in order, byte for byte, so it alone decides what is valid. Layout: RFC 6455, section 5.2.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from wsproto.connection import Connection
+from wsproto.events import BytesMessage, Event, TextMessage
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from openenv_async.transport.link import Message
 
@@ -24,14 +28,18 @@ _MOST_MASKED = 4096
 """Bytes up to which masking by long integers is the faster way; above, by wsproto's tables."""
 
 
-class Unread(NamedTuple):
-    """Bytes for wsproto to read."""
+class TooBig(NamedTuple):
+    """Stands for a message that is over the limit; for one in fragments, perhaps more than once."""
 
-    data: bytes
+    most_bytes: int
+
+
+Received = Message | TooBig | Event | LocalProtocolError | RemoteProtocolError
+"""What bytes mean: a message, an event of wsproto's, or, as the last, why they are not a WebSocket's."""
 
 
 def write_frame(message: Message, *, masked: bool) -> bytes | None:
-    """Give the frame of a message; None where wsproto should make it.
+    """Return the frame of a message, or None where wsproto should make it.
 
     Args:
         message: what to send.
@@ -51,99 +59,117 @@ def write_frame(message: Message, *, masked: bool) -> bytes | None:
     if not masked:
         return head + payload
     key = os.urandom(4)
-    return b"".join((head, key, _mask(payload, key)))
+    masked_payload = int.from_bytes(payload, "little") ^ int.from_bytes((key * (size // 4 + 1))[:size], "little")
+    return b"".join((head, key, masked_payload.to_bytes(size, "little")))
 
 
-def _mask(payload: bytes, key: bytes) -> bytes:
-    """Apply a masking key, or take it off."""
-    size = len(payload)
-    long_key = int.from_bytes((key * (size // 4 + 1))[:size], "little")
-    return (int.from_bytes(payload, "little") ^ long_key).to_bytes(size, "little")
-
-
-class FrameReader:
-    """Takes what a socket brings and gives whole messages, and between them what wsproto is to read.
-
-    Begins at the first byte after the handshake.
+class MessageReader:
+    """Turns the bytes of one connection, from the handshake on, into messages and events.
 
     Args:
+        wsproto: the connection as the handshake left it; reads the frames that are not plain.
         masked: the peer is a client, which must mask.
+        most_bytes: largest message; None: any.
     """
 
-    def __init__(self, *, masked: bool) -> None:
+    def __init__(self, wsproto: Connection, *, masked: bool, most_bytes: int | None = None) -> None:
+        self._wsproto = wsproto
         self._mask_bit = _MASKED if masked else 0
+        self.most_bytes = most_bytes
         self._owed = 0
         """Bytes of a frame that wsproto has begun to read."""
         self._begun = b""
         """As much of a frame's head as has come; wsproto has it too."""
-        self._in_pieces = False
-        """A message of several frames has begun: whatever comes belongs to it, or is wsproto's to refuse."""
+        self._in_fragments = False
+        """A message of several frames has begun: what comes next belongs to it, or is wsproto's to refuse."""
+        self._fragments: list[Any] = []
+        self._fragments_size = 0
 
-    def feed(self, data: bytes) -> list[Message | Unread]:
-        """Take what was received; what it gives has all of its bytes, in order."""
-        found: list[Message | Unread] = []
+    def read(self, data: bytes) -> list[Received]:
+        """Return what the bytes mean; a message is there once, when all of it has arrived."""
+        found: list[Received] = []
         at, passed = 0, len(self._begun)
         if self._owed:
             at = min(self._owed, len(data))
             self._owed -= at
-            found.append(Unread(data[:at]))
+            self._leave_to_wsproto(data[:at], found)
         elif passed:
             data, self._begun = self._begun + data, b""
         size = len(data)
         while at < size:
-            begin, end = _bounds(data, at, size)
-            if not begin:
+            end, message = self._next(data, at, size)
+            if not end:
                 self._begun = data[at:]
-                found.append(Unread(data[at + passed :]))
+                self._leave_to_wsproto(data[at + passed :], found)
                 break
-            message = self._whole(data, at, begin, end) if end <= size and not passed else None
-            if message is None:
-                self._note(data[at])
+            if message is None or passed:
+                if data[at] & _OPCODE < _FIRST_CONTROL:
+                    self._in_fragments = not data[at] & _LAST
                 self._owed = max(0, end - size)
-                found.append(Unread(data[at + passed : end]))
+                self._leave_to_wsproto(data[at + passed : end], found)
+            elif self.most_bytes is not None and len(message) > self.most_bytes:
+                found.append(TooBig(self.most_bytes))
             else:
                 found.append(message)
             at, passed = end, 0
         return found
 
-    def _whole(self, data: bytes, at: int, begin: int, end: int) -> Message | None:
-        """Give the message that a frame is; None where it is not one, or large."""
+    def _next(self, data: bytes, at: int, size: int) -> tuple[int, Message | None]:
+        """Return where the frame at `at` ends (0: its head is not all there), and its message where it is plain."""
+        if size - at < 2:
+            return 0, None
         first, second = data[at], data[at + 1]
-        if (first != _BINARY and first != _TEXT) or second & _MASKED != self._mask_bit or self._in_pieces:
-            return None
-        size = end - begin
-        length = second & _LENGTH
-        if length == _EIGHT_BYTES or (length == _TWO_BYTES and size < _TWO_BYTES):
-            return None
+        code = length = second & _LENGTH
+        begin = at + (6 if second & _MASKED else 2)
+        if code == _TWO_BYTES:
+            begin += 2
+            length = int.from_bytes(data[at + 2 : at + 4], "big")
+        elif code == _EIGHT_BYTES:
+            begin += 8
+            length = int.from_bytes(data[at + 2 : at + 10], "big")
+        if begin > size:
+            return 0, None
+        end = begin + length
+        is_plain = (
+            (first == _BINARY or first == _TEXT)
+            and second & _MASKED == self._mask_bit
+            and not self._in_fragments
+            and end <= size
+            and code != _EIGHT_BYTES
+            and (code != _TWO_BYTES or length >= _TWO_BYTES)
+            and not (self._mask_bit and length > _MOST_MASKED)
+        )
+        if not is_plain:
+            return end, None
         payload = data[begin:end]
         if self._mask_bit:
-            if size > _MOST_MASKED:
-                return None
-            payload = _mask(payload, data[begin - 4 : begin])
+            key = (data[begin - 4 : begin] * (length // 4 + 1))[:length]
+            payload = (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(length, "little")
         if first == _BINARY:
-            return payload
+            return end, payload
         try:
-            return payload.decode()
+            return end, payload.decode()
         except UnicodeDecodeError:
-            return None
+            return end, None
 
-    def _note(self, first: int) -> None:
-        """Keep in mind what wsproto was given."""
-        if first & _OPCODE < _FIRST_CONTROL:
-            self._in_pieces = not first & _LAST
+    def _leave_to_wsproto(self, data: bytes, found: list[Received]) -> None:
+        try:
+            self._wsproto.receive_data(data)
+            for event in self._wsproto.events():
+                if isinstance(event, (BytesMessage, TextMessage)):
+                    self._join(event, found)
+                else:
+                    found.append(event)
+        except (RemoteProtocolError, LocalProtocolError) as exc:
+            found.append(exc)
 
-
-def _bounds(data: bytes, at: int, size: int) -> tuple[int, int]:
-    """Say where the payload of the frame at `at` begins and ends; zeros where its head is not all there."""
-    if size - at < 2:
-        return 0, 0
-    second = data[at + 1]
-    length = second & _LENGTH
-    begin = at + (6 if second & _MASKED else 2)
-    if length == _TWO_BYTES:
-        begin += 2
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-    elif length == _EIGHT_BYTES:
-        begin += 8
-        length = int.from_bytes(data[at + 2 : at + 10], "big")
-    return (begin, begin + length) if begin <= size else (0, 0)
+    def _join(self, event: BytesMessage | TextMessage, found: list[Received]) -> None:
+        if event.data or event.message_finished:
+            self._fragments.append(event.data)
+        self._fragments_size += len(event.data)
+        too_big = self.most_bytes is not None and self._fragments_size > self.most_bytes
+        if event.message_finished or too_big:
+            empty: Any = b"" if isinstance(event, BytesMessage) else ""
+            found.append(TooBig(self.most_bytes or 0) if too_big else empty.join(self._fragments))
+            self._fragments.clear()
+            self._fragments_size = 0

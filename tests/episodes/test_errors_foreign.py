@@ -12,7 +12,7 @@ from openenv_async import AsyncEnv
 from openenv_async.errors import ConnectFailed, EnvError, UsageError
 from openenv_async.transport.address import Address
 from openenv_async.transport.link import LinkRefused
-from openenv_async.transport.proxy_client import open_link
+from openenv_async.transport.proxy_client import open_proxy_link
 
 NO_ADDRESSES = [
     "http://" + "a" * 300 + ":80",
@@ -58,7 +58,7 @@ async def test_where_nobody_answers_is_connect_failed(address: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "exa mple.invalid"])
 async def test_the_link_for_tls_and_proxies_refuses_alike(host: str) -> None:
     with pytest.raises(LinkRefused):
-        await bounded(open_link(Address(url=f"http://{host}/ws", connect_timeout_s=3)))
+        await bounded(open_proxy_link(Address(url=f"http://{host}/ws", connect_timeout_s=3)))
 
 
 @requirement("errors:foreign")

@@ -26,13 +26,13 @@ from openenv_async.server.runner import ServeOptions
 from openenv_async.transport.address import Address
 from openenv_async.transport.link import Link, LinkClosed
 from openenv_async.transport.network import connect_link
-from openenv_async.transport.proxy_client import open_link
+from openenv_async.transport.proxy_client import open_proxy_link
 from openenv_async.transport.ws_protocol import KeepAlive
 
 IDLE_S, PING_S, WORK_S, NEVER_S = 0.9, 0.6, 1.6, 3600.0
 """The proxies' 30 s, our 20 s and a step of some minutes, all much shorter."""
 
-LINKS = pytest.mark.parametrize("open_it", [connect_link, open_link], ids=["direct", "httpx-ws"])
+LINKS = pytest.mark.parametrize("open_it", [connect_link, open_proxy_link], ids=["direct", "httpx-ws"])
 Open = Callable[[Address], Any]
 
 

@@ -237,9 +237,9 @@ async def test_a_new_client_connects_anew_while_another_looks_for_the_server() -
 @pytest.mark.parametrize("way", ["up", "down"])
 async def test_the_link_for_tls_and_proxies_comes_back_too(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from openenv_async.client import pool
-    from openenv_async.transport.proxy_client import open_link
+    from openenv_async.transport.proxy_client import open_proxy_link
 
-    monkeypatch.setattr(pool, "connect_link", open_link)
+    monkeypatch.setattr(pool, "connect_link", open_proxy_link)
     async with bench(chunk_bytes=CHUNK) as here:
         env = await here.playing()
         for n, passes in enumerate((0, 1, 40), 1):

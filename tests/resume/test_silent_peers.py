@@ -17,8 +17,8 @@ from openenv_async.server.app import EnvApp
 from openenv_async.server.runner import ServeOptions
 from openenv_async.transport.address import Address
 from openenv_async.transport.link import LinkClosed
-from openenv_async.transport.proxy_client import open_link
-from openenv_async.transport.ws_client import open_direct_link
+from openenv_async.transport.proxy_client import open_proxy_link
+from openenv_async.transport.ws_client import open_ws_link
 
 INTERVAL_S = 0.2
 
@@ -31,9 +31,9 @@ async def test_a_client_notices_a_silent_server_within_two_intervals(kind: str) 
             url=way.url + "/ws", subprotocols=(SUBPROTOCOL,), ping_interval_s=INTERVAL_S, ping_timeout_s=INTERVAL_S
         )
         if kind == "websocket":
-            link: Any = await open_link(address)
+            link: Any = await open_proxy_link(address)
         else:
-            link = await open_direct_link(address, "127.0.0.1", int(way.url.rpartition(":")[2]), "/ws")
+            link = await open_ws_link(address)
         await bounded(link.receive())  # hello
         for _ in range(3):  # it is alive, though it has nothing to say
             with pytest.raises(TimeoutError):

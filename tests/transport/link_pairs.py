@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from certificates import certificates
 from live import bounded, serving
 
+from openenv_async.server.runner import ServeOptions
+from openenv_async.server.tls import server_context
 from openenv_async.transport.address import Address
 from openenv_async.transport.in_process import memory_links, open_inprocess
 from openenv_async.transport.link import Link
-from openenv_async.transport.proxy_client import open_link
-from openenv_async.transport.ws_client import open_direct_link
-from openenv_async.transport.ws_server import Receive, Send, TakenLink, accept_link
+from openenv_async.transport.proxy_client import open_proxy_link
+from openenv_async.transport.ws_client import open_ws_link
+from openenv_async.transport.ws_protocol import WebSocketLink
+from openenv_async.transport.ws_server import Receive, Send, accept_link
 
 Pair = tuple[Link, Link]
 Subprotocols = tuple[str, ...]
@@ -58,7 +62,7 @@ class Acceptor:
 
         extensions = scope.get("extensions") if self._takes_over else None
         link = await accept_link(watched, watching, self._chooses, extensions)
-        if isinstance(link, TakenLink):
+        if isinstance(link, WebSocketLink):
             link.gone.add_done_callback(lambda _: self._over.set())
         self._links.put_nowait(link)
         # An app that returns closes its WebSocket; one that does not keeps its client waiting for the end.
@@ -71,13 +75,8 @@ class Acceptor:
         self._over.set()
 
 
-async def open_direct(address: Address) -> Link:
-    host, _, port = address.url.removeprefix("http://").partition("/")[0].partition(":")
-    return await open_direct_link(address, host, int(port or 80), "/" + address.url.split("/", 3)[3])
-
-
 Opener = Callable[[Address], Any]
-OPENERS: dict[str, Opener] = {"direct": open_direct, "httpx-ws": open_link}
+OPENERS: dict[str, Opener] = {"direct": open_ws_link, "httpx-ws": open_proxy_link}
 
 
 @contextlib.asynccontextmanager
@@ -136,14 +135,21 @@ def over(server: str, opener: str) -> Callable[[str | None, Subprotocols, Path],
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(acceptor.end)
             unix: str | None = None
-            if server in ("hypercorn", "hypercorn-asgi"):
+            ca_file: str | None = None
+            if server == "hypercorn-tls":
+                files = certificates(folder)
+                options = ServeOptions(grace_s=0.5, linger_s=0.5, tls=server_context(files.certfile, files.keyfile))
+                url = (await stack.enter_async_context(serving(acceptor, options=options))).url
+                ca_file = str(files.ca_file)
+            elif server in ("hypercorn", "hypercorn-asgi"):
                 url = (await stack.enter_async_context(serving(acceptor))).url
             elif server == "hypercorn-unix":
                 await stack.enter_async_context(serving(acceptor, folder / "s"))
                 url, unix = "http://localhost", str(folder / "s")
             else:
                 url = await stack.enter_async_context(uvicorn_serving(acceptor, server.partition("-")[2] or "auto"))
-            address = Address(url=f"{url}/ws", unix_path=unix, headers={"x-test": "1"}, subprotocols=offered)
+            headers = {"x-test": "1"}
+            address = Address(url=f"{url}/ws", unix_path=unix, headers=headers, subprotocols=offered, ca_file=ca_file)
             client = await bounded(OPENERS[opener](address))
             stack.push_async_callback(client.aclose)
             stack.callback(acceptor.end)
@@ -156,7 +162,9 @@ KINDS: dict[str, Callable[[str | None, Subprotocols, Path], Any]] = {
     "memory": memory,
     "in-process": in_process,
     "hypercorn direct": over("hypercorn", "direct"),
+    "hypercorn tls direct": over("hypercorn-tls", "direct"),
     "hypercorn httpx-ws": over("hypercorn", "httpx-ws"),
+    "hypercorn tls httpx-ws": over("hypercorn-tls", "httpx-ws"),
     "hypercorn asgi direct": over("hypercorn-asgi", "direct"),
     "hypercorn unix direct": over("hypercorn-unix", "direct"),
     "uvicorn direct": over("uvicorn", "direct"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -13,15 +13,24 @@ from live import bounded
 
 from openenv_async.limits import MIB
 from openenv_async.transport.link import LinkClosed, Message
-from openenv_async.transport.ws_protocol import FramedLink
+from openenv_async.transport.ws_protocol import WebSocketLink
 
 
-@contextlib.asynccontextmanager
-async def pair(folder: Path) -> AsyncIterator[tuple[FramedLink, FramedLink]]:
-    async with KINDS["hypercorn direct"](None, (), folder) as (client, server):
-        assert isinstance(client, FramedLink)
-        assert isinstance(server, FramedLink)
-        yield client, server
+Pair = Callable[[], contextlib.AbstractAsyncContextManager[tuple[WebSocketLink, WebSocketLink]]]
+
+
+@pytest.fixture(params=["hypercorn direct", "hypercorn tls direct"])
+def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Pair:
+    """Every test here runs over TCP and over TLS."""
+
+    @contextlib.asynccontextmanager
+    async def connected() -> AsyncIterator[tuple[WebSocketLink, WebSocketLink]]:
+        async with KINDS[request.param](None, (), tmp_path) as (client, server):
+            assert isinstance(client, WebSocketLink)
+            assert isinstance(server, WebSocketLink)
+            yield client, server
+
+    return connected
 
 
 class Taker:
@@ -54,8 +63,8 @@ def from_client(request: pytest.FixtureRequest) -> bool:
     return bool(request.param == "client")
 
 
-async def test_pushed_messages_come_in_order_and_the_end_after_them(tmp_path: Path, from_client: bool) -> None:
-    async with pair(tmp_path) as ends:
+async def test_pushed_messages_come_in_order_and_the_end_after_them(pair: Pair, from_client: bool) -> None:
+    async with pair() as ends:
         sender, receiver = ends if from_client else ends[::-1]
         taker = Taker()
         await sender.send("before")
@@ -70,8 +79,8 @@ async def test_pushed_messages_come_in_order_and_the_end_after_them(tmp_path: Pa
         assert (taker.end.code, taker.end.reason) == (4001, "done")
 
 
-async def test_a_held_link_pushes_and_reads_nothing_and_then_everything(tmp_path: Path, from_client: bool) -> None:
-    async with pair(tmp_path) as ends:
+async def test_a_held_link_pushes_and_reads_nothing_and_then_everything(pair: Pair, from_client: bool) -> None:
+    async with pair() as ends:
         sender, receiver = ends if from_client else ends[::-1]
         taker = Taker()
         receiver.hold(True)
@@ -91,8 +100,8 @@ async def test_a_held_link_pushes_and_reads_nothing_and_then_everything(tmp_path
         ] == list(range(sent))
 
 
-async def test_a_link_may_be_held_by_whoever_takes_a_message(tmp_path: Path) -> None:
-    async with pair(tmp_path) as (client, server):
+async def test_a_link_may_be_held_by_whoever_takes_a_message(pair: Pair) -> None:
+    async with pair() as (client, server):
         taker = Taker()
 
         def one(message: Message) -> None:
@@ -110,8 +119,8 @@ async def test_a_link_may_be_held_by_whoever_takes_a_message(tmp_path: Path) -> 
         await taker.until(None)
 
 
-async def test_a_socket_that_breaks_is_told_apart_from_a_close(tmp_path: Path, from_client: bool) -> None:
-    async with pair(tmp_path) as ends:
+async def test_a_socket_that_breaks_is_told_apart_from_a_close(pair: Pair, from_client: bool) -> None:
+    async with pair() as ends:
         one, other = ends if from_client else ends[::-1]
         taker = Taker()
         other.push(taker.take, taker.ended)
@@ -121,8 +130,8 @@ async def test_a_socket_that_breaks_is_told_apart_from_a_close(tmp_path: Path, f
         assert taker.end.code == 1006
 
 
-async def test_pings_keep_a_quiet_link_and_silence_ends_it(tmp_path: Path, from_client: bool) -> None:
-    async with pair(tmp_path) as ends:
+async def test_pings_keep_a_quiet_link_and_silence_ends_it(pair: Pair, from_client: bool) -> None:
+    async with pair() as ends:
         one, other = ends if from_client else ends[::-1]
         one.keep_alive(0.02, silence_s=0.2)
         with pytest.raises(TimeoutError):
@@ -132,9 +141,9 @@ async def test_pings_keep_a_quiet_link_and_silence_ends_it(tmp_path: Path, from_
             await bounded(one.receive())
 
 
-async def test_a_message_over_the_limit_ends_the_link_with_1009(tmp_path: Path) -> None:
-    async with pair(tmp_path) as (client, server):
-        server._incoming._most_bytes = MIB
+async def test_a_message_over_the_limit_ends_the_link_with_1009(pair: Pair) -> None:
+    async with pair() as (client, server):
+        server.reader.most_bytes = MIB
         await client.send(b"x" * MIB)
         assert len(await bounded(server.receive())) == MIB
         await client.send(b"x" * (MIB + 1))

@@ -11,8 +11,7 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
 
 from openenv_async.transport.link import Message
-from openenv_async.transport.ws_frames import write_frame
-from openenv_async.transport.ws_protocol import Incoming, TooBig
+from openenv_async.transport.ws_frames import MessageReader, Received, TooBig, write_frame
 
 SIZES = st.sampled_from([0, 1, 125, 126, 127, 4096, 4097, 65535, 65536, 70000])
 
@@ -44,9 +43,9 @@ def events_of(message: Message, *, whole: bool) -> list[Event]:
     return [TextMessage(data=message[:middle], message_finished=False), TextMessage(data=message[middle:])]
 
 
-def read_all(masked: bool, wire: bytes, cuts: list[int]) -> list[Message | TooBig | Event]:
+def read_all(masked: bool, wire: bytes, cuts: list[int]) -> list[Received]:
     kind = ConnectionType.SERVER if masked else ConnectionType.CLIENT
-    incoming = Incoming(Connection(kind), masked=masked, most_bytes=None)
+    incoming = MessageReader(Connection(kind), masked=masked)
     places = [0, *sorted(cut % (len(wire) + 1) for cut in cuts), len(wire)]
     return [item for start, end in pairwise(places) for item in incoming.read(wire[start:end])]
 
@@ -114,7 +113,7 @@ def test_a_close_is_wsprotos() -> None:
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_message_over_the_limit_is_not_given(whole: bool) -> None:
-    incoming = Incoming(Connection(ConnectionType.SERVER), masked=True, most_bytes=100)
+    incoming = MessageReader(Connection(ConnectionType.SERVER), masked=True, most_bytes=100)
     peer = Connection(ConnectionType.CLIENT)
     sent = [event for event in events_of(b"x" * 101, whole=whole) if not isinstance(event, Ping)]
     got = [item for event in sent for item in incoming.read(bytes(peer.send(event)))]
