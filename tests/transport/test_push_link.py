@@ -15,7 +15,6 @@ from openenv_async.limits import MIB
 from openenv_async.transport.link import LinkClosed, Message
 from openenv_async.transport.ws_protocol import WebSocketLink
 
-
 Pair = Callable[[], contextlib.AbstractAsyncContextManager[tuple[WebSocketLink, WebSocketLink]]]
 
 
