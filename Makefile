@@ -12,7 +12,7 @@ CODE := openenv_async openenv_sync tests examples benchmarks
 
 # What shares a container engine runs one after the other, everything else in WORKERS processes: most of it waits.
 ENGINE := tests/docker tests/providers tests/guide tests/validation/test_validation_full.py \
-	tests/compat_client/test_compat_client_providers.py
+	tests/compat/client/containers
 APART := -n $(WORKERS) --dist loadfile $(ENGINE:%=--ignore=%)
 PEER = $$($(BIN)/python -c 'from benchmarks.peer import peer_python; print(peer_python(lambda line: None))')
 
@@ -31,7 +31,7 @@ else
 endif
 
 test-hub: $(INSTALLED)  ## The part of the tests that talks to a Hub, which is their own
-	$(BIN)/python -m pytest tests/hub $(ARGS)
+	$(BIN)/python -m pytest tests/hub tests/cli/test_push_* tests/cli/test_fork.py $(ARGS)
 
 # On Debian, as root, engine.sh installs what it takes and starts dockerd if none runs; it ends what it started.
 test-docker: $(INSTALLED)  ## The tests that need a container engine, with one

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Mapping
 import pytest
 
 # An engine, images and a registry, for the tests of `docker` and `providers`; a browser for those of `browser`.
-pytest_plugins = ["docker_fixtures", "browser_fixtures"]
+pytest_plugins = ["support.docker_fixtures", "support.browser_fixtures"]
 
 TEST_ALL = os.environ.get("OPENENV_TEST_ALL") == "1"
 

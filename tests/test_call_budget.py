@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 
 import httpx
 import pytest
-from live import gathered, serving
+from support.servers import gathered, serving
 
 from openenv_async import Action, AsyncEnv, Environment, Observation, State, create_app
 from openenv_async.runtime import session, threads

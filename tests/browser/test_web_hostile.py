@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from browser_fixtures import Site, Visit
 from requirements import requirement
-from web_worlds import EVIL, EvilAction, EvilEnvironment, EvilObservation
+from support.browser_fixtures import Site, Visit
+from support.web_envs import EVIL, EvilAction, EvilEnvironment, EvilObservation
 
 from openenv_async import create_app
 from openenv_async.server.app import EnvApp

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from browser_fixtures import DESKTOP, PHONE, Site, Visit, shots
 from requirements import requirement
-from web_worlds import ROOT, FailEnvironment, NestedEnvironment, PictureEnvironment, WordleEnvironment, app
+from support.browser_fixtures import DESKTOP, PHONE, Site, Visit, shots
+from support.web_envs import ROOT, FailEnvironment, NestedEnvironment, PictureEnvironment, WordleEnvironment, app
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Page, expect

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy
 import pytest
-from browser_fixtures import Site, Visit
 from requirements import requirement
-from web_worlds import (
+from support.browser_fixtures import Site, Visit
+from support.web_envs import (
     AsyncLight,
     EchoEnvironment,
     LightEnvironment,

@@ -8,15 +8,15 @@ from typing import Any
 
 import httpx
 import pytest
-from browser_fixtures import Site, Visit
 from requirements import requirement
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
-from web_compat import lamp_app
-from web_worlds import GATE, EchoEnvironment, FailEnvironment, app
+from support.browser_fixtures import Site, Visit
+from support.web_compat_env import lamp_app
+from support.web_envs import GATE, EchoEnvironment, FailEnvironment, app
 
 from openenv_async.limits import Limits
 

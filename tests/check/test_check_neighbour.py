@@ -7,8 +7,8 @@ import time
 
 import pytest
 from checked import own_server
-from live import bounded
 from requirements import requirement
+from support.servers import bounded
 
 from openenv_async.checking import calm
 from openenv_async.checking.neighbour import Neighbour

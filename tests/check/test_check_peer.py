@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from checked import HERE, broke, checked, of, process
-from interop_peer import peer
+from support.openenv_peer import peer
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio-debug"])
 

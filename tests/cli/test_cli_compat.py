@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from requirements import requirement
-from serving import BOUND_S, serving
+from support.serve_command import BOUND_S, serving
 
 MODELS = """\
 from openenv.core.env_server.types import Action, Observation

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from requirements import requirement
-from serving import BOUND_S, STYLES, serving, write_env
+from support.serve_command import BOUND_S, STYLES, serving, write_env
 
 import openenv_async
 from openenv_async import AsyncEnv

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from serving import write_env
+from support.serve_command import write_env
 
 from openenv_async.cli.import_path import mount
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from requirements import requirement
-from serving import edit, serving, write_env
+from support.serve_command import edit, serving, write_env
 
 from openenv_async import AsyncEnv
 from openenv_async.errors import EnvironmentFailed, StepTimeout

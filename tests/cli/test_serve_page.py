@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from requirements import requirement
-from serving import serving, write_env
+from support.serve_command import serving, write_env
 
 
 @requirement("web:off")

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from serving import edit, serving, write_env
+from support.serve_command import edit, serving, write_env
 
 
 def refused(*arguments: str, cwd: Path, code: int = 1) -> str:

@@ -14,10 +14,10 @@ from typing import Any
 
 import psutil
 import pytest
-from live import BOUND_S, bounded
 from requirements import requirement
-from serving import Serving, edit, serving, write_env
-from shared import gone, until
+from support.serve_command import Serving, edit, serving, write_env
+from support.servers import BOUND_S, bounded
+from support.shared_journal import gone, until
 
 import openenv_async
 from openenv_async import AsyncEnv

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from serving import BOUND_S, Serving, edit, serving, write_env
+from support.serve_command import BOUND_S, Serving, edit, serving, write_env
 
 from openenv_async import AsyncEnv
 from openenv_async.cli.reload import Supervised, changed, snapshot

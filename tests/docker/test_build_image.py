@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_fixtures import Built, docker, openenv, running
+from support.docker_fixtures import Built, docker, openenv, running
 
 from openenv_async import AsyncEnv
 from openenv_async.cli.uv_lock import find_uv

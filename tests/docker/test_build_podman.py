@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from docker_fixtures import BASE_IMAGE, HERE, openenv
+from support.docker_fixtures import BASE_IMAGE, HERE, openenv
 
 pytestmark = pytest.mark.docker
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from docker_fixtures import openenv
+from support.docker_fixtures import openenv
 
 
 class Engine(BaseHTTPRequestHandler):

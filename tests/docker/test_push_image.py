@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_fixtures import LOGIN, Built, docker, openenv, registry, running
+from support.docker_fixtures import LOGIN, Built, docker, openenv, registry, running
 
 from openenv_async import AsyncEnv
 from openenv_async.images import Progress, PushFailed, Transfer, push_image

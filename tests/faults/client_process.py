@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import uvloop
-from plans import drawn
 from players import players
+from support.fault_plans import drawn
 
 
 async def main(url: str, sessions: int, seed: int) -> None:

@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from counting import CountAction, CountObservation, CountState
-from live import BOUND_S
+from support.counting_env import CountAction, CountObservation, CountState
+from support.servers import BOUND_S
 
 from openenv_async import AsyncEnv
 

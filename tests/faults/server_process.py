@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import psutil
-from live import BOUND_S, bounded
+from support.servers import BOUND_S, bounded
 from watched import OPTIONS, PATH
 
 LOOKS_PER_S = 20

@@ -22,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import psutil
-from plans import KINDS, SEED, Often, healthy, seeded
-from proxy import Proxy
 from server_process import ServerProcess, server_process
 from soak_load import Load
+from support.fault_plans import KINDS, SEED, Often, healthy, seeded
+from support.fault_proxy import Proxy
 
 EXECUTIONS = ("inline", "thread", "process")
 WORKERS = 32

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 from conftest import TEST_ALL
-from live import bounded
-from plans import Cuts, drawn, healthy, seeded
 from players import known, players
-from proxy import Proxy
 from requirements import requirement
 from server_process import ServerProcess, server_process
+from support.fault_plans import Cuts, drawn, healthy, seeded
+from support.fault_proxy import Proxy
+from support.servers import bounded
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import bounded
-from plans import Cuts, Kind, Often, Plan, drawn, healthy, seeded
 from players import known, players
-from proxy import Address, Proxy
 from requirements import requirement
 from server_process import server_process
+from support.fault_plans import Cuts, Kind, Often, Plan, drawn, healthy, seeded
+from support.fault_proxy import Address, Proxy
+from support.servers import bounded
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 

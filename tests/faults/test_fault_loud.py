@@ -6,12 +6,12 @@ import asyncio
 import signal
 
 import pytest
-from live import bounded
-from plans import Cuts, healthy, seeded
 from players import Player, judge, players
-from proxy import Proxy
 from requirements import requirement
 from server_process import server_process
+from support.fault_plans import Cuts, healthy, seeded
+from support.fault_proxy import Proxy
+from support.servers import bounded
 
 from openenv_async.errors import ConnectFailed, SessionLost
 

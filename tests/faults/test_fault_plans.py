@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from plans import KINDS, SEED, Cuts, Fault, Often, drawn, seeded
+from support.fault_plans import KINDS, SEED, Cuts, Fault, Often, drawn, seeded
 
 
 def test_a_seed_draws_the_same_faults_for_the_same_connection() -> None:

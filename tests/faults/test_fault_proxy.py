@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from live import bounded
-from plans import CUTS, Fault, Kind, Way, always, healthy
-from proxy import Address, Proxy
+from support.fault_plans import CUTS, Fault, Kind, Way, always, healthy
+from support.fault_proxy import Address, Proxy
+from support.servers import bounded
 
 # The proxy has a loop of its own, whatever the test's is.
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio-debug"])

@@ -6,11 +6,11 @@ import asyncio
 import signal
 
 import pytest
-from live import bounded
 from players import Player, players
-from proxy import Proxy
 from requirements import requirement
 from server_process import server_process
+from support.fault_proxy import Proxy
+from support.servers import bounded
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from live import bounded
 from players import Player, judge
 from requirements import requirement
 from server_process import server_process
+from support.servers import bounded
 
 SLOTS, CLIENTS, EPISODES, STEPS = 4, 64, 3, 5
 

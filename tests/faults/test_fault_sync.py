@@ -5,13 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from counting import CountAction, CountObservation, CountState
-from live import BOUND_S
-from plans import Cuts, healthy, seeded
 from players import Ledger
-from proxy import Proxy
 from requirements import requirement
 from server_process import server_process
+from support.counting_env import CountAction, CountObservation, CountState
+from support.fault_plans import Cuts, healthy, seeded
+from support.fault_proxy import Proxy
+from support.servers import BOUND_S
 
 from openenv_sync import SyncEnv
 

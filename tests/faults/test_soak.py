@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from conftest import TEST_ALL
-from live import bounded
-from plans import seeded
 from requirements import requirement
 from soak import soak
+from support.fault_plans import seeded
+from support.servers import bounded
 
 SECONDS = 30.0 if TEST_ALL else 3.0
 

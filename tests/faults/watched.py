@@ -14,11 +14,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from counting import AsyncCounting, CountAction, Counting, CountObservation, CountState, Record
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
+from support.counting_env import AsyncCounting, CountAction, Counting, CountObservation, CountState, Record
 
 from openenv_async import Limits, create_app
 from openenv_async.server.app import EnvApp

@@ -11,9 +11,9 @@ from typing import Any
 
 import psutil
 import pytest
-from live import BOUND_S, Journal, serving
-from live_envs import play_app
-from raw_clients import RawClient, RawJson, RawNative, raw_json, raw_native
+from support.play_env import play_app
+from support.raw_clients import RawClient, RawJson, RawNative, raw_json, raw_native
+from support.servers import BOUND_S, Journal, serving
 
 World = tuple[str, "Witnesses"]
 

@@ -11,9 +11,9 @@ from fuzz_inputs import JSON, NATIVE
 from fuzz_world import Witnesses, bugs, fuzzed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from live import bounded
-from raw_clients import raw_json
 from requirements import requirement
+from support.raw_clients import raw_json
+from support.servers import bounded
 
 from openenv_async.errors import EnvError
 from openenv_async.protocol.openenv_json import read_request

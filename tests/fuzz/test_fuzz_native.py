@@ -12,9 +12,9 @@ from fuzz_inputs import NATIVE
 from fuzz_world import Witnesses, bugs, fuzzed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from live import bounded
-from raw_clients import RawNative, raw_native
 from requirements import requirement
+from support.raw_clients import RawNative, raw_native
+from support.servers import bounded
 
 from openenv_async.limits import MIB
 from openenv_async.protocol.batching import SERVER_SIDE, BadFrame, Inbox

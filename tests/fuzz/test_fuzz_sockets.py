@@ -11,8 +11,8 @@ from fuzz_inputs import BATCHES, broken
 from fuzz_world import Witnesses, bugs, fuzzed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from live import bounded
 from requirements import requirement
+from support.servers import bounded
 
 from openenv_async.protocol.frames import SUBPROTOCOL
 

@@ -9,8 +9,8 @@ import difflib
 import sys
 from pathlib import Path
 
-from docker_fixtures import docker
 from guide_runner import Runner, played
+from support.docker_fixtures import docker
 
 PAGE = Path(__file__).parents[2] / "docs" / "packaging.md"
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import huggingface_hub
 import pytest
-from hub_server import Hub, running_hub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import (
     BadRequestError,
@@ -19,6 +18,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import RepoFile
+from support.hub.server import Hub, running_hub
 
 # The client's own: it hands files to its HTTP library in a way that this one is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

@@ -11,9 +11,9 @@ import json
 import sys
 
 from interop_cases import CASES, Case, grouped
-from interop_peer import peer
 from interop_playing import Player
 from interop_servers import free_port, peer_command, serving
+from support.openenv_peer import peer
 
 
 def main(names: list[str]) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 
 from interop_client_programs import GOLDEN, PLAYS, RUBRICS, run
-from interop_peer import peer
 from interop_servers import free_port, peer_command, serving
+from support.openenv_peer import peer
 
 
 def main() -> None:

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 from interop_client_programs import GOLDEN, OURS, PLAYS, Play, run
-from interop_peer import peer
 from interop_servers import free_port, our_command, peer_command, serving
 from requirements import requirement
+from support.openenv_peer import peer
 
 SIDES = ("openenv", "ours")
 

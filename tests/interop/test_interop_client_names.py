@@ -7,8 +7,8 @@ import json
 import subprocess
 from typing import Any
 
-from interop_peer import peer
 from requirements import requirement
+from support.openenv_peer import peer
 
 from openenv_async.compat.client.env_client import EnvClient
 from openenv_async.compat.client.generic_client import GenericEnvClient

@@ -6,8 +6,8 @@ import json
 
 import pytest
 from interop_client_programs import GOLDEN, OURS, RUBRICS, run
-from interop_peer import peer
 from requirements import requirement
+from support.openenv_peer import peer
 
 
 @requirement("compat-client:rubrics")

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from interop_cases import CASES, GOLDEN, Case, Variables
-from interop_peer import peer
 from interop_playing import Player
 from interop_servers import free_port, our_command, peer_command, serving
 from requirements import requirement
+from support.openenv_peer import peer
 
 
 class Servers:

@@ -7,12 +7,12 @@ import inspect
 import logging
 from typing import Any
 
-import blocking
 import pytest
-from blocking import Declared, LateSleepy, Sleepy, Threaded, blocking_app
-from live import gathered, serving
 from requirements import requirement
-from watching import Lines, field, listening, scrape
+from support import blocking_envs
+from support.blocking_envs import Declared, LateSleepy, Sleepy, Threaded, blocking_app
+from support.logs_and_metrics import Lines, field, listening, scrape
+from support.servers import gathered, serving
 
 from openenv_async import AsyncEnv, Limits
 from openenv_async.observe.loop_monitor import LoopMonitor
@@ -22,8 +22,8 @@ LONG_S = 1.5
 
 
 def line_of_the_sleep() -> str:
-    lines, first = inspect.getsourcelines(blocking.doze)
-    return f"{blocking.__file__}:{first + len(lines) - 1} in doze"
+    lines, first = inspect.getsourcelines(blocking_envs.doze)
+    return f"{blocking_envs.__file__}:{first + len(lines) - 1} in doze"
 
 
 def by_authors(lines: Lines) -> list[logging.LogRecord]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
-from live import Journal, serving
-from live_envs import play_app
 from requirements import requirement
-from watching import field, listening
+from support.logs_and_metrics import field, listening
+from support.play_env import play_app
+from support.servers import Journal, serving
 
 from openenv_async import AsyncEnv, Environment, Limits
 from openenv_async.errors import EnvError, EnvironmentFailed, InvalidPayload, SessionLost, StepTimeout

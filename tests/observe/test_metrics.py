@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
-from live import Journal, bounded, gathered, serving
-from live_envs import play_app
 from requirements import requirement
-from watching import Scrape, scrape
+from support.logs_and_metrics import Scrape, scrape
+from support.play_env import play_app
+from support.servers import Journal, bounded, gathered, serving
 
 from openenv_async import AsyncEnv, Limits
 from openenv_async.errors import EnvError, EnvironmentFailed, InvalidPayload
@@ -169,8 +169,8 @@ found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, package=None: None if name == "prometheus_client" else found(name, package)
 sys.path[:0] = ["tests"]
 from starlette.testclient import TestClient
-from live import Journal
-from live_envs import play_app
+from support.servers import Journal
+from support.play_env import play_app
 with TestClient(play_app(Journal())) as client:
     answer = client.get("/metrics")
     print(answer.status_code, answer.json()["detail"])

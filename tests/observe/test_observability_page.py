@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from live import serving
-from watching import scrape
+from support.logs_and_metrics import scrape
+from support.servers import serving
 
 from openenv_async import AsyncEnv, Environment, create_app
 

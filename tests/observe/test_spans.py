@@ -8,26 +8,26 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from live import BOUND_S, Journal, serving
-from live_envs import play_app
 from receiving import Collector, Span, collecting
 from requirements import requirement
+from support import PROGRAMS, ROOT
+from support.play_env import play_app
+from support.servers import BOUND_S, Journal, serving
 
 from openenv_async import AsyncEnv, tracing
 from openenv_async.runtime.calls import Call, Wire
 from openenv_async.runtime.processes import messages
 
-PROGRAM = Path(__file__).with_name("traced_world.py")
+PROGRAM = PROGRAMS / "traced_env.py"
 SERVER, CLIENT = "openenv-server", "openenv-client"
 
 
 def variables(collector: Collector | None, **more: str) -> dict[str, str]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
-    clean["PYTHONPATH"] = str(PROGRAM.parents[2])
+    clean["PYTHONPATH"] = str(ROOT)
     if collector is not None:
         clean |= {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "100"}
     return clean | more
@@ -116,7 +116,8 @@ def test_the_json_wire_carries_no_trace_and_both_make_spans() -> None:
 def test_without_an_endpoint_nothing_of_opentelemetry_is_used() -> None:
     program = (
         "import sys, asyncio\nsys.path[:0] = ['tests']\n"
-        "from live import Journal, serving\nfrom live_envs import play_app\nfrom openenv_async import AsyncEnv\n"
+        "from support.servers import Journal, serving\nfrom support.play_env import play_app\n"
+        "from openenv_async import AsyncEnv\n"
         "async def main():\n"
         "    async with serving(play_app(Journal())) as served, AsyncEnv(served.url) as env:\n"
         "        await env.reset(); await env.step({'n': 1})\n"

@@ -8,7 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from docker_fixtures import docker
+from support.docker_fixtures import docker
 
 from openenv_async.providers.container_labels import LABEL
 

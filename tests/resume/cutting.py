@@ -7,9 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from forwarder import Forwarder, forwarding
-from live import BOUND_S, Journal, serving
-from live_envs import Execution, PlayAction, PlayObservation, PlayState, play_app
+from support.forwarder import Forwarder, forwarding
+from support.play_env import Execution, PlayAction, PlayObservation, PlayState, play_app
+from support.servers import BOUND_S, Journal, serving
 
 from openenv_async import AsyncEnv, Limits
 from openenv_async.runtime.registry import Registry

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
-from live import bounded
+from support import PROGRAMS
+from support.servers import bounded
 
-SERVED = Path(__file__).with_name("drained_server.py")
+SERVED = PROGRAMS / "drained_server.py"
 
 
 @contextlib.asynccontextmanager

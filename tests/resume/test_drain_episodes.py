@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from cutting import PlayEnv, bench, step
-from live import BOUND_S, Journal, Served, bounded, gathered, serving
-from live_envs import Execution, PlayAction, play_app
 from processes import server_process
-from raw_clients import RawNative, raw_client
 from requirements import requirement
+from support.play_env import Execution, PlayAction, play_app
+from support.raw_clients import RawNative, raw_client
+from support.servers import BOUND_S, Journal, Served, bounded, gathered, serving
 
 from openenv_async import Limits
 from openenv_async.errors import ServerClosing, SessionLost

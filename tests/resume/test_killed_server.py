@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 from cutting import PlayEnv, step
-from live import bounded, gathered
 from processes import server_process
 from requirements import requirement
+from support.servers import bounded, gathered
 
 from openenv_async.errors import SessionLost
 

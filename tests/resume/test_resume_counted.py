@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from cutting import bench, step
-from live_envs import PlayAction
 from requirements import requirement
-from watching import scrape
+from support.logs_and_metrics import scrape
+from support.play_env import PlayAction
 
 from openenv_async import AsyncEnv
 from openenv_async.errors import CapacityError, StepTimeout

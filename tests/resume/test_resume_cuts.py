@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from cutting import Bench, PlayEnv, bench, step
-from live import bounded, gathered
-from live_envs import PlayAction
 from requirements import requirement
+from support.play_env import PlayAction
+from support.servers import bounded, gathered
 
 CHUNK = 2_000
 """Bytes of a chunk in these tests: a value of 30,000 characters travels in many."""

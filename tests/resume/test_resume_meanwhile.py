@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from cutting import PlayEnv, bench, step
-from live import Journal, bounded, gathered, serving
-from live_envs import PlayAction, play_app
 from requirements import requirement
+from support import PROGRAMS
+from support.play_env import PlayAction, play_app
+from support.servers import Journal, bounded, gathered, serving
 
 from openenv_async import AsyncEnv
 from openenv_async.errors import ConnectFailed, SessionLost, StepTimeout
@@ -202,7 +202,7 @@ async def test_a_close_by_somebody_between_is_no_goodbye_of_the_server(code: int
 @requirement("resume:goodbye", "slot:freed")
 @pytest.mark.asyncio(loop_factories=["asyncio-debug"])
 async def test_a_program_that_ends_without_closing_leaves_no_session_waiting() -> None:
-    program = Path(__file__).with_name("leaving_client.py")
+    program = PROGRAMS / "leaving_client.py"
     journal = Journal()
     app = play_app(journal)
     async with serving(app) as served:
@@ -246,7 +246,7 @@ async def test_a_proxy_that_drops_quiet_sockets_finds_none() -> None:
 @pytest.mark.parametrize("wire", ["native", "json"])
 @EXECUTIONS
 async def test_pings_pass_both_ways_while_an_environment_steps(wire: Any, execution: Any) -> None:
-    from forwarder import forwarding
+    from support.forwarder import forwarding
 
     journal = Journal()
     options = ServeOptions(grace_s=0.5, linger_s=0.5, ping_interval_s=0.05, silence_s=0.5)

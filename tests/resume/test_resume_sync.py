@@ -8,8 +8,8 @@ import threading
 from typing import Any
 
 from cutting import bench
-from live import BOUND_S, bounded
 from requirements import requirement
+from support.servers import BOUND_S, bounded
 
 from openenv_sync import SyncEnv
 

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 from cutting import bench, step
-from live import Journal, bounded, serving
-from live_envs import play_app
-from raw_clients import RawNative, raw_native, raw_socket
 from requirements import requirement
+from support.play_env import play_app
+from support.raw_clients import RawNative, raw_native, raw_socket
+from support.servers import Journal, bounded, serving
 
 from openenv_async import Limits
 from openenv_async.errors import SessionLost
@@ -260,7 +260,7 @@ async def test_large_replies_are_acknowledged_at_once() -> None:
     async with bench(chunk_bytes=1_000) as here:
         env = await here.playing()
         session = here.registry.sessions[env.session_id or ""]
-        from live_envs import PlayAction
+        from support.play_env import PlayAction
 
         await env.step(PlayAction(op="echo", value="x" * 900))
         assert session.outcome_of(2) is not None, "kept until the next request"

@@ -6,11 +6,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from forwarder import forwarding
-from live import Journal, bounded, serving
-from live_envs import play_app
-from raw_clients import raw_socket
 from requirements import requirement
+from support.forwarder import forwarding
+from support.play_env import play_app
+from support.raw_clients import raw_socket
+from support.servers import Journal, bounded, serving
 
 from openenv_async.protocol.frames import SUBPROTOCOL
 from openenv_async.server.app import EnvApp
@@ -73,7 +73,7 @@ async def test_a_server_drops_a_client_that_answers_no_pings(native: bool) -> No
 
 @requirement("liveness:silent-peer")
 async def test_a_server_drops_a_client_that_reads_nothing_and_says_nothing() -> None:
-    from raw_clients import RawNative
+    from support.raw_clients import RawNative
 
     app = play_app(Journal())
     options = ServeOptions(grace_s=0.5, linger_s=0.5, ping_interval_s=0.1, silence_s=0.3)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from live import BOUND_S
-from raw_clients import RawNative, raw_native
+from support.raw_clients import RawNative, raw_native
+from support.servers import BOUND_S
 
 MIB = 1024 * 1024
 EVERY_S = 0.02

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 from flooded import BEARABLE_S, MIB, flooded
-from live import Journal, bounded, serving
-from live_envs import Execution, play_app
-from raw_clients import RawNative, raw_native, raw_socket
 from requirements import requirement
+from support.play_env import Execution, play_app
+from support.raw_clients import RawNative, raw_native, raw_socket
+from support.servers import Journal, bounded, serving
 
 from openenv_async.limits import Limits
 from openenv_async.protocol.frames import (

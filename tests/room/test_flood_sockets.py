@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
-from live import Journal, Served, bounded, serving
-from live_envs import play_app
-from raw_clients import RawNative, raw_native, raw_socket
 from requirements import requirement
+from support.play_env import play_app
+from support.raw_clients import RawNative, raw_native, raw_socket
+from support.servers import Journal, Served, bounded, serving
 
 from openenv_async import AsyncEnv
 from openenv_async.errors import CapacityError, ConnectFailed

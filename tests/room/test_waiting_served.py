@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
-from live import BOUND_S, Journal, bounded, gathered, serving
-from live_envs import play_app
-from raw_clients import RawJson, RawNative, raw_json, raw_native, raw_socket
 from requirements import requirement
+from support.play_env import play_app
+from support.raw_clients import RawJson, RawNative, raw_json, raw_native, raw_socket
+from support.servers import BOUND_S, Journal, bounded, gathered, serving
 
 from openenv_async import AsyncEnv
 from openenv_async.errors import CapacityError

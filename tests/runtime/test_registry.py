@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from live import bounded
 from requirements import requirement
-from sinks import House, Notes
-from worlds import Base, World, blueprint, step
+from support.scripted_envs import Base, World, blueprint, step
+from support.servers import bounded
+from support.sinks import House, Notes
 
 from openenv_async.errors import CapacityError, FactoryError
 from openenv_async.limits import Limits

@@ -7,7 +7,7 @@ import contextvars
 from typing import Any
 
 import pytest
-from live import bounded, serving
+from support.servers import bounded, serving
 
 from openenv_async import Action, AsyncEnv, Environment, Observation, State, create_app
 from openenv_async.errors import EnvironmentFailed, StepTimeout

@@ -6,10 +6,10 @@ import asyncio
 import logging
 
 import pytest
-from live import bounded
 from requirements import requirement
-from sinks import House
-from worlds import STATE, reset, seen, step
+from support.scripted_envs import STATE, reset, seen, step
+from support.servers import bounded
+from support.sinks import House
 
 from openenv_async.errors import EnvironmentFailed, PayloadTooLarge, ServerClosing, SessionLost, StepTimeout
 from openenv_async.protocol.session_states import State

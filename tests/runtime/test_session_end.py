@@ -7,10 +7,10 @@ import logging
 import time
 
 import pytest
-from live import bounded, gathered
 from requirements import requirement
-from sinks import House
-from worlds import KINDS, reset, seen, step
+from support.scripted_envs import KINDS, reset, seen, step
+from support.servers import bounded, gathered
+from support.sinks import House
 
 from openenv_async.errors import CapacityError, ServerClosing
 from openenv_async.runtime.calls import Outcome

@@ -6,10 +6,10 @@ import asyncio
 
 import msgspec
 import pytest
-from live import bounded
 from requirements import requirement
-from sinks import House, Notes
-from worlds import reset, seen, step
+from support.scripted_envs import reset, seen, step
+from support.servers import bounded
+from support.sinks import House, Notes
 
 from openenv_async.errors import SessionLost, StepTimeout
 from openenv_async.protocol.session_states import State

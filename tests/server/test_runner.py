@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 from httpx_ws import AsyncWebSocketSession, WebSocketDisconnect, aconnect_ws
-from runner_apps import App, Core, StubbornCore
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
+from support.programs.runner_apps import App, Core, StubbornCore
 
 from openenv_async.limits import MIB, Limits
 from openenv_async.server.lifespan import AppStartFailed

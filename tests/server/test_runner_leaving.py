@@ -8,8 +8,8 @@ import socket
 
 import psutil
 import pytest
-from live import Journal, Served, bounded, serving
-from live_envs import play_app
+from support.play_env import play_app
+from support.servers import Journal, Served, bounded, serving
 
 GET = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
 

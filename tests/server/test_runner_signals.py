@@ -14,10 +14,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from support import PROGRAMS
 
 import openenv_async
 
-PROGRAM = Path(__file__).parent / "runner_apps.py"
+PROGRAM = PROGRAMS / "runner_apps.py"
 BOUND_S = 20
 
 

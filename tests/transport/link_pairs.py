@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from certificates import certificates
-from live import bounded, serving
+from support.certificates import certificates
+from support.servers import bounded, serving
 
 from openenv_async.server.runner import ServeOptions
 from openenv_async.server.tls import server_context

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from link_pairs import KINDS, Pair
-from live import bounded, gathered
+from support.servers import bounded, gathered
 
 from openenv_async.limits import MIB
 from openenv_async.transport import proxy_client, ws_protocol

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from link_pairs import OPENERS, Acceptor, Opener
-from live import bounded, serving
 from raw_server import Handler, frame, raw_server, read_request, shake_hands, silence
+from support.servers import bounded, serving
 
 from openenv_async.transport.address import Address
 from openenv_async.transport.in_process import open_inprocess

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import serving
 from starlette.types import ASGIApp, Receive, Scope, Send
+from support.servers import serving
 from validated import edit, good_env, is_alive, small_env
 
 from openenv_async import Action, Environment, Observation, State

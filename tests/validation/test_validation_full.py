@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from docker_fixtures import docker, openenv
+from support.docker_fixtures import docker, openenv
 from validated import edit, good_env
 
 pytestmark = pytest.mark.docker

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from live import Journal, serving
-from live_envs import Execution, play_app
-from raw_clients import RawClient, Said, raw_client
+from support.play_env import Execution, play_app
+from support.raw_clients import RawClient, Said, raw_client
+from support.servers import Journal, serving
 
 WIRES = pytest.mark.parametrize("wire", ["json", "native"])
 EXECUTIONS = pytest.mark.parametrize("execution", ["inline", "thread"])

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from bad_input import EXECUTIONS, WIRES, goes_on, is_error, playing
-from live import Journal, serving
-from live_envs import Execution, play_app
-from raw_clients import raw_client
 from requirements import requirement
+from support.play_env import Execution, play_app
+from support.raw_clients import raw_client
+from support.servers import Journal, serving
 
 from openenv_async import Action, Environment, Observation, State, create_app
 
@@ -126,11 +126,11 @@ async def test_a_close_that_raises_frees_the_slot(
 async def test_debug_shows_the_traceback_and_nothing_else_does(wire: str, execution: Execution) -> None:
     async with playing(wire, execution, debug=True) as client:
         said = await client.step(op="raise")
-        assert "live_envs.py" in said.details["traceback"]
+        assert "play_env.py" in said.details["traceback"]
         is_error(await client.step(op="unprintable"), "EXECUTION_ERROR", "Unprintable")
         assert (await client.step(n=1)).total == 2
     async with playing(wire, execution) as client:
-        assert "live_envs.py" not in str(await client.step(op="raise"))
+        assert "play_env.py" not in str(await client.step(op="raise"))
         await goes_on(client)
 
 
@@ -199,8 +199,8 @@ def broken_factory() -> Any:
 @pytest.mark.parametrize("execution", ["inline", "thread", None])
 async def test_a_factory_that_exits_refuses_the_session(execution: str | None) -> None:
     import msgspec
-    from live import bounded
-    from raw_clients import RawNative, raw_socket
+    from support.raw_clients import RawNative, raw_socket
+    from support.servers import bounded
 
     from openenv_async.protocol.frames import Open
 

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 from bad_input import EXECUTIONS, WIRES, goes_on, is_error, playing
-from live import Journal, bounded, serving
-from live_envs import Execution, play_app
-from raw_clients import RawNative, raw_client, raw_native
 from requirements import requirement
+from support.play_env import Execution, play_app
+from support.raw_clients import RawNative, raw_client, raw_native
+from support.servers import Journal, bounded, serving
 from websockets.exceptions import ConnectionClosedError
 
 DEEP = 100_000

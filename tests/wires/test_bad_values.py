@@ -11,11 +11,11 @@ from typing import Any, Literal
 import msgspec
 import pytest
 from bad_input import EXECUTIONS, WIRES, goes_on, is_error, playing
-from live import serving
-from live_envs import Execution
 from pydantic import BaseModel, ConfigDict, field_validator
-from raw_clients import RawClient, RawNative, raw_client
 from requirements import requirement
+from support.play_env import Execution
+from support.raw_clients import RawClient, RawNative, raw_client
+from support.servers import serving
 
 from openenv_async import Action, Environment, Limits, Observation, State, create_app
 from openenv_async.protocol.frames import Chunk, Step, encode

@@ -9,16 +9,16 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from bad_input import EXECUTIONS, WIRES
-from live import BOUND_S, Journal, Served, bounded, serving
-from live_envs import Execution, play_app
-from raw_clients import raw_client, raw_native
 from requirements import requirement
+from support import PROGRAMS
+from support.play_env import Execution, play_app
+from support.raw_clients import raw_client, raw_native
+from support.servers import BOUND_S, Journal, Served, bounded, serving
 
 from openenv_async import Limits
 from openenv_async.protocol.frames import Close, Closed, Step
@@ -26,7 +26,7 @@ from openenv_async.protocol.frames import Close, Closed, Step
 SOCKET_TASKS = ("openenv native writer", "openenv json reader")
 """The server's tasks that are over when it has noticed that a socket is gone."""
 
-CLIENT = Path(__file__).with_name("vanishing_client.py")
+CLIENT = PROGRAMS / "vanishing_client.py"
 
 
 @contextlib.asynccontextmanager

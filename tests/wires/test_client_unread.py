@@ -7,10 +7,10 @@ import struct
 
 import pytest
 from bad_input import WIRES
-from live import Journal, serving
-from live_envs import play_app
-from raw_clients import raw_client
 from requirements import requirement
+from support.play_env import play_app
+from support.raw_clients import raw_client
+from support.servers import Journal, serving
 
 
 @requirement("slot:freed", "close:client-gone")

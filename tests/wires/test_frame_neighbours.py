@@ -7,10 +7,10 @@ import asyncio
 import msgspec
 import pytest
 from bad_input import WIRES, goes_on, is_error, playing
-from live import Journal, Served, bounded, serving
-from live_envs import play_app
-from raw_clients import RawNative, raw_client, raw_json, raw_native, raw_socket
 from requirements import requirement
+from support.play_env import play_app
+from support.raw_clients import RawNative, raw_client, raw_json, raw_native, raw_socket
+from support.servers import Journal, Served, bounded, serving
 
 from openenv_async.protocol.frames import Failure, Reply, Step, encode_batch
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from live import Journal, serving
-from live_envs import play_app
-from raw_clients import raw_json
 from requirements import requirement
+from support.play_env import play_app
+from support.raw_clients import raw_json
+from support.servers import Journal, serving
 
 
 @requirement("json:early-step")

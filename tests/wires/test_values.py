@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from echo_models import FIELDS, KINDS, Color, Level
-from live import serving
 from requirements import requirement
+from support.echo_models import FIELDS, KINDS, Color, Level
+from support.servers import serving
 
 from openenv_async import AsyncEnv
 from openenv_async.errors import InvalidPayload

@@ -1,4 +1,4 @@
-"""The contract of an executor. Every implementation passes `tests/runtime/test_executor_contract.py`."""
+"""The contract of an executor. Every implementation passes `tests/runtime/executors/test_executor_contract.py`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""A Hub of the suite's own, and what pushes to it."""
