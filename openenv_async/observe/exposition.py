@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 
 from openenv_async.observe.metrics import ALWAYS, Metrics
 from openenv_async.protocol.session_states import State
-from openenv_async.runtime.executors.thread import Abandoned
+from openenv_async.runtime.executors.thread import AbandonedThreads
 from openenv_async.transport.byte_counters import Traffic
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class _Families(Collector):
             sessions.add_metric([state.name.lower()], by_state.get(state.name.lower(), 0))
         yield sessions
         yield _gauge("sessions_waiting", "Sessions that wait for a slot.", registry.waiting)
-        yield _gauge("slots", "Environments that may be alive at once.", registry.room.slots)
+        yield _gauge("slots", "Environments that may be alive at once.", registry.slots.total)
         yield _gauge("slots_in_use", "Environments being built, alive, or being closed.", registry.active)
         yield _counter("sessions_opened", "Sessions whose environment was built.", metrics.opened_total)
         yield _counter("sessions_refused", "Sessions that ended before they were open.", metrics.refused_total)
@@ -128,7 +128,7 @@ class _Families(Collector):
         yield _by("sent_bytes", "Bytes of messages and bodies to clients.", "wire", sent)
 
     def _processes(self) -> Iterator[Metric]:
-        yield _counter("threads_abandoned", "Threads given up because a call in them hung.", Abandoned.total)
+        yield _counter("threads_abandoned", "Threads given up because a call in them hung.", AbandonedThreads.total)
         pool = self._from.processes
         if pool is None:
             return

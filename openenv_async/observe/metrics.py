@@ -12,10 +12,8 @@ from typing import get_args
 
 from openenv_async import errors
 from openenv_async.errors import EnvError, StepTimeout
-from openenv_async.runtime.calls import Call, CallKind, Outcome
-from openenv_async.runtime.executors.inline import CallCancelled
-from openenv_async.runtime.session import Session
-from openenv_async.runtime.session_observer import Watch
+from openenv_async.runtime.calls import Call, CallCancelled, CallKind, Outcome
+from openenv_async.runtime.session import Session, SessionObserver
 from openenv_async.runtime.session_stats import QUICK_S, QUICK_US
 
 FIRST_US = QUICK_US
@@ -72,8 +70,8 @@ OTHER = "OTHER"
 _KNOWN = frozenset(cls.code for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, EnvError))
 
 
-class Metrics(Watch):
-    """A `Watch` that counts."""
+class Metrics(SessionObserver):
+    """A `SessionObserver` that counts."""
 
     hears_quick = False
 
@@ -109,7 +107,7 @@ class Metrics(Watch):
     @property
     def quick_s(self) -> float:
         """Seconds of all steps that took less than the first bucket's bound; likewise."""
-        return self._quick_s + sum(session.tally.quick_s for session in self._sessions)
+        return self._quick_s + sum(session.stats.quick_s for session in self._sessions)
 
     @property
     def quick_steps(self) -> int:
@@ -121,22 +119,17 @@ class Metrics(Watch):
         code = error.code if isinstance(error, EnvError) else INTERNAL
         self.errors[code if code in _KNOWN or code == INTERNAL else OTHER] += 1
 
-    # What follows is `runtime.session_observer.Watch`.
-
     def waiting(self, session: Session) -> None:
-        """See `Watch.waiting`."""
         self._sessions.add(session)
         self._waiting.add(session)
 
     def opened(self, session: Session) -> None:
-        """See `Watch.opened`."""
         self._waiting.discard(session)
         self.opened_total += 1
 
     def called(
         self, session: Session, rid: int, call: Call, outcome: Outcome | BaseException, latency_s: float
     ) -> None:
-        """See `Watch.called`."""
         if latency_s >= QUICK_S or type(outcome) is not Outcome or call.kind != "step":
             self._count(call.kind, outcome, latency_s)
 
@@ -153,19 +146,16 @@ class Metrics(Watch):
                 self.deadlines[kind] += 1
 
     def detached(self, session: Session) -> None:
-        """See `Watch.detached`."""
         self.detached_total += 1
 
     def attached(self, session: Session) -> None:
-        """See `Watch.attached`."""
         self.resumed_total += 1
 
     def ended(self, session: Session, error: BaseException | None) -> None:
-        """See `Watch.ended`."""
         self._sessions.discard(session)
         self._steps += session.steps
         self._episodes += session.episodes
-        self._quick_s += session.tally.quick_s
+        self._quick_s += session.stats.quick_s
         if error is not None and session in self._waiting:
             self.refused_total += 1
             self.failed(error)

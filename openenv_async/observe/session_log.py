@@ -10,42 +10,35 @@ import logging
 import time
 
 from openenv_async.errors import EnvError
-from openenv_async.runtime.calls import Call, Outcome
+from openenv_async.runtime.calls import Call, CallCancelled, Outcome
 from openenv_async.runtime.current_session import about
-from openenv_async.runtime.executors.inline import CallCancelled
-from openenv_async.runtime.session import Session
-from openenv_async.runtime.session_observer import Watch
+from openenv_async.runtime.session import Session, SessionObserver
 
 logger = logging.getLogger("openenv_async.sessions")
 
 
-class SessionLog(Watch):
+class SessionLog(SessionObserver):
     """Writes a line when a session begins, loses its client, is found again, and ends."""
 
     def waiting(self, session: Session) -> None:
-        """See `Watch.waiting`."""
         logger.debug("session %s was asked for", session.id, extra=about(session.id, event="session_waiting"))
 
     def opened(self, session: Session) -> None:
-        """See `Watch.opened`."""
         if logger.isEnabledFor(logging.DEBUG):
             waited_s = round(max(0.0, time.time() - session.created_at), 3)
             fields = about(session.id, event="session_opened", waited_s=waited_s)
             logger.debug("session %s is open, %g s after it was asked for", session.id, waited_s, extra=fields)
 
     def detached(self, session: Session) -> None:
-        """See `Watch.detached`."""
         fields = about(session.id, event="session_detached", window_s=session.limits.resume_window_s)
         text = "session %s has lost its connection and waits up to %g s for its client"
         logger.info(text, session.id, session.limits.resume_window_s, extra=fields)
 
     def attached(self, session: Session) -> None:
-        """See `Watch.attached`."""
         fields = about(session.id, event="session_resumed")
         logger.info("session %s goes on over another connection", session.id, extra=fields)
 
     def ended(self, session: Session, error: BaseException | None) -> None:
-        """See `Watch.ended`."""
         # A request over HTTP that played nothing is over as soon as it is answered.
         level = logging.INFO if error is not None or session.episodes or session.steps else logging.DEBUG
         if not logger.isEnabledFor(level):
@@ -74,13 +67,12 @@ def _reason(error: BaseException | None) -> tuple[str, str]:
     return f"a bug in the runtime: {type(error).__name__}", EnvError.code
 
 
-class CallLog(Watch):
+class CallLog(SessionObserver):
     """Writes a line for every call. Only for those who ask for DEBUG: it costs more than a quick step."""
 
     def called(
         self, session: Session, rid: int, call: Call, outcome: Outcome | BaseException, latency_s: float
     ) -> None:
-        """See `Watch.called`."""
         if not logger.isEnabledFor(logging.DEBUG):
             return
         if isinstance(outcome, Outcome):

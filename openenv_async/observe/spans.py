@@ -13,18 +13,16 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, set_sp
 
 from openenv_async import tracing
 from openenv_async.errors import EnvError
-from openenv_async.runtime.calls import Call, Outcome
-from openenv_async.runtime.executors.inline import CallCancelled
-from openenv_async.runtime.session import Session
-from openenv_async.runtime.session_observer import Watch
+from openenv_async.runtime.calls import Call, CallCancelled, Outcome
+from openenv_async.runtime.session import Session, SessionObserver
 from openenv_async.runtime.threads import PinnedThread
 
 FLUSH_S = 3.0
 """Seconds that the end of a server waits for its last spans to be sent."""
 
 
-class Spans(Watch):
-    """A `Watch` that makes spans, by the program's own provider or, where it has none, by one of ours.
+class Spans(SessionObserver):
+    """A `SessionObserver` that makes spans, by the program's own provider or, where it has none, by one of ours.
 
     Args:
         environment: its name, for every span.
@@ -51,10 +49,7 @@ class Spans(Watch):
         if flushed.done():
             flushed.exception()
 
-    # What follows is `runtime.session_observer.Watch`.
-
     def waiting(self, session: Session) -> None:
-        """See `Watch.waiting`."""
         self._spans[session] = self._tracer.start_span(
             "openenv.session",
             context=tracing.context_of(session.trace),
@@ -63,13 +58,11 @@ class Spans(Watch):
         )
 
     def opened(self, session: Session) -> None:
-        """See `Watch.opened`."""
         self._event(session, "opened")
 
     def called(
         self, session: Session, rid: int, call: Call, outcome: Outcome | BaseException, latency_s: float
     ) -> None:
-        """See `Watch.called`."""
         home = self._spans.get(session)
         if home is None:  # it began before anybody made spans
             return
@@ -94,15 +87,12 @@ class Spans(Watch):
         span.end(ended_ns)
 
     def detached(self, session: Session) -> None:
-        """See `Watch.detached`."""
         self._event(session, "detached")
 
     def attached(self, session: Session) -> None:
-        """See `Watch.attached`."""
         self._event(session, "resumed")
 
     def ended(self, session: Session, error: BaseException | None) -> None:
-        """See `Watch.ended`."""
         span = self._spans.pop(session, None)
         if span is None:
             return

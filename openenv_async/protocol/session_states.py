@@ -1,7 +1,6 @@
-"""The states of a session and the only moves between them.
+"""The states of a server's session and the moves between them.
 
-Both sides keep one `SessionState`. Rules: every change of state is a move in
-`MOVES`; a move that is not there raises and leaves the state as it was.
+Every change of state is a move in `MOVES`; any other raises and leaves the state as it was.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ class State(IntEnum):
     DETACHED = auto()
     """Its connection is gone; a call may still be in flight. It resumes or is closed."""
     BROKEN = auto()
-    """Its environment hung or crashed: only a reset, which builds another, or a close."""
+    """Its environment hung or crashed; the session ends."""
     CLOSED = auto()
     """Over. Its slot is free or about to be."""
 
@@ -32,11 +31,9 @@ class Move(IntEnum):
     """What can happen to a session."""
 
     OPENED = auto()
-    FAILED = auto()
     CALL = auto()
     DONE = auto()
     BREAK = auto()
-    REVIVE = auto()
     LOSE = auto()
     RESUME = auto()
     RESUME_BUSY = auto()
@@ -44,13 +41,12 @@ class Move(IntEnum):
 
 
 CALL, DONE = Move.CALL, Move.DONE
-"""The moves of every call. Python 3.11 takes as long to look up a member of an Enum as to make the move."""
+"""The moves of every call; Python 3.11 takes as long to look up a member of an Enum as to make the move."""
 
 MOVES: dict[State, dict[Move, State]] = {
     State.OPENING: {
         Move.OPENED: State.READY,
-        Move.FAILED: State.CLOSED,
-        # A client that never learnt the session's name cannot come back to it.
+        # A client that does not know the session's id yet cannot resume it.
         Move.LOSE: State.CLOSED,
         Move.CLOSE: State.CLOSED,
     },
@@ -68,7 +64,7 @@ MOVES: dict[State, dict[Move, State]] = {
         Move.RESUME_BUSY: State.BUSY,
         Move.CLOSE: State.CLOSED,
     },
-    State.BROKEN: {Move.REVIVE: State.OPENING, Move.LOSE: State.CLOSED, Move.CLOSE: State.CLOSED},
+    State.BROKEN: {Move.LOSE: State.CLOSED, Move.CLOSE: State.CLOSED},
     State.CLOSED: {},
 }
 
@@ -82,7 +78,7 @@ class SessionState:
         self.now = State.OPENING
 
     def move(self, move: Move) -> State:
-        """Make one move and give the new state.
+        """Make one move; returns the new state.
 
         Raises:
             LocalProtocolError: the table does not have this move here; nothing changed.
@@ -94,5 +90,5 @@ class SessionState:
         return target
 
     def may(self, move: Move) -> bool:
-        """Say whether the table has this move here."""
+        """Return whether the table has this move here."""
         return move in MOVES[self.now]

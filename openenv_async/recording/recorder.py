@@ -15,10 +15,8 @@ from openenv_async.protocol.error_mapping import describe
 from openenv_async.recording.lines import Begun, Ended, Moved, Played
 from openenv_async.recording.options import RecordOptions
 from openenv_async.recording.writer import FLUSH_S, Writer
-from openenv_async.runtime.calls import Call, Outcome
-from openenv_async.runtime.executors.inline import CallCancelled
-from openenv_async.runtime.session import Session
-from openenv_async.runtime.session_observer import Watch
+from openenv_async.runtime.calls import Call, CallCancelled, Outcome
+from openenv_async.runtime.session import Session, SessionObserver
 
 logger = logging.getLogger("openenv_async")
 
@@ -39,8 +37,8 @@ class _Notes:
         """Calls that found no room since the last one that did."""
 
 
-class Recorder(Watch):
-    """A `Watch` that records.
+class Recorder(SessionObserver):
+    """A `SessionObserver` that records.
 
     Args:
         options: see `RecordOptions`.
@@ -70,16 +68,12 @@ class Recorder(Watch):
         if self.left_out:
             logger.warning("%d calls in all are missing in the recordings: they came too fast", self.left_out)
 
-    # What follows is `watch.Watch`.
-
     def opened(self, session: Session) -> None:
-        """See `Watch.opened`."""
         self._notes[session] = _Notes()
 
     def called(
         self, session: Session, rid: int, call: Call, outcome: Outcome | BaseException, latency_s: float
     ) -> None:
-        """See `Watch.called`."""
         notes = self._notes.get(session)
         if notes is None or call.kind in ("metadata", "web"):
             return
@@ -140,11 +134,9 @@ class Recorder(Watch):
             )
 
     def detached(self, session: Session) -> None:
-        """See `Watch.detached`."""
         self._moved(session, "detached")
 
     def attached(self, session: Session) -> None:
-        """See `Watch.attached`."""
         self._moved(session, "attached")
 
     def _moved(self, session: Session, what: str) -> None:
@@ -153,7 +145,6 @@ class Recorder(Watch):
             self._writer.put(Moved(session.id, time.time(), what))
 
     def ended(self, session: Session, error: BaseException | None) -> None:
-        """See `Watch.ended`."""
         notes = self._notes.pop(session, None)
         if notes is None or not notes.began:
             return

@@ -1,4 +1,4 @@
-"""What the server knows of an environment before it has one: its factory, its classes, how it runs.
+"""Everything needed to build and call environments: the factory, the codecs, how they run.
 
 `create_app` makes one `Blueprint`; every session builds its own environment from it.
 """
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, get_args
 from openenv_async.codec import ModelCodec, ObservationCodec
 from openenv_async.environment import Execution
 from openenv_async.errors import FactoryError
-from openenv_async.runtime.call_adapter import NATIVE, Conventions
+from openenv_async.runtime.call_adapter import NATIVE, CallAdapter
 from openenv_async.runtime.threads import PinnedThread
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ EXECUTIONS: tuple[str, ...] = get_args(Execution)
 
 
 class Identities:
-    """Remembers which environments the factory has given, to refuse one that comes twice. Thread-safe."""
+    """Remembers which environments the factory returned, to refuse one that comes twice. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -64,11 +64,11 @@ class Identities:
                 del self._seen[id(env)]
 
 
-class Launcher(Protocol):
-    """Builds environments somewhere else than in this process: `processes.pool` does."""
+class ProcessLauncher(Protocol):
+    """Builds environments in other processes: `processes.pool` does."""
 
     async def start(self, blueprint: Blueprint, session_id: str, timeout_s: float | None) -> Executor:
-        """Build one; see `executors.start.start_executor`."""
+        """Build one; see `executors.factory.start_executor`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +82,12 @@ class Blueprint:
     state: ModelCodec[Any]
     execution: Execution | None
     debug: bool = False
-    launcher: Launcher | None = None
-    """For `execution="process"`, which cannot be without."""
+    launcher: ProcessLauncher | None = None
+    """Required for `execution="process"`."""
     identities: Identities = field(default_factory=Identities)
-    conventions: Conventions = NATIVE
+    adapter: CallAdapter = NATIVE
     threads: Callable[[str], PinnedThread] = PinnedThread
-    """Gives the thread of the session with this name."""
+    """Makes the thread of a session, with this name."""
     keeps_thread: bool = False
     """The plain methods of an async environment all run on the thread that built it."""
 
@@ -105,9 +105,9 @@ class Blueprint:
         return getattr(self.factory, "__name__", None) or type(self.factory).__name__
 
     def is_async(self, env: object | None = None) -> bool | None:
-        """Say whether `step` is `async def`; None when no class is known yet."""
+        """Return whether `step` is `async def`; None while the class is not known."""
         known = env if env is not None else self.env_cls
-        return None if known is None else self.conventions.is_async(known)
+        return None if known is None else self.adapter.is_async(known)
 
 
 def chosen_execution(factory: Callable[[], Any], execution: str | None) -> Execution | None:

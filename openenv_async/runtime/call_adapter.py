@@ -1,8 +1,7 @@
-"""How a call becomes a method of the environment, and what the method gave becomes bytes.
+"""Turns a call into a call of the environment's method, and what the method returned into bytes.
 
-`NATIVE` is this package's way. `compat` brings another one, for environments
-written for OpenEnv; a `Blueprint` names the one that its environments follow.
-Conventions hold no environment and no state: `host` does, and calls them where
+`NATIVE` does so for this package's environments. `compat` has another adapter, for environments written for OpenEnv;
+a `Blueprint` names the one to use. Adapters hold neither an environment nor state: `host` does, and calls them where
 the environment lives, also in another process.
 """
 
@@ -12,16 +11,13 @@ import functools
 import inspect
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from openenv_async.codec import ModelCodec, codec_for
+from openenv_async.codec import ModelCodec, ObservationCodec, codec_for
 from openenv_async.errors import EnvError, EnvironmentFailed, FactoryError, InvalidPayload, UsageError
 from openenv_async.runtime import calls
 from openenv_async.runtime.calls import Call, CallKind, Outcome
 from openenv_async.runtime.rendering import draw, drawn
-
-if TYPE_CHECKING:
-    from openenv_async.runtime.blueprint import Blueprint
 
 
 class Accepts(NamedTuple):
@@ -49,10 +45,10 @@ def method_accepts(method: Callable[..., Any]) -> Accepts:
 
 
 def class_deadline(env: object) -> float | None:
-    """Give the seconds that an environment's class allows a reset or step; None: it does not say.
+    """Return the seconds that an environment's class allows a reset or step; None: it does not say.
 
     Raises:
-        FactoryError: `step_timeout_s` is no number above 0.
+        FactoryError: `step_timeout_s` is not a number above 0.
     """
     value = getattr(env, "step_timeout_s", None)
     if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0):
@@ -65,7 +61,7 @@ def class_deadline(env: object) -> float | None:
 
 
 def fit_reset(method: Callable[..., Any], arguments: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Give the arguments that `reset` takes, and a warning for each standard one that it ignores.
+    """Return the arguments that `reset` takes, and a warning for each standard one that it ignores.
 
     Raises:
         InvalidPayload: an argument of the caller's own that `reset` does not take, or a
@@ -113,24 +109,40 @@ Prepared = tuple[Callable[[], Any], tuple[str, ...]]
 """What to call, and warnings for the caller."""
 
 
-class Conventions(Protocol):
-    """What `Host` asks about an environment that somebody wrote one way or another."""
+class Codecs(Protocol):
+    """The codecs of an environment's classes: its `Blueprint`."""
+
+    @property
+    def action(self) -> ModelCodec[Any]:
+        """Reads actions."""
+
+    @property
+    def observation(self) -> ObservationCodec[Any]:
+        """Writes observations."""
+
+    @property
+    def state(self) -> ModelCodec[Any]:
+        """Writes states."""
+
+
+class CallAdapter(Protocol):
+    """How `Host` calls environments that are written in one particular way."""
 
     def is_async(self, env: Any) -> bool:
-        """Say whether environments of this class, or this one, step in coroutines."""
+        """Return whether `step` of an environment, or of a class of them, is `async def`."""
 
     def is_coroutine(self, env: Any, kind: CallKind) -> bool:
-        """Say whether the method behind a call is `async def`. Must not run it."""
+        """Return whether the method behind a call is `async def`. Must not run it."""
 
-    def prepare(self, blueprint: Blueprint, env: Any, call: Call) -> Prepared:
-        """Read the call's bytes and give what to call.
+    def prepare(self, codecs: Codecs, env: Any, call: Call) -> Prepared:
+        """Read the call's bytes; returns what to call, and warnings.
 
         Raises:
             EnvError: the bytes do not fit.
         """
 
     def session(self, env: Any, call: Call) -> AbstractAsyncContextManager[Any] | None:
-        """Give what is entered before an environment on the event loop first steps, and left before it is closed.
+        """Return a context around an environment on the event loop, from its first step to its close; None: none.
 
         Args:
             env: the environment.
@@ -138,39 +150,35 @@ class Conventions(Protocol):
         """
 
     def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
-        """Give what changes the value before it is written."""
+        """Return what changes the method's result before it is written; None: nothing does."""
 
-    def finish(self, blueprint: Blueprint, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
-        """Write what the method gave.
+    def finish(self, codecs: Codecs, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
+        """Write what the method returned.
 
         Raises:
             EnvError: it cannot be written.
         """
 
     def failure(self, exc: BaseException) -> EnvError | None:
-        """Give the error of ours that the environment's exception is, if it is a known one."""
+        """Return this package's error for the environment's exception, if it is a known one."""
 
 
-class NativeConventions:
-    """The way of `openenv_async.Environment`; see `Conventions`."""
+class NativeCallAdapter(CallAdapter):
+    """For `openenv_async.Environment`."""
 
     def is_async(self, env: Any) -> bool:
-        """See `Conventions.is_async`."""
         return inspect.iscoroutinefunction(getattr(env, "step", None))
 
     def is_coroutine(self, env: Any, kind: CallKind) -> bool:
-        """See `Conventions.is_coroutine`."""
         name = "get_metadata" if kind == "metadata" else kind
         # `state` is a property: looking it up on the instance would run it here.
         return kind != "state" and inspect.iscoroutinefunction(getattr(env, name, None))
 
-    def prepare(self, blueprint: Blueprint, env: Any, call: Call) -> Prepared:
-        """See `Conventions.prepare`."""
+    def prepare(self, codecs: Codecs, env: Any, call: Call) -> Prepared:
         if call.kind == "step":
-            codec = blueprint.action
-            action = (
-                codec.decode_msgpack(call.payload) if call.wire is calls.NATIVE else codec.decode_json(call.payload)
-            )
+            codec = codecs.action
+            decode = codec.decode_msgpack if call.wire is calls.NATIVE else codec.decode_json
+            action = decode(call.payload)
             # Inspected once per function: `call_adapter` remembers.
             if call.timeout_s is not None and "timeout_s" in method_accepts(env.step).names:
                 return functools.partial(env.step, action, timeout_s=call.timeout_s), ()
@@ -187,29 +195,26 @@ class NativeConventions:
         raise UsageError(f"an environment of this package has no {call.kind} calls")
 
     def session(self, env: Any, call: Call) -> AbstractAsyncContextManager[Any] | None:
-        """See `Conventions.session`."""
         return None
 
     def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
-        """See `Conventions.transform`."""
         transform = getattr(env, "transform", None)
         if transform is None:
             return None
         return transform if callable(transform) and call.kind in ("reset", "step") else None
 
-    def finish(self, blueprint: Blueprint, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
-        """See `Conventions.finish`."""
+    def finish(self, codecs: Codecs, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
         if call.kind in ("metadata", "web"):
             return Outcome(_METADATA.encode_json(drawn(value) if call.kind == "web" else value))
         if call.kind == "state":
-            state = blueprint.state
+            state = codecs.state
             value = {} if value is None else value
             return Outcome(state.encode_msgpack(value) if call.wire is calls.NATIVE else state.encode_json(value))
         if value is None:
             raise EnvironmentFailed(
                 f"{call.kind}() returned None; it must return an observation", exception_type="TypeError"
             )
-        codec = blueprint.observation
+        codec = codecs.observation
         if call.wire is calls.NATIVE:
             return Outcome(codec.encode_native(value), warnings)
         if call.wire is calls.JSON:
@@ -217,19 +222,18 @@ class NativeConventions:
         return Outcome(codec.encode_http_json(value), warnings)
 
     def failure(self, exc: BaseException) -> EnvError | None:
-        """See `Conventions.failure`."""
         # Others of ours belong to another server that the environment plays on: SessionLost is not this session's.
         return exc if isinstance(exc, (InvalidPayload, EnvironmentFailed)) else None
 
 
-NATIVE = NativeConventions()
+NATIVE = NativeCallAdapter()
 
 
 def reset_arguments(call: Call) -> dict[str, Any]:
     """Read the arguments of a reset.
 
     Raises:
-        InvalidPayload: they are no map of names.
+        InvalidPayload: they are not a map of names.
     """
     decode = _ARGUMENTS.decode_msgpack if call.wire is calls.NATIVE else _ARGUMENTS.decode_json
     arguments = decode(call.payload)
@@ -239,6 +243,6 @@ def reset_arguments(call: Call) -> dict[str, Any]:
 
 
 def read_state(env: Any) -> Any:
-    """Give an environment's state, which some write as a method. Runs the author's code."""
+    """Return an environment's state, which some authors write as a method. Runs the author's code."""
     state = env.state
     return state() if inspect.ismethod(state) else state

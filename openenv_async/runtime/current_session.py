@@ -1,4 +1,4 @@
-"""Whose code is at work: the session, for whoever asks from inside what runs for it. Logs do.
+"""Context variable with the id of the session whose code runs, used by log records.
 
 A session's task, its threads and the tasks that its environment starts have it in their
 context, so that it costs nothing per call; so has a process of a session.
@@ -7,21 +7,27 @@ context, so that it costs nothing per call; so has a process of a session.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 from weakref import WeakValueDictionary
 
-if TYPE_CHECKING:
-    from openenv_async.runtime.session import Session
+
+class LoggedSession(Protocol):
+    """What log records need of a session."""
+
+    @property
+    def in_flight(self) -> int | None:
+        """The id of the call in flight; None: none is."""
+
 
 SESSION: ContextVar[str] = ContextVar("openenv_session", default="")
-"""The id of the session that the code at work belongs to. Not the session: its own context would keep it alive."""
+"""The session's id. Not the session, which its own context would keep alive."""
 
-SESSIONS: WeakValueDictionary[str, Session] = WeakValueDictionary()
+SESSIONS: WeakValueDictionary[str, LoggedSession] = WeakValueDictionary()
 """The sessions of all servers in this process, by id."""
 
 
 class Ids(NamedTuple):
-    """What a line of the log is known by."""
+    """The ids that a log record bears."""
 
     session_id: str
     request_id: int | None
@@ -29,7 +35,7 @@ class Ids(NamedTuple):
 
 
 def ids_of(session_id: str = "") -> Ids | None:
-    """Give the ids of a session, by default of the one at work; None: there is none."""
+    """Return the ids of a session, by default of the one whose code runs; None: there is none."""
     session_id = session_id or SESSION.get()
     if not session_id:
         return None
@@ -38,5 +44,5 @@ def ids_of(session_id: str = "") -> Ids | None:
 
 
 def about(session_id: str, **fields: object) -> dict[str, object]:
-    """Give the `extra` of a line of the log: whose it is, where nothing at work says so, and its other fields."""
+    """Return the `extra` of a log record: the session's id, for where the context lacks it, and other fields."""
     return {"session_id": session_id, **fields}

@@ -1,14 +1,14 @@
-"""The holder of one environment, wherever it lives: bytes in, the environment's method, bytes out.
+"""One environment, wherever it lives: bytes in, the environment's method, bytes out.
 
-Owns the instance and everything that touches it: building, calling, closing exactly
-once, and turning whatever it raises into errors of ours. Does not decide where it
-runs: an executor calls `perform` on the event loop or `perform_blocking` in a thread.
+Owns the instance: building it, calling it, closing it exactly once, and turning what it raises into this package's
+errors. An executor decides where that runs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import inspect
 import logging
 import traceback
@@ -29,21 +29,27 @@ logger = logging.getLogger("openenv_async")
 T = TypeVar("T")
 
 
+class CallClosed(asyncio.CancelledError):
+    """Thrown into a call that has begun and that nothing will continue."""
+
+
 class Host:
     """One environment of one session."""
 
     def __init__(self, blueprint: Blueprint, session_id: str) -> None:
         self._blueprint = blueprint
-        self._conventions = blueprint.conventions
+        self._adapter = blueprint.adapter
         self._session_id = session_id
         self.step_timeout_s: float | None = None
-        """What the environment's class says a call may take, in seconds."""
+        """What the environment's class allows for a call, in seconds."""
         self._env: Any = None
-        self._runner: asyncio.Runner | None = None
-        self._coroutine: asyncio.Task[Any] | None = None
-        self._interrupted = False
         self._coroutines: dict[CallKind, bool] = {}
-        self._held: contextlib.AsyncExitStack | None = None
+        self._entered = False
+        """The context that the adapter has around the first step, if any, was entered."""
+        self._contexts = contextlib.AsyncExitStack()
+        self._runner: asyncio.Runner | None = None
+        self._running: asyncio.Task[Any] | None = None
+        self._interrupted = False
 
     @property
     def is_async(self) -> bool:
@@ -52,15 +58,15 @@ class Host:
 
     @property
     def environment(self) -> object:
-        """The environment, or None before `create()` and after its close. To be looked at, not called."""
+        """The environment, or None before `create()` and after its close. To be inspected, not called."""
         return self._env
 
     def create(self) -> None:
         """Build the environment. Runs the author's code.
 
         Raises:
-            FactoryError: the factory raised, gave no environment, one that another session has, or one
-                whose deadline makes no sense.
+            FactoryError: the factory raised, or returned what is not an environment, belongs to another
+                session, or has a deadline that is not a number above 0.
         """
         name = self._blueprint.factory_name
         try:
@@ -81,112 +87,97 @@ class Host:
             self.close_blocking()
             raise
 
-    def begin(self, call: Call) -> tuple[Coroutine[Any, Any, Any], tuple[str, ...]] | None:
-        """Give the coroutine of a call that needs nothing around it, and warnings; None: it takes `perform`.
+    def call(self, call: Call, offload: Offload | None = None) -> Outcome | Coroutine[Any, Any, Outcome]:
+        """Make one call.
 
-        Whoever drives it takes what it returns to `finish` and what it raises to `failed`.
+        Args:
+            call: what to do.
+            offload: runs plain `def` methods, which otherwise run here and now.
 
-        Raises:
-            EnvError: the call's bytes do not fit.
-        """
-        env = self._env
-        if env is None or self._held is None or not self._coroutines.get(call.kind):
-            return None
-        if self._conventions.transform(env, call) is not None:
-            return None
-        function, warnings = self._conventions.prepare(self._blueprint, env, call)
-        try:
-            coroutine = function()
-        except BaseException as exc:  # a method that only looks like a coroutine
-            raise self.failed(call, exc) from exc
-        if type(coroutine) is CoroutineType:
-            return coroutine, warnings
-        return self._settled(coroutine), warnings
-
-    async def _settled(self, value: Any) -> Any:
-        return await value if inspect.isawaitable(value) else value
-
-    async def go_on(self, call: Call, work: Awaitable[Any], warnings: tuple[str, ...]) -> Outcome:
-        """Do the rest of a call that `begin` began; `work` is what is left of its coroutine."""
-        try:
-            value = await work
-        except BaseException as exc:  # as in perform
-            if _is_others(exc):
-                raise
-            raise self.failed(call, exc) from exc
-        return self.finish(call, value, warnings)
-
-    def finish(self, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
-        """Write what the environment's method gave.
+        Returns:
+            The outcome; where something has to be awaited for it, a coroutine that returns the outcome.
 
         Raises:
-            EnvError: it cannot be written.
+            EnvError: anything that went wrong; the environment is as it left itself. The coroutine raises it too.
         """
-        return self._conventions.finish(self._blueprint, call, value, warnings)
-
-    async def perform(self, call: Call, offload: Offload | None) -> Outcome:
-        """Do one call on the event loop; with `offload`, only `async def` methods run on it.
-
-        Raises:
-            EnvError: anything that went wrong; the environment is as it left itself.
-        """
-        function, warnings = self._prepare(call)
+        env, adapter = self._env, self._adapter
+        if env is None:
+            raise EnvironmentFailed("the environment is closed", exception_type="RuntimeError")
+        function, warnings = adapter.prepare(self._blueprint, env, call)
         try:
-            if self._held is None and call.kind in ("step", "mcp"):
-                await self._hold(call)
-            if offload is None or self._is_coroutine(call.kind):
-                value = function()
-            else:
-                value = await offload(function)
+            if offload is not None and not self._is_coroutine(call.kind):
+                function = functools.partial(_offloaded, offload, function)
+            if not self._entered and call.kind in ("step", "mcp"):
+                function = self._entering(call, function)
+            value = function()
             if type(value) is CoroutineType or inspect.isawaitable(value):
-                value = await value
-            transform = self._conventions.transform(self._env, call)
-            if transform is not None:
-                value = transform(value) if offload is None else await offload(lambda: transform(value))
-        except BaseException as exc:  # SystemExit and KeyboardInterrupt of an environment must not end the server
-            if _is_others(exc):
-                raise
-            raise self.failed(call, exc) from exc
-        return self.finish(call, value, warnings)
-
-    async def _hold(self, call: Call) -> None:
-        self._held = contextlib.AsyncExitStack()
-        opening = self._conventions.session(self._env, call)
-        if opening is not None:
-            await self._held.enter_async_context(opening)
-
-    def _is_coroutine(self, kind: CallKind) -> bool:
-        """Say whether the method behind a call is `async def`; found out once per environment."""
-        known = self._coroutines.get(kind)
-        if known is None:
-            known = self._coroutines[kind] = self._conventions.is_coroutine(self._env, kind)
-        return known
-
-    def perform_blocking(self, call: Call) -> Outcome:
-        """Do one call in this thread; coroutines run on an event loop of the environment's own.
-
-        Raises:
-            EnvError: as `perform`.
-        """
-        function, warnings = self._prepare(call)
-        try:
-            value = self._settle(function())
-            transform = self._conventions.transform(self._env, call)
+                return self._finish(call, value, warnings, offload)
+            transform = adapter.transform(env, call)
             if transform is not None:
                 value = transform(value)
-        except BaseException as exc:  # as above
-            if self._interrupted and isinstance(exc, asyncio.CancelledError):
+        except BaseException as exc:  # SystemExit and KeyboardInterrupt of an environment must not end the server
+            raise self._failed(call, exc) from exc
+        return adapter.finish(self._blueprint, call, value, warnings)
+
+    async def _finish(
+        self, call: Call, work: Awaitable[Any], warnings: tuple[str, ...], offload: Offload | None
+    ) -> Outcome:
+        try:
+            value = await work
+            transform = self._adapter.transform(self._env, call)
+            if transform is not None:
+                value = transform(value) if offload is None else await offload(lambda: transform(value))
+        except BaseException as exc:  # as in `call`
+            if _is_ours(exc):
+                raise
+            raise self._failed(call, exc) from exc
+        return self._adapter.finish(self._blueprint, call, value, warnings)
+
+    def _entering(self, call: Call, function: Callable[[], Any]) -> Callable[[], Any]:
+        """Have the first step enter the adapter's context, where there is one."""
+        self._entered = True
+        context = self._adapter.session(self._env, call)
+        if context is None:
+            return function
+
+        async def entered() -> Any:
+            await self._contexts.enter_async_context(context)
+            value = function()
+            return await value if inspect.isawaitable(value) else value
+
+        return entered
+
+    def _is_coroutine(self, kind: CallKind) -> bool:
+        """Whether the method behind a call is `async def`; found out once per environment."""
+        known = self._coroutines.get(kind)
+        if known is None:
+            known = self._coroutines[kind] = self._adapter.is_coroutine(self._env, kind)
+        return known
+
+    def call_blocking(self, call: Call) -> Outcome:
+        """Make one call in this thread; what has to be awaited runs on an event loop of the environment's own.
+
+        Raises:
+            EnvError: as `call`.
+        """
+        # No context around the steps: this event loop runs only during a call.
+        self._entered = True
+        work = self.call(call)
+        if isinstance(work, Outcome):
+            return work
+        try:
+            return self._run(work)
+        except asyncio.CancelledError as exc:
+            if self._interrupted:
                 raise EnvironmentFailed("the call was cancelled", exception_type="CancelledError") from None
-            raise self.failed(call, exc) from exc
-        return self.finish(call, value, warnings)
+            raise self._failed(call, exc) from exc
 
     async def close(self, offload: Offload | None) -> None:
         """Run the environment's `close()` on the event loop, once; what it raises is logged."""
-        if self._held is not None:
-            try:
-                await self._held.aclose()
-            except BaseException as exc:  # as below
-                self._log_close(exc)
+        try:
+            await self._contexts.aclose()
+        except BaseException as exc:  # as below
+            self._log_close(exc)
         close = self._take_close()
         if close is None:
             return
@@ -197,8 +188,8 @@ class Host:
                 value = await offload(close)
             if inspect.isawaitable(value):
                 await value
-        except BaseException as exc:  # as above
-            if _is_others(exc):
+        except BaseException as exc:  # as in `call`
+            if _is_ours(exc):
                 raise
             self._log_close(exc)
 
@@ -206,9 +197,10 @@ class Host:
         """Run the environment's `close()` in this thread, once; what it raises is logged."""
         close = self._take_close()
         try:
-            if close is not None:
-                self._settle(close())
-        except BaseException as exc:  # as above
+            value = None if close is None else close()
+            if inspect.isawaitable(value):
+                self._run(value)
+        except BaseException as exc:  # as in `call`
             self._log_close(exc)
         finally:
             if self._runner is not None:
@@ -222,24 +214,22 @@ class Host:
         close = getattr(env, "close", None)
         return close if callable(close) else None
 
-    def _settle(self, value: Any) -> Any:
-        if not inspect.isawaitable(value):
-            return value
+    def _run(self, work: Awaitable[T]) -> T:
         if self._runner is None:
             self._runner = asyncio.Runner()
-        return self._runner.run(self._wait_for(value))
+        return self._runner.run(self._interruptible(work))
 
-    async def _wait_for(self, value: Awaitable[T]) -> T:
+    async def _interruptible(self, work: Awaitable[T]) -> T:
         self._interrupted = False
-        self._coroutine = asyncio.current_task()
+        self._running = asyncio.current_task()
         try:
-            return await value
+            return await work
         finally:
-            self._coroutine = None
+            self._running = None
 
     def interrupt(self) -> bool:
-        """Cancel the coroutine that `perform_blocking` runs, from any thread; False when there is none."""
-        task = self._coroutine
+        """Cancel the coroutine that `call_blocking` runs, from any thread; returns False when there is none."""
+        task = self._running
         if task is None:
             return False
         self._interrupted = True
@@ -249,14 +239,9 @@ class Host:
             return False
         return True
 
-    def _prepare(self, call: Call) -> tuple[Callable[[], Any], tuple[str, ...]]:
-        if self._env is None:
-            raise EnvironmentFailed("the environment is closed", exception_type="RuntimeError")
-        return self._conventions.prepare(self._blueprint, self._env, call)
-
-    def failed(self, call: Call, exc: BaseException) -> EnvError:
-        """Make the caller's error of what the environment raised, and log it."""
-        known = self._conventions.failure(exc)
+    def _failed(self, call: Call, exc: BaseException) -> EnvError:
+        """Return the caller's error for what the environment raised, and log it."""
+        known = self._adapter.failure(exc)
         if known is not None:
             return known
         error_id = new_error_id()
@@ -268,28 +253,37 @@ class Host:
             exc_info=(type(exc), exc, exc.__traceback__),
             extra=about(self._session_id, event="environment_raised", call=call.kind, error_id=error_id),
         )
-        details: dict[str, Any] = {"exception_type": type(exc).__name__, "error_id": error_id}
-        if self._blueprint.debug:
-            details["traceback"] = _traceback(exc)
+        details = self._details(exc, error_id)
         return EnvironmentFailed(safe_text(exc) or type(exc).__name__, **details)
 
     def _factory_error(self, exc: BaseException) -> FactoryError:
         name, error_id = self._blueprint.factory_name, new_error_id()
         logger.error("the factory %s raised [error %s]", name, error_id, exc_info=(type(exc), exc, exc.__traceback__))
-        details: dict[str, Any] = {"factory_name": name, "exception_type": type(exc).__name__, "error_id": error_id}
+        details = self._details(exc, error_id)
+        return FactoryError(f"Environment factory '{name}' failed to create instance.", factory_name=name, **details)
+
+    def _details(self, exc: BaseException, error_id: str) -> dict[str, Any]:
+        details: dict[str, Any] = {"exception_type": type(exc).__name__, "error_id": error_id}
         if self._blueprint.debug:
             details["traceback"] = _traceback(exc)
-        return FactoryError(f"Environment factory '{name}' failed to create instance.", **details)
+        return details
 
     def _log_close(self, exc: BaseException) -> None:
         info = (type(exc), exc, exc.__traceback__)
         logger.error("close() of session %s raised", self._session_id, exc_info=info, extra=about(self._session_id))
 
 
-def _is_others(exc: BaseException) -> bool:
-    """Say whether somebody cancels this task; else a CancelledError too is only what an environment raised."""
-    task = asyncio.current_task() if isinstance(exc, asyncio.CancelledError) else None
-    return task is not None and task.cancelling() > 0
+async def _offloaded(offload: Offload, function: Callable[[], Any]) -> Any:
+    value = await offload(function)
+    return await value if inspect.isawaitable(value) else value
+
+
+def _is_ours(exc: BaseException) -> bool:
+    """Whether this package cancels the current task; any other CancelledError is one that the environment raised."""
+    if not isinstance(exc, asyncio.CancelledError):
+        return False
+    task = asyncio.current_task()
+    return isinstance(exc, CallClosed) or (task is not None and task.cancelling() > 0)
 
 
 def _traceback(exc: BaseException) -> str:

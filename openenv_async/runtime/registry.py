@@ -1,7 +1,6 @@
-"""One table of sessions and one cap for all of it, whatever wire they came by.
+"""The table of a server's sessions on all wires, with one cap.
 
-Owns each session's task from slot to closed environment. `admission_queue` owns the slots
-and who gets the next one.
+Owns each session's task from slot to closed environment. `admission_queue` owns the slots and who gets the next one.
 """
 
 from __future__ import annotations
@@ -16,50 +15,18 @@ import anyio
 from openenv_async.errors import ServerClosing
 from openenv_async.limits import Limits
 from openenv_async.protocol.session_states import Move, State
-from openenv_async.runtime.admission_queue import WaitingRoom
+from openenv_async.runtime.admission_queue import AdmissionQueue
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.current_session import about
 from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.factory import start_executor
-from openenv_async.runtime.resumption import Detached
-from openenv_async.runtime.session import Session
-from openenv_async.runtime.session_observer import Sink, Watch
-
-_MARGIN_S = 1.0
-
-
-async def evict(session: Session, reason: BaseException, grace_s: float) -> bool:
-    """End a session; returns when its environment is closed, or given up, and its slot is free.
-
-    A coroutine in flight is cancelled at once. Plain code cannot be: in a thread it has `grace_s` seconds, then the
-    thread is abandoned and closes its environment when the call ends; a process is killed.
-
-    Args:
-        session: of this event loop.
-        reason: what its client is told.
-        grace_s: seconds for a call that cannot be stopped.
-
-    Returns:
-        Whether a call was still running when its time was over.
-    """
-    task = session.task
-    session.close(reason)
-    if task is None or await _ended(task, grace_s):
-        return False
-    given_up = session.state.now is not State.CLOSED
-    if given_up:
-        task.cancel()
-    # What closes its environment by now has a bound of its own.
-    await _ended(task, session.limits.close_timeout_s + _MARGIN_S)
-    return given_up
-
-
-async def _ended(task: asyncio.Task[None], timeout_s: float) -> bool:
-    done, _ = await asyncio.wait([task], timeout=timeout_s)
-    return bool(done)
-
+from openenv_async.runtime.resumption import DetachedSessions
+from openenv_async.runtime.session import Session, SessionObserver, Sink
 
 logger = logging.getLogger("openenv_async")
+
+_MARGIN_S = 1.0
+"""Seconds beyond `close_timeout_s` for an environment's close, which has that bound itself."""
 
 
 class Registry:
@@ -70,26 +37,26 @@ class Registry:
         self.limits = limits
         self.max_sessions = max_sessions
         self.sessions: dict[str, Session] = {}
-        """Every session that has not ended, those that wait for a slot included."""
-        self.detached = Detached(self.sessions, limits.resume_window_s)
+        """By id, every session that has not ended, those that wait for a slot included."""
+        self.detached = DetachedSessions(self.sessions, limits.resume_window_s)
         """Those whose connection is lost."""
         self.closing = False
-        self.watch: Watch | None = None
-        """Who hears of every session that begins from now on."""
-        self.room = WaitingRoom(max_sessions, limits.max_waiting)
+        self.observer: SessionObserver | None = None
+        """Told of every session that begins from now on."""
+        self.slots = AdmissionQueue(max_sessions, limits.max_waiting)
 
     @property
     def active(self) -> int:
         """Slots in use: environments that are being built, alive, or being closed."""
-        return self.room.held
+        return self.slots.held
 
     @property
     def waiting(self) -> int:
         """Sessions that wait for a slot."""
-        return self.room.waiting
+        return self.slots.waiting
 
     def by_state(self) -> dict[str, int]:
-        """Count the sessions by state; `opening` includes those that wait for a slot."""
+        """Return how many sessions are in each state; `opening` includes those that wait for a slot."""
         return dict(Counter(session.state.now.name.lower() for session in self.sessions.values()))
 
     def open(
@@ -107,20 +74,20 @@ class Registry:
             sink: where its results go.
             wait_s: seconds to wait for a slot; 0 refuses at once.
             idle_timeout_s: seconds without a request before it ends; None: never.
-            party: whose turn it takes while slots are scarce; None: the sink's.
-            trace: the W3C `traceparent` of whoever asks.
+            party: shares its turns with its other sessions while slots are scarce; None: the sink.
+            trace: the W3C `traceparent` of the client.
         """
         session = Session(str(uuid.uuid4()), self.limits, sink, idle_timeout_s)
         self.sessions[session.id] = session
-        session.watch, session.trace = self.watch, trace
-        if session.watch is not None:
-            session.watch.waiting(session)
+        session.observer, session.trace = self.observer, trace
+        if session.observer is not None:
+            session.observer.waiting(session)
         task = session.start(self._live(session, wait_s, party or sink))
         task.add_done_callback(lambda _: self._never_began(session))
         return session
 
     def _never_began(self, session: Session) -> None:
-        """A task that is cancelled before its first step runs no `finally`: the sink must hear of it all the same."""
+        """Tell the sink of a task that was cancelled before its first step, so that it runs no `finally`."""
         if self.sessions.pop(session.id, None) is not None:
             session.state.move(Move.CLOSE)
             self._tell(session, session.reason or ServerClosing("the session was closed before it began"))
@@ -129,8 +96,8 @@ class Registry:
         """End every session: calls in flight get `grace_s` seconds, then are cancelled; every `close()` runs.
 
         Args:
-            grace_s: seconds until what is still at work is cancelled.
-            episodes: let sessions play on for so long, each until its episode is over or its client pauses.
+            grace_s: seconds until calls that still run are cancelled.
+            episodes: let each session go on within that time until its episode is over or its client pauses.
         """
         self.closing = True
         tasks: dict[asyncio.Task[None], Session] = {}
@@ -146,18 +113,43 @@ class Registry:
             return
         _, late = await asyncio.wait(tasks, timeout=grace_s)
         for task in late:
-            # One that is closed runs its environment's close(), which has a bound of its own.
+            # A closed one runs its environment's close(), which has a bound of its own.
             if tasks[task].state.now is not State.CLOSED:
                 task.cancel()
         if late:
-            await asyncio.wait(late, timeout=self.limits.close_timeout_s + 1)
+            await asyncio.wait(late, timeout=self.limits.close_timeout_s + _MARGIN_S)
+
+    async def evict(self, session: Session, reason: BaseException, grace_s: float) -> bool:
+        """End a session; returns when its environment is closed, or given up, and its slot is free.
+
+        A coroutine in flight is cancelled at once. Plain code cannot be: in a thread it has `grace_s` seconds, then the
+        thread is abandoned and closes its environment when the call ends; a process is killed.
+
+        Args:
+            session: of this event loop.
+            reason: what its client is told.
+            grace_s: seconds for a call that cannot be stopped.
+
+        Returns:
+            Whether a call was still running when its time was over.
+        """
+        task = session.task
+        session.close(reason)
+        if task is None or await _ended(task, grace_s):
+            return False
+        given_up = session.state.now is not State.CLOSED
+        if given_up:
+            task.cancel()
+        # What closes its environment by now has a bound of its own.
+        await _ended(task, session.limits.close_timeout_s + _MARGIN_S)
+        return given_up
 
     async def _live(self, session: Session, wait_s: float, party: object) -> None:
         error: BaseException | None = None
         try:
             if self.closing:
                 raise ServerClosing("the server is stopping and takes no new sessions")
-            async with self.room.slot(party, self._patience_s(wait_s)):
+            async with self.slots.slot(party, self._patience_s(wait_s)):
                 executor = await start_executor(self.blueprint, session.id, self.limits.create_timeout_s)
                 session.execution, session.pid = executor.execution, executor.pid
                 try:
@@ -176,20 +168,19 @@ class Registry:
         self._tell(session, error or session.reason)
 
     def _tell(self, session: Session, error: BaseException | None) -> None:
-        """Let everybody concerned know that the session is over."""
-        if session.watch is not None:
-            session.watch.ended(session, error)
+        if session.observer is not None:
+            session.observer.ended(session, error)
         session.sink.ended(session, error)
 
     def _patience_s(self, wait_s: float) -> float:
-        """Give how long a newcomer waits: one that would not waits for a slot that is being given back all the same.
+        """Seconds that a new session waits: also one that would not, while a slot is about to be free.
 
-        Whoever closes a connection and opens the next one at once finds the first one's environment still closing.
+        The environment of a connection may still be closing when its client opens the next one.
         """
-        if wait_s > 0 or self.room.held < self.room.slots:
+        if wait_s > 0 or self.slots.held < self.slots.total:
             return wait_s
         leaving = sum(session.is_leaving for session in self.sessions.values())
-        return self.limits.close_timeout_s + 1 if leaving > self.room.waiting else wait_s
+        return self.limits.close_timeout_s + _MARGIN_S if leaving > self.slots.waiting else wait_s
 
     async def _close(self, session: Session, executor: Executor) -> None:
         limit_s = self.limits.close_timeout_s
@@ -198,3 +189,8 @@ class Registry:
         if scope.cancelled_caught:
             text = "close() of session %s did not finish within %g s; it is left behind"
             logger.warning(text, session.id, limit_s, extra=about(session.id, event="close_left_behind"))
+
+
+async def _ended(task: asyncio.Task[None], timeout_s: float) -> bool:
+    done, _ = await asyncio.wait([task], timeout=timeout_s)
+    return bool(done)

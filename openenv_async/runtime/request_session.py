@@ -8,47 +8,40 @@ from typing import Any
 from openenv_async.errors import SessionBusy, SessionLost
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.registry import Registry
-from openenv_async.runtime.session import Session
+from openenv_async.runtime.session import Session, Sink
 
 
-class DirectSession:
-    """One session and its own sink. Make it with `open_direct()`; `await call()`; `await aclose()`."""
+class RequestSession(Sink):
+    """One session and its own sink. Make it with `open_request_session()`; `await call()`; `await aclose()`."""
 
     wire = "http"
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = loop.create_future()
-        self._over: asyncio.Future[None] = loop.create_future()
-        self._waiters: dict[int, asyncio.Future[Outcome]] = {}
-        self._rid = 0
+        self.over: asyncio.Future[None] = loop.create_future()
+        """Done when the session has ended."""
+        self._waiter: asyncio.Future[Outcome] | None = None
+        self.request_id = 0
+        """The number of the newest call, which the log has too."""
+        self.id = ""
+        """The session's id."""
         self.session: Session | None = None
 
-    @property
-    def id(self) -> str:
-        """The session's name."""
-        return self.session.id if self.session is not None else ""
-
-    @property
-    def request_id(self) -> int:
-        """The number of the newest call, which the log has too."""
-        return self._rid
-
     async def call(self, call: Call) -> Outcome:
-        """Do one call.
+        """Make one call.
 
         Raises:
             EnvError: what went wrong, or `SessionLost` when the session has ended.
             CancelledError: the call is stopped if it can be.
         """
-        if self.session is None or self._over.done():
+        if self.session is None or self.over.done():
             raise SessionLost("the session has ended; reset to begin another")
-        if self._waiters:
+        if self._waiter is not None:
             raise SessionBusy(f"session {self.id} is busy with another request; wait for its answer")
-        self._rid += 1
-        rid = self._rid
+        self.request_id = rid = self.request_id + 1
         waiter: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiters[rid] = waiter
+        self._waiter = waiter
         self.session.submit(rid, call)
         try:
             return await waiter
@@ -56,36 +49,34 @@ class DirectSession:
             self.session.cancel(rid)
             raise
         finally:
-            self._waiters.pop(rid, None)
+            self._waiter = None
 
     async def aclose(self) -> None:
         """End the session; returns when its environment is closed and its slot is free."""
         if self.session is not None:
             self.session.close()
-        await asyncio.shield(self._over)
+        await asyncio.shield(self.over)
 
-    async def opening(self) -> None:
-        """Wait until the environment is built.
+    async def open(self, session: Session) -> None:
+        """Wait until the environment of `session`, whose sink this is, is built; a cancelled wait closes the session.
 
         Raises:
             EnvError: no slot, or the factory failed.
         """
-        await self._opened
-
-    @property
-    def over(self) -> asyncio.Future[None]:
-        """Done when the session has ended."""
-        return self._over
+        self.session, self.id = session, session.id
+        try:
+            await self._opened
+        except asyncio.CancelledError:
+            session.close()
+            raise
 
     def opened(self, session: Session) -> None:
-        """See `Sink.opened`."""
         if not self._opened.done():
             self._opened.set_result(None)
 
     def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> None:
-        """See `Sink.deliver`."""
-        waiter = self._waiters.get(rid)
-        if waiter is None or waiter.done():
+        waiter = self._waiter
+        if waiter is None or waiter.done() or rid != self.request_id:
             return
         if isinstance(outcome, BaseException):
             waiter.set_exception(outcome)
@@ -93,29 +84,23 @@ class DirectSession:
             waiter.set_result(outcome)
 
     def ended(self, session: Session, error: BaseException | None) -> None:
-        """See `Sink.ended`."""
         reason = error or SessionLost("the session has ended; reset to begin another")
-        waiters: list[asyncio.Future[Any]] = [self._opened, *self._waiters.values()]
+        waiters: list[asyncio.Future[Any] | None] = [self._opened, self._waiter]
         for waiter in waiters:
-            if not waiter.done():
+            if waiter is not None and not waiter.done():
                 waiter.set_exception(reason)
-                # Whoever waited may have gone; the error is theirs, not the loop's.
+                # Retrieved here, because the caller may have gone.
                 waiter.exception()
-        if not self._over.done():
-            self._over.set_result(None)
+        if not self.over.done():
+            self.over.set_result(None)
 
 
-async def open_direct(registry: Registry, idle_timeout_s: float | None = None) -> DirectSession:
+async def open_request_session(registry: Registry, idle_timeout_s: float | None = None) -> RequestSession:
     """Open a session, refusing at once when every slot is taken.
 
     Raises:
         EnvError: no slot, or the factory failed.
     """
-    direct = DirectSession()
-    direct.session = registry.open(direct, idle_timeout_s=idle_timeout_s)
-    try:
-        await direct.opening()
-    except asyncio.CancelledError:
-        direct.session.close()
-        raise
-    return direct
+    requests = RequestSession()
+    await requests.open(registry.open(requests, idle_timeout_s=idle_timeout_s))
+    return requests

@@ -1,7 +1,7 @@
-"""Sessions whose connection is lost: how long they wait, and who may have them back.
+"""Sessions whose connection is lost: how long they wait, and what a client must present to resume one.
 
-Owns the secrets that a client must present and the window. The session's own task
-goes on meanwhile (`session`); the connection that resumes it is `server.native`'s.
+Owns the secrets and the resume window. The session's task goes on meanwhile (`session`); `server.native` attaches
+the session to the client's next connection.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from openenv_async.errors import SessionLost
 from openenv_async.runtime.calls import Outcome
 from openenv_async.runtime.current_session import about
-from openenv_async.runtime.session import Session
+from openenv_async.runtime.session import Session, Sink
 
 logger = logging.getLogger("openenv_async")
 
 
-class Detached:
-    """The sessions between two connections. It is their `Sink` meanwhile.
+class DetachedSessions(Sink):
+    """The sessions between two connections, and their `Sink` meanwhile: each keeps its newest outcome itself.
 
     Args:
         sessions: all of the server's, by id.
@@ -29,7 +29,7 @@ class Detached:
     """
 
     wire = "native"
-    """The only one whose sessions wait for their clients."""
+    """The only one whose sessions can be resumed."""
 
     def __init__(self, sessions: Mapping[str, Session], window_s: float) -> None:
         self._sessions = sessions
@@ -40,8 +40,8 @@ class Detached:
     def __len__(self) -> int:
         return len(self._timers)
 
-    def enrol(self, session: Session, key: str) -> None:
-        """Let a session outlive its connection; `key` is the secret under which its client opened it."""
+    def allow(self, session: Session, key: str) -> None:
+        """Let a session outlive its connection; `key` is the secret with which its client opened it."""
         session.token = secrets.token_urlsafe(24)
         self._by_key[key] = session
         if session.task is not None:
@@ -52,18 +52,18 @@ class Detached:
             del self._by_key[key]
 
     def keep(self, session: Session) -> bool:
-        """Keep a session whose connection is lost, for the length of the window; False when it is not one to keep."""
+        """Detach a session whose connection is lost, for the resume window; returns False when it cannot be resumed."""
         if not session.resumable:
             return False
         session.detach(self)
-        if session.watch is not None:
-            session.watch.detached(session)
+        if session.observer is not None:
+            session.observer.detached(session)
         loop = asyncio.get_running_loop()
         self._timers[session] = loop.call_later(self._window_s, self._lapse, session)
         return True
 
     def find(self, session_id: str, token: str) -> Session | None:
-        """Give the session that this token opens, lost or still on a connection that nobody knows to be dead."""
+        """Return the session that this token resumes, detached or on a connection that is not known to be lost."""
         session = self._sessions.get(session_id)
         # Compared in constant time, also where there is nothing to compare with.
         known = session.token if session is not None else ""
@@ -72,33 +72,27 @@ class Detached:
         return session if session.resumable else None
 
     def find_unused(self, key: str) -> Session | None:
-        """Give the session that was opened with this key, if its client has asked nothing of it yet."""
+        """Return the session that was opened with this key, if its client has sent no request yet."""
         session = self._by_key.get(key)
         return session if session is not None and session.unused else None
 
     def release(self, session: Session) -> None:
-        """It has a connection again, or has ended."""
+        """Stop the session's time: it has a connection again, or has ended."""
         timer = self._timers.pop(session, None)
         if timer is not None:
             timer.cancel()
 
     def _lapse(self, session: Session) -> None:
         del self._timers[session]
-        text, fields = (
-            "session %s ends: its client did not come back within %g s",
-            about(session.id, event="session_lapsed"),
-        )
-        logger.info(text, session.id, self._window_s, extra=fields)
+        text = "session %s ends: its client did not come back within %g s"
+        logger.info(text, session.id, self._window_s, extra=about(session.id, event="session_lapsed"))
         session.finish(SessionLost(f"the client did not come back within {self._window_s:g} s"))
 
-    # What follows is `session.Sink`: nobody is there to hear it, and the session keeps the newest outcome itself.
-
     def opened(self, session: Session) -> None:
-        """See `Sink.opened`."""
+        return
 
     def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> None:
-        """See `Sink.deliver`."""
+        return
 
     def ended(self, session: Session, error: BaseException | None) -> None:
-        """See `Sink.ended`."""
         self.release(session)

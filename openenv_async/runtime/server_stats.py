@@ -1,7 +1,7 @@
-"""Sums up what the sessions of one server did, those that have ended included: for whoever asks who plays here.
+"""Figures of one server, summed over its sessions, those that have ended included.
 
-The figures are kept by the sessions themselves (`session_stats`), since a step of a quick environment takes
-the server some microseconds. `server.operators` shows them.
+The sessions keep the figures (`session_stats`), since a step of a quick environment takes the server some
+microseconds. `server.operators` shows them.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 
-from openenv_async.runtime.session import Session
-from openenv_async.runtime.session_observer import Watch
+from openenv_async.runtime.session import Session, SessionObserver
 
 SAMPLE = 4096
-"""Steps that the whole server's latencies are taken over, about: thousands of sessions are looked at on the loop."""
+"""Steps that the whole server's latencies are taken over, about: they are read on the event loop."""
 
 
-class Census(Watch):
-    """A `Watch` that knows who is there, and remembers what those did who have left."""
+class ServerStats(SessionObserver):
+    """Sums up the sessions that are there, and remembers the sums of those that have ended."""
 
     hears_quick = False
 
@@ -29,39 +28,31 @@ class Census(Watch):
 
     @property
     def steps(self) -> int:
-        """Steps of all sessions, those that have ended included."""
+        """Steps of all sessions."""
         return self._steps + sum(session.steps for session in self._sessions)
 
     @property
     def episodes(self) -> int:
-        """Episodes; likewise."""
+        """Episodes of all sessions."""
         return self._episodes + sum(session.episodes for session in self._sessions)
 
     @property
     def errors(self) -> int:
-        """Calls that gave an error; likewise."""
-        return self._errors + sum(session.tally.errors for session in self._sessions)
+        """Calls of all sessions that ended with an error."""
+        return self._errors + sum(session.stats.errors for session in self._sessions)
 
     def latencies_s(self) -> Iterator[float]:
-        """Give those of the last steps of the sessions that are there; of many sessions, fewer of each."""
+        """Yield the latencies of recent steps of present sessions; the more sessions, the fewer of each."""
         each = max(1, SAMPLE // max(1, len(self._sessions)))
         for session in self._sessions:
-            yield from islice(reversed(session.tally.latencies_s), each)
-
-    # What follows is `watch.Watch`.
+            yield from islice(reversed(session.stats.latencies_s), each)
 
     def waiting(self, session: Session) -> None:
-        """See `Watch.waiting`."""
         self._sessions.add(session)
 
-    def opened(self, session: Session) -> None:
-        """See `Watch.opened`."""
-        session.tally.since = time.perf_counter()
-
     def ended(self, session: Session, error: BaseException | None) -> None:
-        """See `Watch.ended`."""
         if session in self._sessions:
             self._sessions.discard(session)
             self._steps += session.steps
             self._episodes += session.episodes
-            self._errors += session.tally.errors
+            self._errors += session.stats.errors

@@ -1,4 +1,4 @@
-"""A thread that one session keeps for life, and a cheap way back from it to the event loop.
+"""A thread that one session keeps for life, and how its results reach the event loop.
 
 Libraries such as sqlite3, Playwright and greenlets want every call on the thread
 that made the object. Handing over costs one queue in and, for all threads that
@@ -19,83 +19,83 @@ from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 AT_ONCE = 2
-"""Threads that run: with one, each hand-over is a pause; measured, three give no more steps and take more time."""
+"""Threads that run at once: with one, each hand-over is a pause; measured, three give no more steps and cost more."""
 
 QUICK_S = 30e-6
-"""Seconds that a call takes at most whose thread takes turns: waking another thread takes as long. What computes
-outside the interpreter's lock for longer is better off beside the others."""
+"""Seconds that a call may take whose thread takes turns: waking another thread takes as long. Threads that compute
+outside the interpreter's lock for longer run better beside each other."""
 
 LATE_S = 0.002
-"""Seconds without an end, after which nobody waits any longer."""
+"""Seconds without an ended call, after which no thread waits any longer."""
 
 
-class Runner(Protocol):
-    """A thread, as the relay knows it."""
+class ScheduledThread(Protocol):
+    """A thread as its scheduler sees it."""
 
     quick: bool
     """Its last call was short."""
 
     gone: bool
-    """It has ended, and can take no turn."""
+    """It has ended and takes no more turns."""
 
-    def wake(self) -> None:
-        """Have it do what is queued. To be called from any thread, and once too often does no harm."""
+    wake: Callable[[], None]
+    """Have it do what is queued. May be called from any thread, and once too often does no harm."""
 
 
-class Relay:
-    """The turns of one event loop's threads.
+class ThreadScheduler:
+    """Lets the threads of one event loop that have short calls take turns.
 
     Args:
-        loop: whose.
-        drain: takes the results that are there to the loop.
+        loop: theirs.
+        drain: brings the results that are ready to the event loop.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, drain: Callable[[], None]) -> None:
         self._loop, self._drain = loop, drain
-        self._waiting: deque[Runner] = deque()
-        # A set, because adding and discarding are done in one piece, whatever thread does it; a number's += is not.
-        self._running: set[Runner] = set()
+        self._waiting: deque[ScheduledThread] = deque()
+        # A set, because adding and discarding are atomic in any thread; the += of a number is not.
+        self._running: set[ScheduledThread] = set()
         self._ends = 0
-        """Whether it changes is all that counts: two threads at once may count one."""
+        """Only that it changes matters: two threads at once may count one."""
         self._ends_seen = -1
         self._timer: asyncio.TimerHandle | None = None
 
-    def start(self, runner: Runner) -> None:
-        """Have a thread do what is queued for it: now, or when it is its turn. On the loop."""
-        if not runner.quick:
-            runner.wake()
+    def start(self, thread: ScheduledThread) -> None:
+        """Have a thread do what is queued for it, now or when it is its turn. Called on the event loop."""
+        if not thread.quick:
+            thread.wake()
             return
         if not self._running:
-            self._running.add(runner)
-            runner.wake()
+            self._running.add(thread)
+            thread.wake()
             return
-        self._waiting.append(runner)
-        # Looked at behind the append, as `ended` looks behind its discard: one of the two sees the other.
+        self._waiting.append(thread)
+        # Read after the append, as `ended` reads after its discard: one of the two sees the other.
         if len(self._running) < AT_ONCE:
             self._next()
         elif self._timer is None:
             self._timer = self._loop.call_later(LATE_S, self._look)
 
-    def ended(self, runner: Runner) -> bool:
-        """Give the turn of a thread to the next; False: there is none, and the loop is to be told. In that thread."""
+    def ended(self, thread: ScheduledThread) -> bool:
+        """Pass the turn of a thread to the next; returns False when the event loop is to be told. Called in it."""
         self._ends += 1
-        if runner not in self._running:
+        if thread not in self._running:
             return False
-        self._running.discard(runner)
-        return self._next()
+        self._running.discard(thread)
+        return bool(self._waiting) and self._next()
 
     def _next(self) -> bool:
         while self._waiting:
             try:
-                runner = self._waiting.popleft()
-            except IndexError:  # another thread was quicker
+                thread = self._waiting.popleft()
+            except IndexError:  # another thread has taken it
                 break
-            self._running.add(runner)
-            # Looked at behind the add; a thread says that it is gone before it gives back its turn.
-            if not runner.gone:
-                runner.wake()
+            self._running.add(thread)
+            # Read after the add; a thread says that it is gone before it passes on its turn.
+            if not thread.gone:
+                thread.wake()
                 return True
-            self._running.discard(runner)
+            self._running.discard(thread)
         return False
 
     def _look(self) -> None:
@@ -103,35 +103,35 @@ class Relay:
         if not self._waiting and not self._running:
             return
         if self._ends == self._ends_seen:
-            self._let_all_go()
+            self._release_all()
             return
         self._ends_seen = self._ends
         self._timer = self._loop.call_later(LATE_S, self._look)
 
-    def _let_all_go(self) -> None:
-        """Whoever runs takes too long to be waited for."""
-        for runner in list(self._running):
-            runner.quick = False
+    def _release_all(self) -> None:
+        """Let every thread run: those that have the turn take too long to be waited for."""
+        for thread in list(self._running):
+            thread.quick = False
         self._running.clear()
         while self._waiting:
             try:
-                runner = self._waiting.popleft()
-            except IndexError:  # one that ended in this moment was quicker
+                thread = self._waiting.popleft()
+            except IndexError:  # one that ended in this moment has taken it
                 break
-            runner.wake()
+            thread.wake()
         self._drain()
 
 
 T = TypeVar("T")
 
-Landed = Callable[[Any, BaseException | None], None]
-"""Takes what a function gave, or None and what it raised."""
+OnResult = Callable[[Any, BaseException | None], None]
+"""Receives what a function returned, or None and what it raised."""
 
-_Job = tuple["Completions", Landed, Callable[..., Any], tuple[Any, ...]]
+_Job = tuple["Completions", OnResult, Callable[..., Any], tuple[Any, ...]]
 
 
 MOST_HELD = 64
-"""Results that wait for each other on their way to the loop: as many make a message that is worth its cost."""
+"""Results that wait for each other on their way to the event loop: as many make a message that is worth its cost."""
 
 
 class Completions:
@@ -139,28 +139,28 @@ class Completions:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._ready: deque[tuple[Landed, Any, BaseException | None]] = deque()
+        self._ready: deque[tuple[OnResult, Any, BaseException | None]] = deque()
         self._armed = False
-        self.relay = Relay(loop, self._drain)
+        self.scheduler = ThreadScheduler(loop, self._drain)
 
-    def post(self, thread: PinnedThread, landed: Landed, result: Any, error: BaseException | None) -> None:
-        """Have `landed` called on the loop. In `thread`, whose turn ends with it."""
-        self._ready.append((landed, result, error))
-        # Appending before looking, here, and disarming before emptying, in _drain, lose no
+    def post(self, thread: PinnedThread, on_result: OnResult, result: Any, error: BaseException | None) -> None:
+        """Have `on_result` called on the event loop. Called in `thread`, whose turn ends with it."""
+        self._ready.append((on_result, result, error))
+        # Appending before reading, here, and disarming before emptying, in _drain, lose no
         # wake-up; the worst that a race can do is one wake-up too many.
-        if (not self.relay.ended(thread) or len(self._ready) >= MOST_HELD) and not self._armed:
+        if (not self.scheduler.ended(thread) or len(self._ready) >= MOST_HELD) and not self._armed:
             self._arm()
 
     def pass_on(self, thread: PinnedThread) -> None:
-        """End the turn of a thread that had nothing to do. In that thread."""
-        if not self.relay.ended(thread) and self._ready and not self._armed:
+        """End the turn of a thread that had nothing to do. Called in that thread."""
+        if not self.scheduler.ended(thread) and self._ready and not self._armed:
             self._arm()
 
     def _arm(self) -> None:
         self._armed = True
         try:
             self._loop.call_soon_threadsafe(self._drain)
-        except RuntimeError:  # the loop has closed: nobody is left to hear of it
+        except RuntimeError:  # the event loop has closed
             self._ready.clear()
 
     def _drain(self) -> None:
@@ -168,8 +168,8 @@ class Completions:
         ready = self._ready
         try:
             while ready:
-                landed, result, error = ready.popleft()
-                landed(result, error)
+                on_result, result, error = ready.popleft()
+                on_result(result, error)
         finally:
             # One that raises, which is a bug of ours and the loop's to report, must not keep back the others' results.
             if ready and not self._armed:
@@ -180,7 +180,7 @@ _COMPLETIONS: WeakKeyDictionary[asyncio.AbstractEventLoop, Completions] = WeakKe
 
 
 def completions() -> Completions:
-    """Give the running loop's own."""
+    """Return the running event loop's own."""
     loop = asyncio.get_running_loop()
     found = _COMPLETIONS.get(loop)
     if found is None:
@@ -198,10 +198,10 @@ class PinnedThread:
     def __init__(self, name: str) -> None:
         self.quick = False
         self.gone = False
-        """These two: see `relay.Runner`."""
         self._jobs: deque[_Job | None] = deque()
         self._wakes: SimpleQueue[None] = SimpleQueue()
-        self._home = completions()
+        self.wake: Callable[[], None] = partial(self._wakes.put, None)
+        self._completions = completions()
         # The session's context, so that what the environment logs in here is known as its own.
         self._thread = threading.Thread(target=copy_context().run, args=(self._work,), name=name, daemon=True)
         self._thread.start()
@@ -212,19 +212,20 @@ class PinnedThread:
         self.send(partial(_settle, future), function, *args)
         return future
 
-    def send(self, landed: Landed, function: Callable[..., Any], *args: Any) -> None:
-        """Queue a function; `landed` is called on the loop with what comes of it."""
-        self._jobs.append((self._home, landed, function, args))
-        self.wake()
+    def send(self, on_result: OnResult, function: Callable[..., Any], *args: Any, in_turn: bool = False) -> None:
+        """Queue a function; `on_result` is called on the event loop with what comes of it.
 
-    def send_in_turn(self, landed: Landed, function: Callable[..., Any], *args: Any) -> None:
-        """As `send`; a function of a thread whose last one was short may wait a moment for those of others."""
-        self._jobs.append((self._home, landed, function, args))
-        self._home.relay.start(self)
-
-    def wake(self) -> None:
-        """See `relay.Runner`."""
-        self._wakes.put(None)
+        Args:
+            on_result: see `OnResult`.
+            function: what to call.
+            args: its arguments.
+            in_turn: if this thread's last function was short, it may wait a moment for those of others.
+        """
+        self._jobs.append((self._completions, on_result, function, args))
+        if in_turn:
+            self._completions.scheduler.start(self)
+        else:
+            self.wake()
 
     def stop(self) -> None:
         """End the thread when it has done what is queued."""
@@ -242,26 +243,26 @@ class PinnedThread:
             if not jobs:
                 wakes.get()
                 if not jobs:  # done already, when something else woke it
-                    self._home.pass_on(self)
+                    self._completions.pass_on(self)
                 continue
             job = jobs.popleft()
             if job is None:
                 self.gone = True
-                self._home.pass_on(self)
+                self._completions.pass_on(self)
                 return
-            home, landed, function, args = job
+            completions, on_result, function, args = job
             error: BaseException | None
             began = clock()
             try:
                 result, error = function(*args), None
             except StopIteration as exc:  # the one exception that a future refuses
                 result, error = None, RuntimeError(f"StopIteration: {exc.value}")
-            except BaseException as exc:  # whatever it is, it belongs to whoever waits for the result
+            except BaseException as exc:  # whatever it is, it is for the caller to handle
                 result, error = None, exc
             self.quick = clock() - began < QUICK_S
-            home.post(self, landed, result, error)
+            completions.post(self, on_result, result, error)
             # A result kept in this frame would live until the next call.
-            del job, home, landed, function, args, result, error
+            del job, completions, on_result, function, args, result, error
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

@@ -23,12 +23,12 @@ from openenv_async.protocol.batching import too_large
 from openenv_async.protocol.error_mapping import describe
 from openenv_async.protocol.openenv_json import read_object
 from openenv_async.runtime.calls import Call, Outcome, Wire
-from openenv_async.runtime.request_session import DirectSession, open_direct
+from openenv_async.runtime.request_session import RequestSession, open_request_session
 from openenv_async.server.server import Server
 from openenv_async.transport.byte_counters import Traffic
 
 
-class Bodies:
+class RequestBodies:
     """Reads the bodies of one server's requests."""
 
     def __init__(self, limits: Limits, traffic: Traffic) -> None:
@@ -102,9 +102,9 @@ class HttpRoutes:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._sessions: dict[str, DirectSession] = {}
+        self._sessions: dict[str, RequestSession] = {}
         self._traffic = server.traffic["http"]
-        self._bodies = Bodies(server.limits, self._traffic)
+        self._bodies = RequestBodies(server.limits, self._traffic)
 
     async def health(self, request: Request) -> Response:
         """`GET /health`: the server answers."""
@@ -113,14 +113,14 @@ class HttpRoutes:
     async def capacity(self, request: Request) -> Response:
         """`GET /capacity`: how full the server is; seconds for times."""
         registry, limits = self._server.registry, self._server.limits
-        room = registry.room
+        slots = registry.slots
         told = {
-            "active": room.held,
-            "max": room.slots,
-            "waiting": room.waiting,
-            "available": max(0, room.slots - room.held),
+            "active": slots.held,
+            "max": slots.total,
+            "waiting": slots.waiting,
+            "available": max(0, slots.total - slots.held),
             "queue_timeout_s": limits.queue_timeout_s,
-            "retry_after_s": room.retry_after_s(),
+            "retry_after_s": slots.retry_after_s(),
             "closing": registry.closing,
             "states": registry.by_state(),
         }
@@ -181,7 +181,7 @@ class HttpRoutes:
         session = self._named(request)
         if session is not None:
             return _outcome(await session.call(call), session)
-        session = await open_direct(self._server.registry, self._server.limits.http_idle_timeout_s)
+        session = await open_request_session(self._server.registry, self._server.limits.http_idle_timeout_s)
         try:
             outcome = await session.call(call)
         except BaseException:
@@ -212,7 +212,7 @@ class HttpRoutes:
         return _outcome(await session.call(call), session, ignored)
 
     async def _once(self, call: Call, ignored: tuple[str, ...] = ()) -> Response:
-        session = await open_direct(self._server.registry)
+        session = await open_request_session(self._server.registry)
         try:
             return _outcome(await session.call(call), None, ignored)
         finally:
@@ -226,12 +226,12 @@ class HttpRoutes:
         await session.aclose()
         return Response(status_code=204)
 
-    def _keep(self, session: DirectSession) -> None:
+    def _keep(self, session: RequestSession) -> None:
         name = session.id
         self._sessions[name] = session
         session.over.add_done_callback(lambda _: self._sessions.pop(name, None))
 
-    def _named(self, request: Request) -> DirectSession | None:
+    def _named(self, request: Request) -> RequestSession | None:
         name = request.headers.get(SESSION_HEADER)
         if name is None:
             return None
@@ -263,7 +263,7 @@ def _timeout(raw: msgspec.Raw | None) -> float | None:
     return value
 
 
-def _outcome(outcome: Outcome, session: DirectSession | None = None, ignored: tuple[str, ...] = ()) -> Response:
+def _outcome(outcome: Outcome, session: RequestSession | None = None, ignored: tuple[str, ...] = ()) -> Response:
     headers = {SESSION_HEADER: session.id, REQUEST_HEADER: str(session.request_id)} if session else {}
     if warnings := outcome.warnings + ignored:
         headers["x-openenv-warning"] = "; ".join(warnings).encode("ascii", "replace").decode()

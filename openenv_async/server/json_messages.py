@@ -1,8 +1,7 @@
-"""How the JSON wire's messages are worded: read, answered, refused.
+"""The messages of the JSON wire: reading requests, and writing replies and errors.
 
-`server.json_ws` moves messages between a socket and a session; what they say
-is decided here. `compat` has a dialect of its own, which words everything as
-OpenEnv 0.10.0 does.
+`server.json_ws` passes messages between a socket and a session. `compat` and the web page have subclasses, with
+OpenEnv 0.10.0's texts and the page's additional messages.
 """
 
 from __future__ import annotations
@@ -14,28 +13,28 @@ from openenv_async.runtime.calls import JSON, Call, Outcome
 from openenv_async.transport.link import Message
 
 
-class Dialect:
-    """This package's own wording."""
+class JsonMessages:
+    """This package's messages. Subclasses change them."""
 
     idle_timeout_s: float | None = None
     """Seconds without a message after which a session ends; None: never."""
 
     warns_early = True
-    """A step before any reset is answered with a warning that its environment is fresh."""
+    """A step before the first reset is answered with a warning that its environment is fresh."""
 
     tells_end = False
-    """A session that the server ends is told why in an error frame, which OpenEnv's clients do not expect."""
+    """The client of a session that the server ends is told why, in an error frame that OpenEnv's do not expect."""
 
     def read(self, message: Message) -> Request:
         """Read one message.
 
         Raises:
-            EnvError: it is none, or none of a known type.
+            EnvError: it is not a request of a known type.
         """
         return read_request(message)
 
     def call(self, request: Request, limits: Limits) -> Call | Outcome:
-        """Give what to ask of the environment, or the answer when it need not be asked."""
+        """Return the call that a request asks for, or the outcome where that takes no call."""
         if request.kind == "step" or request.kind == "reset":
             return Call(request.kind, request.data, JSON)
         if request.kind == "state":
@@ -43,14 +42,14 @@ class Dialect:
         return Outcome(no_mcp(request.data))
 
     def answer(self, kind: Kind, outcome: Outcome) -> str:
-        """Give the reply to what went well."""
+        """Return the reply with an outcome."""
         if kind == "step" or kind == "reset":
             return reply("observation", outcome.data, outcome.warnings)
         return reply("mcp" if kind == "mcp" else "state", outcome.data)
 
     def failure(self, error: BaseException) -> str:
-        """Give the reply to what did not."""
+        """Return the reply for an error."""
         return failure(describe(error))
 
 
-DIALECT = Dialect()
+JSON_MESSAGES = JsonMessages()

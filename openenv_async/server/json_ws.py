@@ -1,8 +1,8 @@
-"""A connection of OpenEnv's JSON wire: one session, text messages, one reply per request in order.
+"""The server's side of a connection of OpenEnv's JSON wire: one session, one reply per request in order.
 
-Messages are taken as they arrive, whatever the environment is doing, so that a client
-that leaves is noticed; replies leave in the turn in which they are ready or, where the
-socket is full, from the session's own task. `server.json_messages` words the messages.
+Messages are read as they arrive, also during a call, so that a client that leaves is noticed. Replies leave in the
+turn of the event loop in which they are ready or, where the socket is full, from the session's task.
+`server.json_messages` has the texts of the messages.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from openenv_async.errors import ServerClosing, SessionBroken, SessionLost
 from openenv_async.protocol.batching import too_large
 from openenv_async.protocol.openenv_json import Kind
 from openenv_async.runtime.calls import Call, Outcome
-from openenv_async.runtime.session import Session
-from openenv_async.server.json_messages import DIALECT, Dialect
-from openenv_async.server.server import Server
+from openenv_async.runtime.session import Session, Sink
+from openenv_async.server.json_messages import JSON_MESSAGES, JsonMessages
+from openenv_async.server.server import Server, ServerConnection
 from openenv_async.transport.link import Link, LinkClosed, Message
 from openenv_async.transport.ws_protocol import WebSocketLink
 
@@ -34,15 +34,13 @@ _NO_RESET = (
 )
 
 
-class JsonConnection:
+class JsonConnection(Sink, ServerConnection):
     """One WebSocket and its one session. `await run()` until it ends."""
 
     wire = "json"
-    peer: str | None = None
-    """The client's address, where it is known."""
 
-    def __init__(self, server: Server, link: Link, dialect: Dialect = DIALECT) -> None:
-        self._server, self._link, self._dialect = server, link, dialect
+    def __init__(self, server: Server, link: Link, messages: JsonMessages = JSON_MESSAGES) -> None:
+        self._server, self._link, self._messages = server, link, messages
         self._traffic = server.traffic["json"]
         self._push = link if isinstance(link, WebSocketLink) else None
         self._saying: set[asyncio.Task[None]] = set()
@@ -78,21 +76,20 @@ class JsonConnection:
             await asyncio.wait([reader])
             await self._over.wait()
             if self._refusal is not None:
-                await self._say(self._dialect.failure(self._refusal))
+                await self._say(self._messages.failure(self._refusal))
             # Clients take the close for the release of the slot: it comes when the slot is free.
             await self._link.aclose()
 
     async def drain(self, grace_s: float) -> None:
-        """See `Connection.drain`. This wire has no message for it."""
+        return  # this wire has no message for it
 
     async def aclose(self) -> None:
-        """See `Connection.aclose`."""
         await self._link.aclose(1001, "the server is stopping")
 
     def _open(self) -> None:
         self._over.clear()
         self._session = self._server.registry.open(
-            self, wait_s=self._server.limits.json_queue_timeout_s, idle_timeout_s=self._dialect.idle_timeout_s
+            self, wait_s=self._server.limits.json_queue_timeout_s, idle_timeout_s=self._messages.idle_timeout_s
         )
 
     async def _read(self) -> None:
@@ -117,12 +114,12 @@ class JsonConnection:
         answer: Call | Outcome | BaseException
         self._traffic.received += len(message)
         try:
-            request = self._dialect.read(self._fitting(message))
+            request = self._messages.read(self._fitting(message))
             kind = request.kind
             if kind == "close":
                 self._end()
                 return
-            answer = self._dialect.call(request, self._server.limits)
+            answer = self._messages.call(request, self._server.limits)
         except Exception as exc:  # every failure has a frame; a bug of ours is logged on its way
             answer = exc
             if self._server.metrics is not None:
@@ -131,7 +128,7 @@ class JsonConnection:
             return
         if self._session is None:
             if kind != "reset" or not isinstance(answer, Call):
-                self._tell(self._dialect.failure(self._without_session(answer)))
+                self._tell(self._messages.failure(self._without_session(answer)))
                 return
             # The environment was given up; on this wire too only a reset may begin again.
             self._open()
@@ -175,10 +172,7 @@ class JsonConnection:
         with contextlib.suppress(LinkClosed):
             await self._link.send(text)
 
-    # What follows is `runtime.session.Sink`.
-
     def opened(self, session: Session) -> None:
-        """See `Sink.opened`."""
         self._served = True
 
     def _is_full(self) -> bool:
@@ -223,19 +217,19 @@ class JsonConnection:
             self._hold_or_not()
 
     def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> Awaitable[None] | None:
-        """See `Sink.deliver`. The session goes on when its reply has left."""
+        # The session goes on when its reply has left.
         kind = self._kinds.pop(rid)
         if self._large or len(self._kinds) == MAX_QUEUED - 1:
             self._large.pop(rid, None)
             self._hold_or_not()
         if rid in self._early:
             self._early.discard(rid)
-            if isinstance(outcome, Outcome) and self._dialect.warns_early:
+            if isinstance(outcome, Outcome) and self._messages.warns_early:
                 outcome = Outcome(outcome.data, (*outcome.warnings, _NO_RESET))
         if isinstance(outcome, BaseException):
-            text = self._dialect.failure(outcome)
+            text = self._messages.failure(outcome)
         else:
-            text = self._dialect.answer(kind, outcome)
+            text = self._messages.answer(kind, outcome)
         if self._push is not None and self._push.can_send:
             self._traffic.sent += len(text)
             self._push.send_nowait(text)
@@ -243,7 +237,6 @@ class JsonConnection:
         return self._say(text)
 
     def ended(self, session: Session, error: BaseException | None) -> None:
-        """See `Sink.ended`."""
         self._session = None
         self._over.set()
         waiting, self._kinds = self._kinds, {}
@@ -261,10 +254,10 @@ class JsonConnection:
             self._refusal = self._refusal or error
             self._end()
         else:
-            untold = self._served and not self._dialect.tells_end
+            untold = self._served and not self._messages.tells_end
             self._refusal = self._refusal or (None if untold else error)
             self._end()
 
     def _refuse_all(self, waiting: dict[int, Kind], error: BaseException) -> None:
         for _ in waiting:
-            self._tell(self._dialect.failure(error))
+            self._tell(self._messages.failure(error))

@@ -1,7 +1,7 @@
-"""A connection of the native wire: frames in, sessions, frames out.
+"""The server's side of a native connection: frames in, calls of sessions, frames out.
 
-What arrives is dispatched without waiting for any session; `transport.frame_stream` carries
-the frames, `protocol` knows them, `runtime` the sessions.
+Frames are dispatched without waiting for any session. `transport.frame_stream` carries them, `protocol` defines them,
+`runtime` has the sessions.
 """
 
 from __future__ import annotations
@@ -46,38 +46,36 @@ from openenv_async.protocol.frames import (
 )
 from openenv_async.protocol.session_states import State
 from openenv_async.runtime.calls import NATIVE, Call, Outcome
-from openenv_async.runtime.session import Session
+from openenv_async.runtime.session import Session, Sink
 from openenv_async.server.rate_limits import COUNTED_BYTES, RequestBudget, SessionRate
-from openenv_async.server.server import Server
+from openenv_async.server.server import Server, ServerConnection
 from openenv_async.transport.frame_stream import Flow
 from openenv_async.transport.link import Link, LinkClosed
 
 
-class Seat:
-    """A session's place on this connection."""
+class AttachedSession:
+    """A session on a connection, and what the client knows of it."""
 
-    __slots__ = ("opened", "resumed", "session", "sid")
+    __slots__ = ("opened", "session", "sid")
 
-    def __init__(self, sid: int, session: Session, *, resumed: bool = False) -> None:
+    def __init__(self, sid: int, session: Session, *, opened: bool = False) -> None:
         self.sid = sid
         self.session = session
-        self.opened = resumed
-        """The client knows that the session is open."""
-        self.resumed = resumed
-        """The session came from another connection: its newest request may be asked again."""
+        self.opened = opened
+        """The client was told that the session is open."""
 
 
-class Seats:
+class AttachedSessions:
     """The sessions of one connection, by the client's number and by themselves."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._last_sid = 0
-        self.by_sid: dict[int, Seat] = {}
-        self.by_session: dict[Session, Seat] = {}
+        self.by_sid: dict[int, AttachedSession] = {}
+        self.by_session: dict[Session, AttachedSession] = {}
 
-    def refuse(self, sid: int) -> EnvError | None:
-        """Say why the client may not use this number for one more session; None: it may, and then has."""
+    def reserve(self, sid: int) -> EnvError | None:
+        """Reserve a client's number for one more session; returns the error when the client may not use it."""
         if sid <= self._last_sid:
             return RemoteProtocolError(f"session {sid} came after session {self._last_sid}; ids only grow")
         self._last_sid = sid
@@ -86,19 +84,19 @@ class Seats:
             return CapacityError(text, active_sessions=self._most, max_sessions=self._most)
         return None
 
-    def sit(self, seat: Seat) -> None:
-        """Take a session in."""
-        self.by_sid[seat.sid] = self.by_session[seat.session] = seat
+    def add(self, attached: AttachedSession) -> None:
+        """Add a session."""
+        self.by_sid[attached.sid] = self.by_session[attached.session] = attached
 
-    def leave(self, session: Session) -> Seat:
-        """The session has ended or gone to another connection."""
-        seat = self.by_session.pop(session)
-        self.by_sid.pop(seat.sid, None)
-        return seat
+    def remove(self, session: Session) -> AttachedSession:
+        """Remove a session that has ended or moves to another connection."""
+        attached = self.by_session.pop(session)
+        self.by_sid.pop(attached.sid, None)
+        return attached
 
 
 def hello(server_id: str, limits: Limits, *, traces: bool = False) -> Hello:
-    """Make the first frame; a client passes over what it does not know."""
+    """Return a connection's first frame; clients ignore what they do not know of it."""
     told: dict[str, float] = {
         "max_message_bytes": limits.max_message_bytes,
         "chunk_bytes": limits.chunk_bytes,
@@ -117,20 +115,18 @@ def hello(server_id: str, limits: Limits, *, traces: bool = False) -> Hello:
 logger = logging.getLogger("openenv_async")
 
 MAX_QUEUED = 16
-"""Requests that may wait in one session. A client of ours has one in flight, or a few it has given up."""
+"""Requests that may wait in one session. This package's client has one in flight, or a few that it has given up."""
 
-GOODBYES = (1000, 1001, 1005)
-"""Close codes of a client that means to go. Whatever else ends a connection, its client may come back."""
+DELIBERATE_CLOSES = (1000, 1001, 1005)
+"""Close codes of a client that closed the connection itself. After any other end the client may resume."""
 
 _NO_PAYLOAD = b"\x80"
 
 
-class NativeConnection:
+class NativeConnection(Sink, ServerConnection):
     """One WebSocket that carries many sessions. `await run()` until it ends."""
 
     wire = "native"
-    peer: str | None = None
-    """The client's address, where it is known."""
 
     def __init__(self, server: Server, link: Link) -> None:
         self._server, self._link = server, link
@@ -141,14 +137,14 @@ class NativeConnection:
         self._budget = RequestBudget(server.limits.max_connection_bytes)
         self._rate = SessionRate(server.limits.max_new_sessions_per_s, server.limits.max_sessions_per_connection)
         self._outbox = Outbox(server.limits.chunk_bytes)
-        self._places = Seats(server.limits.max_sessions_per_connection)
-        self._seats, self._by_session = self._places.by_sid, self._places.by_session
+        self._sessions = AttachedSessions(server.limits.max_sessions_per_connection)
+        self._by_sid, self._by_session = self._sessions.by_sid, self._sessions.by_session
         self._flow = Flow(
             link,
             self._inbox,
             self._outbox,
             self._dispatch,
-            self._seats.__len__,
+            self._by_sid.__len__,
             server.limits.max_queued_bytes,
             "native",
             server.traffic["native"],
@@ -164,31 +160,29 @@ class NativeConnection:
         try:
             await self._flow.run()
         except LinkClosed as exc:
-            lost = exc.code not in GOODBYES
+            lost = exc.code not in DELIBERATE_CLOSES
         finally:
             self._server.connections.discard(self)
             for session in list(self._by_session):
                 if lost and self._server.registry.detached.keep(session):
-                    self._places.leave(session)
+                    self._sessions.remove(session)
                 else:
                     session.close()
 
     async def drain(self, grace_s: float) -> None:
-        """See `Connection.drain`."""
         self._put(Draining(grace_s))
 
     async def aclose(self) -> None:
-        """See `Connection.aclose`."""
         await self._flow.sent()
         await self._link.aclose(1001, "the server is stopping")
 
     def _dispatch(self, frame: ClientFrame | BadFrame) -> None:
         if type(frame) is Step:
-            seat = self._seats.get(frame.sid)
-            if seat is not None and frame.timeout_s is None and len(frame.data) <= self._limits.max_message_bytes:
-                session = seat.session
+            attached = self._by_sid.get(frame.sid)
+            if attached is not None and frame.timeout_s is None and len(frame.data) <= self._limits.max_message_bytes:
+                session = attached.session
                 if session.idle and frame.rid > session.newest:
-                    # What most frames are, without the questions that `_request` asks of the others.
+                    # Most frames, without the checks of `_request` that such a frame always passes.
                     session.newest = frame.rid
                     session.submit(frame.rid, Call("step", frame.data, NATIVE, None, frame.trace))
                     return
@@ -207,49 +201,51 @@ class NativeConnection:
         elif isinstance(frame, Close):
             self._close(frame.sid)
         elif isinstance(frame, (Cancel, Ack)):
-            seat = self._seats.get(frame.sid)
-            if seat is not None:
-                (seat.session.cancel if isinstance(frame, Cancel) else seat.session.acknowledge)(frame.rid)
+            attached = self._by_sid.get(frame.sid)
+            if attached is not None:
+                (attached.session.cancel if isinstance(frame, Cancel) else attached.session.acknowledge)(frame.rid)
         elif isinstance(frame, Resume):
             self._resume(frame)
         elif isinstance(frame, BadFrame):
             self._refuse(frame.sid, frame.rid, frame.error)
 
     def _request(self, sid: int, rid: int, call: Call) -> None:
-        seat = self._seats.get(sid)
-        if seat is None:
+        attached = self._by_sid.get(sid)
+        if attached is None:
             self._refuse(sid, rid, SessionLost(f"this connection has no session {sid}; open one first"))
-        elif rid <= seat.session.newest:
-            self._ask_again(seat, rid)
-        elif seat.session.queued >= MAX_QUEUED:
+        elif rid <= attached.session.newest:
+            self._answer_again(attached, rid)
+        elif len(attached.session.queue) >= MAX_QUEUED:
             self._refuse(sid, rid, SessionBusy(f"{MAX_QUEUED} requests wait in this session already"))
         elif call.timeout_s is not None and not call.timeout_s > 0:
             # NaN too: among the timers of the loop it would stop the whole server.
             self._refuse(sid, rid, InvalidPayload("timeout_s must be more than 0 seconds", path="timeout_s"))
         elif (size := memoryview(call.payload).nbytes) > self._limits.max_message_bytes:
             self._refuse(sid, rid, too_large(size, self._limits.max_message_bytes))
-        elif size > COUNTED_BYTES and (over := self._budget.refuse(seat.session, rid, size, self._inbox.held_bytes)):
+        elif size > COUNTED_BYTES and (
+            over := self._budget.refuse(attached.session, rid, size, self._inbox.held_bytes)
+        ):
             self._refuse(sid, rid, over)
         else:
-            seat.session.newest = rid
-            seat.session.submit(rid, call)
+            attached.session.newest = rid
+            attached.session.submit(rid, call)
 
-    def _ask_again(self, seat: Seat, rid: int) -> None:
-        """Take a request that this session has had before: its client missed the outcome, or the network repeats it."""
-        session = seat.session
+    def _answer_again(self, attached: AttachedSession, rid: int) -> None:
+        """Answer a request that was sent again, because its client missed the outcome or the network repeated it."""
+        session = attached.session
         if not session.token or rid < session.newest:
             text = f"request {rid} came after request {session.newest}; ids only grow"
-            self._refuse(seat.sid, rid, RemoteProtocolError(text))
+            self._refuse(attached.sid, rid, RemoteProtocolError(text))
             return
         outcome = session.outcome_of(rid)
         if outcome is not None:
             self.deliver(session, rid, outcome)
         elif not session.awaits(rid):
             text = f"request {rid} was acknowledged or cancelled, and its outcome is not kept"
-            self._refuse(seat.sid, rid, RemoteProtocolError(text))
+            self._refuse(attached.sid, rid, RemoteProtocolError(text))
 
     def _open(self, frame: Open) -> None:
-        error = self._places.refuse(frame.sid) or self._rate.refuse()
+        error = self._sessions.reserve(frame.sid) or self._rate.refuse()
         if error is not None:
             self._refuse(frame.sid, 0, error)
             return
@@ -257,7 +253,7 @@ class NativeConnection:
         key = frame.key if self._limits.resume_window_s else ""
         known = registry.detached.find_unused(key) if key else None
         if known is not None:
-            self._take_over(Seat(frame.sid, known))
+            self._take_over(AttachedSession(frame.sid, known))
             if known.state.now is not State.OPENING:
                 self.opened(known)
             return
@@ -266,40 +262,40 @@ class NativeConnection:
         wait_s = longest if wait_s is None or wait_s > longest else wait_s
         session = registry.open(self, wait_s=wait_s, trace=frame.trace)
         if key:
-            registry.detached.enrol(session, key)
-        self._places.sit(Seat(frame.sid, session))
+            registry.detached.allow(session, key)
+        self._sessions.add(AttachedSession(frame.sid, session))
 
     def _resume(self, frame: Resume) -> None:
-        error = self._places.refuse(frame.sid)
+        error = self._sessions.reserve(frame.sid)
         session = self._server.registry.detached.find(frame.session_id, frame.token)
         if error is not None or session is None:
             gone = "the server has no such session any longer, or its token is another"
             self._refuse(frame.sid, 0, error or SessionLost(gone))
             return
-        self._take_over(Seat(frame.sid, session, resumed=True))
+        self._take_over(AttachedSession(frame.sid, session, opened=True))
         self._put(Resumed(frame.sid))
 
-    def _take_over(self, seat: Seat) -> None:
-        """Seat a session whose connection is lost, or half open: then nobody there is told."""
-        sink = seat.session.sink
+    def _take_over(self, attached: AttachedSession) -> None:
+        """Attach a session whose connection is lost, or half open: then no client there is told."""
+        sink = attached.session.sink
         if isinstance(sink, NativeConnection):
-            sink._inbox.forget(sink._places.leave(seat.session).sid)
-        self._server.registry.detached.release(seat.session)
-        self._places.sit(seat)
-        seat.session.attach(self)
-        if seat.session.watch is not None:
-            seat.session.watch.attached(seat.session)
+            sink._inbox.forget(sink._sessions.remove(attached.session).sid)
+        self._server.registry.detached.release(attached.session)
+        self._sessions.add(attached)
+        attached.session.attach(self)
+        if attached.session.observer is not None:
+            attached.session.observer.attached(attached.session)
 
     def _close(self, sid: int) -> None:
-        seat = self._seats.get(sid)
+        attached = self._by_sid.get(sid)
         self._inbox.forget(sid)
-        if seat is None:
+        if attached is None:
             self._put(Closed(sid))
         else:
-            seat.session.close()
+            attached.session.close()
 
     def _refuse(self, sid: int, rid: int, error: BaseException) -> None:
-        """Fail what comes to no call; those are counted where they end."""
+        """Refuse a request that does not become a call; calls that fail are counted where they end."""
         if self._server.metrics is not None:
             self._server.metrics.failed(error)
         self._fail(sid, rid, error)
@@ -308,16 +304,12 @@ class NativeConnection:
         what = describe(error)
         self._put(Failure(sid, rid, what.code, what.message, what.details))
 
-    # What follows is `runtime.session.Sink`.
-
     def opened(self, session: Session) -> None:
-        """See `Sink.opened`."""
-        seat = self._by_session[session]
-        seat.opened = True
-        self._put(Opened(seat.sid, session.id, session.token))
+        attached = self._by_session[session]
+        attached.opened = True
+        self._put(Opened(attached.sid, session.id, session.token))
 
     def deliver(self, session: Session, rid: int, outcome: Outcome | BaseException) -> Awaitable[None] | None:
-        """See `Sink.deliver`. Its next call begins when there is room for what it gives."""
         sid = self._by_session[session].sid
         if isinstance(outcome, Outcome):
             data = outcome.data
@@ -327,15 +319,15 @@ class NativeConnection:
             self._put(reply, len(data))
         else:
             self._fail(sid, rid, outcome)
+        # The session's next call begins when there is room for its outcome.
         return self._flow.room() if self._flow.held else None
 
     def ended(self, session: Session, error: BaseException | None) -> None:
-        """See `Sink.ended`."""
-        seat = self._places.leave(session)
-        if not seat.opened:
-            self._fail(seat.sid, 0, error or SessionLost("the session was closed before it was open"))
+        attached = self._sessions.remove(session)
+        if not attached.opened:
+            self._fail(attached.sid, 0, error or SessionLost("the session was closed before it was open"))
             return
         if session.was_broken:
             error = SessionBroken("the environment hung or crashed and was given up; call reset() for a fresh one")
         what = describe(error) if error is not None else None
-        self._put(Closed(seat.sid, what.code, what.message) if what else Closed(seat.sid))
+        self._put(Closed(attached.sid, what.code, what.message) if what else Closed(attached.sid))

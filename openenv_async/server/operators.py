@@ -1,8 +1,8 @@
-"""What an operator may ask and do: `GET /sessions`, `DELETE /sessions/{id}`, and who counts as one.
+"""Routes for operators: `GET /sessions`, `DELETE /sessions/{id}`, and who may use them.
 
-With a token whoever has it. Without one whoever works on the server's own machine:
-others may play, as the server lets them, but neither look at nor end what others play.
-`server.session_listing` writes the list, `runtime.registry` ends sessions.
+An operator is a client with the server's token or, where the server has none, one on the server's own machine. Others
+may play, but neither see nor end other clients' sessions. `server.session_listing` writes the list,
+`runtime.registry` ends sessions.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from openenv_async.errors import SessionLost
-from openenv_async.runtime.registry import evict
 from openenv_async.runtime.session import Session
 from openenv_async.server.server import Server
-from openenv_async.server.session_listing import MOST_LISTED, SORTS, Page, roll
+from openenv_async.server.session_listing import MOST_LISTED, SORTS, ListQuery, list_sessions
 from openenv_async.transport.address import is_loopback
 
 logger = logging.getLogger("openenv_async")
@@ -32,12 +31,12 @@ CLOSED_BY_OPERATOR = "the session was closed by the server's operator"
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 
-class NotAsked(Exception):
-    """A query that makes no sense; the text says which."""
+class BadQuery(Exception):
+    """A query that cannot be answered; the text says why."""
 
 
 def operator_routes(server: Server) -> list[Route]:
-    """Give the routes of a server's operators."""
+    """Return the routes for a server's operators."""
     operators = Operators(server)
     return [
         Route("/sessions", operators.list_sessions, methods=["GET"]),
@@ -46,10 +45,10 @@ def operator_routes(server: Server) -> list[Route]:
 
 
 def may_operate(request: Request, token: str | None) -> bool:
-    """Say whether a request that the guard has let in may look at everybody's sessions.
+    """Return whether an authorized request may see and end other clients' sessions.
 
-    Without a token it must come from this machine: through no proxy, and by a name that no web page
-    elsewhere can have pointed here.
+    Without a token it must come from this machine: not through a proxy, and by a name that a web page
+    elsewhere cannot have pointed here.
     """
     if token is not None:
         return True
@@ -61,20 +60,20 @@ def may_operate(request: Request, token: str | None) -> bool:
 
 
 class Operators:
-    """The handlers."""
+    """The handlers of the operators' routes."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
 
     async def list_sessions(self, request: Request) -> Response:
-        """`GET /sessions?limit=100&offset=0&sort=age`: who plays here."""
+        """`GET /sessions?limit=100&offset=0&sort=age`: list the sessions."""
         if not may_operate(request, self._server.settings.token):
             return _forbidden()
         try:
-            page = _page(request.query_params)
-        except NotAsked as exc:
+            query = _query(request.query_params)
+        except BadQuery as exc:
             return _refused(422, "VALIDATION_ERROR", str(exc))
-        return Response(msgspec.json.encode(await roll(self._server, page)), media_type="application/json")
+        return Response(msgspec.json.encode(await list_sessions(self._server, query)), media_type="application/json")
 
     async def close_session(self, request: Request) -> Response:
         """`DELETE /sessions/{id}?grace_s=10`: end a session; answers when its slot is free."""
@@ -83,42 +82,42 @@ class Operators:
         name = request.path_params["session_id"]
         try:
             grace_s = _grace(request.query_params, self._server.limits.close_timeout_s)
-        except NotAsked as exc:
+        except BadQuery as exc:
             return _refused(422, "VALIDATION_ERROR", str(exc))
         session = self._server.registry.sessions.get(name)
         if session is None:
             text = f"there is no session {name[:64]!r}: it has ended or never was; GET /sessions lists those there are"
             return _refused(404, "SESSION_LOST", text)
-        doing = session.doing if session.working else None
+        doing = None if session.flight.call is None else session.flight.kind
         logger.info("session %s is closed by an operator%s", name, f", in its {doing}()" if doing else "")
-        given_up = await _evict(session, SessionLost(CLOSED_BY_OPERATOR, closed_by="operator"), grace_s)
+        given_up = await self._evict(session, SessionLost(CLOSED_BY_OPERATOR, closed_by="operator"), grace_s)
         told = {"id": name, "closed": True, "call": doing, "given_up": given_up}
         return Response(msgspec.json.encode(told), media_type="application/json")
 
+    async def _evict(self, session: Session, reason: SessionLost, grace_s: float) -> bool:
+        """End a session on its own event loop, which may be another than the request's."""
+        evict = self._server.registry.evict(session, reason, grace_s)
+        loop = session.task.get_loop() if session.task is not None else None
+        if loop is None or loop is asyncio.get_running_loop():
+            return await evict
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(evict, loop))
 
-async def _evict(session: Session, reason: SessionLost, grace_s: float) -> bool:
-    """End a session where it lives, which may be another event loop than the request's."""
-    loop = session.task.get_loop() if session.task is not None else None
-    if loop is None or loop is asyncio.get_running_loop():
-        return await evict(session, reason, grace_s)
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(evict(session, reason, grace_s), loop))
 
-
-def _page(query: Mapping[str, str]) -> Page:
+def _query(query: Mapping[str, str]) -> ListQuery:
     unknown = sorted(query.keys() - {"limit", "offset", "sort"})
     if unknown:
-        raise NotAsked(f"/sessions takes limit, offset and sort, not {unknown[0][:40]!r}")
+        raise BadQuery(f"/sessions takes limit, offset and sort, not {unknown[0][:40]!r}")
     sort = query.get("sort", SORTS[0])
     if sort not in SORTS:
-        raise NotAsked(f"sort must be one of {', '.join(SORTS)}, not {sort[:40]!r}")
-    return Page(_whole(query, "limit", 100, 1, MOST_LISTED), _whole(query, "offset", 0, 0, 2**31), sort)
+        raise BadQuery(f"sort must be one of {', '.join(SORTS)}, not {sort[:40]!r}")
+    return ListQuery(_whole(query, "limit", 100, 1, MOST_LISTED), _whole(query, "offset", 0, 0, 2**31), sort)
 
 
 def _whole(query: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
     text = query.get(name, str(default))
     value = int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else -1
     if not least <= value <= most:
-        raise NotAsked(f"{name} must be a whole number from {least} to {most}, not {text[:40]!r}")
+        raise BadQuery(f"{name} must be a whole number from {least} to {most}, not {text[:40]!r}")
     return value
 
 
@@ -129,7 +128,7 @@ def _grace(query: Mapping[str, str], default_s: float) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value <= 3600:
-        raise NotAsked(f"grace_s must be a number of seconds from 0 to 3600, not {str(text)[:40]!r}")
+        raise BadQuery(f"grace_s must be a number of seconds from 0 to 3600, not {str(text)[:40]!r}")
     return value
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.registry import Registry
-from openenv_async.runtime.server_stats import Census
-from openenv_async.runtime.session_observer import Watch, together
+from openenv_async.runtime.server_stats import ServerStats
+from openenv_async.runtime.session import SessionObserver
+from openenv_async.runtime.session_observer import combined
 from openenv_async.server.log_filter import FILTER, protect
 from openenv_async.server.settings import Settings
 from openenv_async.server.telemetry import Observing
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from openenv_async.runtime.processes.pool import ProcessPool
 
 
-class Connection(Protocol):
-    """An open WebSocket of either wire."""
+class ServerConnection(Protocol):
+    """An open WebSocket of either wire, on the server's side."""
 
     wire: str
     """`native` or `json`."""
@@ -52,16 +53,16 @@ class Server:
         self.limits = settings.limits
         self.id = secrets.token_hex(6)
         self.registry = Registry(blueprint, settings.limits, settings.limits.max_sessions)
-        self.connections: set[Connection] = set()
+        self.connections: set[ServerConnection] = set()
         self._draining: asyncio.Task[None] | None = None
         self.traffic = {wire: Traffic() for wire in ("native", "json", "http")}
         """What has passed, by wire."""
         self.observing = Observing(self)
         self.metrics = self.observing.metrics
         """Counts for `/metrics`; None: nobody asked for them."""
-        self.census = Census()
-        """What each session does, for its operators."""
-        self.look_on(self.census)
+        self.stats = ServerStats()
+        """Figures for operators."""
+        self.observe(self.stats)
         self.recorder: Recorder | None = None
         if settings.record is not None:
             # Here, because most servers record nothing.
@@ -69,11 +70,11 @@ class Server:
 
             protect([settings.token])
             self.recorder = Recorder(settings.record, blueprint.name, FILTER.without_known)
-            self.look_on(self.recorder)
+            self.observe(self.recorder)
 
-    def look_on(self, watch: Watch) -> None:
-        """Let one more hear of every session that begins from now on."""
-        self.registry.watch = together(self.registry.watch, watch)
+    def observe(self, observer: SessionObserver) -> None:
+        """Add an observer of every session that begins from now on."""
+        self.registry.observer = combined(self.registry.observer, observer)
 
     def start(self) -> None:
         """Take work (again): called as the app's lifespan begins.

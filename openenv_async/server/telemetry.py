@@ -36,8 +36,8 @@ class Observing:
         self.metrics: Metrics | None = None
         if settings.metrics and importlib.util.find_spec("prometheus_client") is not None:
             self.metrics = Metrics()
-            server.look_on(self.metrics)
-        server.look_on(SessionLog())
+            server.observe(self.metrics)
+        server.observe(SessionLog())
         self.monitor = LoopMonitor(server.blueprint.name, server.limits.loop_blocked_s)
         self.spans: Spans | None = None
         self._logs_calls = False
@@ -46,7 +46,7 @@ class Observing:
         """Begin with the app's lifespan, on its event loop."""
         if not self._logs_calls and sessions_logger.isEnabledFor(logging.DEBUG):
             self._logs_calls = True
-            self._server.look_on(CallLog())
+            self._server.observe(CallLog())
         # After the server's processes: a fork takes no thread along.
         self.monitor.start()
         self._trace()
@@ -73,4 +73,4 @@ class Observing:
                 from openenv_async.observe.spans import Spans
 
                 self.spans = Spans(self._server.blueprint.name)
-                self._server.look_on(self.spans)
+                self._server.observe(self.spans)

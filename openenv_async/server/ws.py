@@ -1,16 +1,16 @@
-"""`/ws`: one endpoint, two wires. The subprotocol that the client offers decides."""
+"""The endpoint `/ws`, for both wires; the subprotocol that the client offers decides."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from openenv_async.protocol.frames import SUBPROTOCOL
-from openenv_async.server.json_messages import DIALECT
+from openenv_async.server.json_messages import JSON_MESSAGES
 from openenv_async.server.json_ws import JsonConnection
 from openenv_async.server.native import NativeConnection
 from openenv_async.server.server import Server
 from openenv_async.server.web.page_auth import SUBPROTOCOL as PAGE
-from openenv_async.server.web.page_messages import PageDialect
+from openenv_async.server.web.page_messages import PageMessages
 from openenv_async.transport.link import LinkClosed
 from openenv_async.transport.ws_server import Receive, Send, accept_link
 
@@ -36,13 +36,15 @@ class WebSocketEndpoint:
             connection = NativeConnection(self._server, link)
         else:
             idle_s = self._server.limits.page_idle_timeout_s
-            connection = JsonConnection(self._server, link, PageDialect(DIALECT, idle_s) if page else DIALECT)
+            connection = JsonConnection(
+                self._server, link, PageMessages(JSON_MESSAGES, idle_s) if page else JSON_MESSAGES
+            )
         connection.peer = peer_of(scope)
         await connection.run()
 
 
 def peer_of(scope: Any) -> str | None:
-    """Give the address that a connection comes from, `host:port`; None for a unix socket."""
+    """Return the address that a connection comes from, `host:port`; None for a unix socket."""
     host, port = (scope.get("client") or ("", None))[:2]
     if not host:
         return None

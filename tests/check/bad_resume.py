@@ -11,15 +11,15 @@ from openenv_async.protocol.frames import Resume, Resumed
 from openenv_async.runtime.calls import Call
 from openenv_async.runtime.session import Session
 from openenv_async.server import ws
-from openenv_async.server.native import NativeConnection, Seat
+from openenv_async.server.native import AttachedSession, NativeConnection
 
 
 class Twice(NativeConnection):
     """Plays a step again that is asked for again."""
 
     def _request(self, sid: int, rid: int, call: Call) -> None:
-        seat = self._seats.get(sid)
-        if seat is not None and seat.resumed and rid == seat.session.newest:
+        seat = self._by_sid.get(sid)
+        if seat is not None and rid == seat.session.newest:
             seat.session.submit(rid, call)
         else:
             super()._request(sid, rid, call)
@@ -30,12 +30,11 @@ class Fresh(NativeConnection):
 
     def _resume(self, frame: Resume) -> None:
         session = self._server.registry.open(self, wait_s=1.0)
-        self._places.sit(Seat(frame.sid, session, resumed=True))
+        self._sessions.add(AttachedSession(frame.sid, session, opened=True))
         self._put(Resumed(frame.sid))
 
     def opened(self, session: Session) -> None:
-        seat = next(seat for seat in self._seats.values() if seat.session is session)
-        if not seat.resumed:
+        if not self._by_session[session].opened:
             super().opened(session)
 
 

@@ -13,7 +13,7 @@ from requirements import requirement
 from support.servers import bounded
 
 from openenv_async.errors import CapacityError
-from openenv_async.runtime.admission_queue import UNKNOWN_RETRY_S, WaitingRoom
+from openenv_async.runtime.admission_queue import UNKNOWN_RETRY_S, AdmissionQueue
 
 
 class Guest:
@@ -29,7 +29,7 @@ class Guest:
         try:
             async with hall.room.slot(party, wait_s):
                 hall.served.append(self.name)
-                assert hall.room.held <= hall.room.slots
+                assert hall.room.held <= hall.room.total
                 await self._left.wait()
         except CapacityError as error:
             self.error = error
@@ -42,7 +42,7 @@ class Hall:
     """A room, and in which order its guests were served."""
 
     def __init__(self, slots: int = 1, most_waiting: int = 100) -> None:
-        self.room = WaitingRoom(slots, most_waiting)
+        self.room = AdmissionQueue(slots, most_waiting)
         self.served: list[str] = []
         self.guests: dict[str, Guest] = {}
 

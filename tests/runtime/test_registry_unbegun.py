@@ -9,7 +9,7 @@ from openenv_async.codec import codec_for, observation_codec_for
 from openenv_async.limits import Limits
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.registry import Registry
-from openenv_async.runtime.request_session import DirectSession
+from openenv_async.runtime.request_session import RequestSession
 
 
 async def test_its_sink_hears_the_end_and_nothing_is_left() -> None:
@@ -22,7 +22,7 @@ async def test_its_sink_hears_the_end_and_nothing_is_left() -> None:
         execution=None,
     )
     registry = Registry(blueprint, Limits(), 1)
-    direct = DirectSession()
+    direct = RequestSession()
     direct.session = registry.open(direct)
     direct.session.close()
     await asyncio.wait_for(direct.over, 5)

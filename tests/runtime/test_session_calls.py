@@ -13,7 +13,7 @@ from support.sinks import House
 
 from openenv_async.errors import EnvironmentFailed, PayloadTooLarge, ServerClosing, SessionLost, StepTimeout
 from openenv_async.protocol.session_states import State
-from openenv_async.runtime.request_session import open_direct
+from openenv_async.runtime.request_session import open_request_session
 
 KINDS = pytest.mark.parametrize("kind", ["inline async", "inline declared", "thread sync", "mixed"])
 
@@ -256,7 +256,7 @@ async def test_an_environment_that_raises_costs_its_own_call() -> None:
 
 async def test_a_direct_session_is_called_and_awaited() -> None:
     house = House()
-    direct = await bounded(open_direct(house.registry))
+    direct = await bounded(open_request_session(house.registry))
     assert seen(await bounded(direct.call(step(value=1)))) == 1
     with pytest.raises(EnvironmentFailed):
         await bounded(direct.call(step("ValueError")))

@@ -11,12 +11,12 @@ from support.sinks import House, Notes
 
 from openenv_async.errors import CapacityError, ServerClosing
 from openenv_async.runtime.calls import Call, Outcome
-from openenv_async.runtime.session import Session
-from openenv_async.runtime.session_observer import Watch, together
+from openenv_async.runtime.session import Session, SessionObserver
+from openenv_async.runtime.session_observer import combined
 from openenv_async.runtime.session_stats import QUICK_S
 
 
-class Diary(Watch):
+class Diary(SessionObserver):
     """Writes down what it hears."""
 
     def __init__(self) -> None:
@@ -45,10 +45,10 @@ class Diary(Watch):
 @pytest.mark.parametrize("kind", ["inline async", "thread sync"])
 async def test_each_event_of_a_session_is_told_once_and_in_order_to_all(kind: str) -> None:
     house, first, second = House(kind), Diary(), Diary()
-    house.registry.watch = together(together(None, first), second)
+    house.registry.observer = combined(combined(None, first), second)
     began = time.perf_counter()
     session, notes = await house.open()
-    house.registry.detached.enrol(session, "key")
+    house.registry.detached.allow(session, "key")
     for rid, call in enumerate([reset(), step(value=1), step("ValueError"), STATE], 1):
         session.submit(rid, call)
     await notes.until(results=4)
@@ -72,7 +72,7 @@ async def test_each_event_of_a_session_is_told_once_and_in_order_to_all(kind: st
 
 async def test_a_session_that_was_never_open_is_told_with_its_reason() -> None:
     house, diary = House(max_sessions=1), Diary()
-    house.registry.watch = diary
+    house.registry.observer = diary
     held, held_notes = await house.open()
     refused, notes = house.begin()
     await notes.until(over=True)
@@ -83,7 +83,7 @@ async def test_a_session_that_was_never_open_is_told_with_its_reason() -> None:
 
 async def test_a_call_that_nobody_waits_for_is_told_too() -> None:
     house, diary = House("inline async"), Diary()
-    house.registry.watch = diary
+    house.registry.observer = diary
     session, notes = await house.open()
     session.submit(1, step("hang"))
     await house.world.journal.until("hangs")
@@ -95,15 +95,15 @@ async def test_a_call_that_nobody_waits_for_is_told_too() -> None:
     await notes.until(over=True)
 
 
-class Deaf(Watch):
+class Deaf(SessionObserver):
     """Hears of no calls."""
 
 
 async def test_who_hears_of_no_calls_is_not_told_of_them_and_everybody_else_is() -> None:
     house, diaries = House("inline async"), [Diary(), Diary()]
-    pairs = together(together(None, Deaf()), diaries[0])
+    pairs = combined(combined(None, Deaf()), diaries[0])
     assert pairs.called == diaries[0].called  # nothing stands between, where there is one
-    house.registry.watch = together(together(pairs, diaries[1]), third := Diary())
+    house.registry.observer = combined(combined(pairs, diaries[1]), third := Diary())
     session, notes = await house.open()
     session.submit(1, reset())
     await notes.until(results=1)
@@ -115,8 +115,8 @@ async def test_who_hears_of_no_calls_is_not_told_of_them_and_everybody_else_is()
 
 
 def test_nobody_looks_on_unless_asked() -> None:
-    assert House().registry.watch is None
-    assert Session("id", House().registry.limits, Notes()).watch is None
+    assert House().registry.observer is None
+    assert Session("id", House().registry.limits, Notes()).observer is None
 
 
 class Frugal(Diary):
@@ -128,17 +128,17 @@ class Frugal(Diary):
 @pytest.mark.parametrize("together_with_another", [False, True])
 async def test_quick_steps_are_told_to_those_who_want_them_and_summed_up_for_all(together_with_another: bool) -> None:
     house, frugal = House("inline async"), Frugal()
-    house.registry.watch = together(frugal, Diary()) if together_with_another else frugal
+    house.registry.observer = combined(frugal, Diary()) if together_with_another else frugal
     session, notes = await house.open()
     session.submit(1, reset())
     for rid in range(2, 32):
         session.submit(rid, step(value=rid))
     session.submit(32, step("ValueError"))
     await notes.until(results=32)
-    kept = list(session.tally.latencies_s)
+    kept = list(session.stats.latencies_s)
     assert len(kept) == session.steps == 30
-    assert session.tally.quick_s == pytest.approx(sum(latency_s for latency_s in kept if latency_s < QUICK_S))
-    assert session.tally.errors == 1
+    assert session.stats.quick_s == pytest.approx(sum(latency_s for latency_s in kept if latency_s < QUICK_S))
+    assert session.stats.errors == 1
     told = [line[2] for line in frugal.lines if line[0] == "called"]
     slow = [rid for rid, latency_s in enumerate(kept, 2) if latency_s >= QUICK_S]
     assert told == [1, *(range(2, 32) if together_with_another else slow), 32]

@@ -18,7 +18,7 @@ from openenv_async.runtime.session import Session
 
 async def opened(house: House, key: str = "key") -> tuple[Session, Notes]:
     session, notes = house.begin()
-    house.registry.detached.enrol(session, key)
+    house.registry.detached.allow(session, key)
     await notes.until(opened=True)
     return session, notes
 
@@ -166,7 +166,7 @@ async def test_a_key_opens_a_session_again_until_something_was_asked_of_it() -> 
 async def test_a_session_that_is_still_opening_is_not_kept() -> None:
     house = House()
     session, notes = house.begin()
-    house.registry.detached.enrol(session, "key")
+    house.registry.detached.allow(session, "key")
     assert session.state.now is State.OPENING
     assert not house.registry.detached.keep(session)
     assert house.registry.detached.find(session.id, session.token) is None

@@ -38,7 +38,7 @@ def in_turn(thread: PinnedThread, function: Callable[..., Any], *args: Any) -> a
         else:
             future.set_exception(error)
 
-    thread.send_in_turn(landed, function, *args)
+    thread.send(landed, function, *args, in_turn=True)
     return future
 
 

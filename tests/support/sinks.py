@@ -9,12 +9,12 @@ from openenv_async.limits import Limits
 from openenv_async.runtime.calls import Outcome
 from openenv_async.runtime.processes.pool import ProcessPool
 from openenv_async.runtime.registry import Registry
-from openenv_async.runtime.session import Session
+from openenv_async.runtime.session import Session, Sink
 from support.scripted_envs import blueprint_of, world_for
 from support.servers import BOUND_S, bounded
 
 
-class Notes:
+class Notes(Sink):
     """A `Sink`. Await `until(...)` for what it is to hear."""
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
 """`openenv.core.env_server`: what authors of OpenEnv environments import, with this runtime behind it.
 
 `types`, `interfaces`, `serialization` and the like are OpenEnv's modules by name.
-`http_server` makes apps; `conventions` calls environments as OpenEnv does,
-`dialect` words messages as it does, `running` is the runtime behind the routes.
+`http_server` makes apps; `call_adapter` calls environments as OpenEnv does,
+`json_messages` words messages as it does, `running` is the runtime behind the routes.
 """
 
 from __future__ import annotations

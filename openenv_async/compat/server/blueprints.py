@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from openenv_async.compat.server.call_adapter import CONVENTIONS
+from openenv_async.compat.server.call_adapter import CALL_ADAPTER
 from openenv_async.compat.server.codecs import ActionCodec, observations_of, values_of
 from openenv_async.environment import Execution
 from openenv_async.runtime.blueprint import Blueprint, Identities
-from openenv_async.runtime.threads import Landed, PinnedThread, completions
+from openenv_async.runtime.threads import OnResult, PinnedThread, completions
 
 logger = logging.getLogger("openenv_async.compat")
 
@@ -54,14 +54,10 @@ class Shareable(Identities):
 class SharedThread(PinnedThread):
     """A thread of many sessions, on whatever event loop each is: none of them ends it."""
 
-    def send(self, landed: Landed, function: Callable[..., Any], *args: Any) -> None:
-        """See `PinnedThread.send`; the loop is the one that runs here."""
-        self._jobs.append((completions(), landed, function, args))
+    def send(self, on_result: OnResult, function: Callable[..., Any], *args: Any, in_turn: bool = False) -> None:
+        # The event loop is the one that runs here; one thread takes no turns with others.
+        self._jobs.append((completions(), on_result, function, args))
         self.wake()
-
-    def send_in_turn(self, landed: Landed, function: Callable[..., Any], *args: Any) -> None:
-        """As `send`: one thread takes no turns with others."""
-        self.send(landed, function, *args)
 
     def stop(self) -> None:
         """Do nothing: others may be using it."""
@@ -113,7 +109,7 @@ def blueprint_of(
         execution=execution,
         debug=debug,
         identities=Shareable(),
-        conventions=CONVENTIONS,
+        adapter=CALL_ADAPTER,
         threads=OneThread() if one_thread else PinnedThread,
         keeps_thread=True,
     )

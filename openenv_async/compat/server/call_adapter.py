@@ -1,8 +1,8 @@
-"""How OpenEnv calls an environment, as the runtime's `Conventions`.
+"""How OpenEnv calls an environment, as the runtime's `CallAdapter`.
 
 `reset_async` and `step_async` take over from `reset` and `step` where the author
 overrode them; keyword arguments that a method does not take are left out; the
-author applies transforms. What goes out is written by pydantic. `dialect` words
+author applies transforms. What goes out is written by pydantic. `json_messages` words
 the messages around it, `environment_calls` asks over HTTP.
 """
 
@@ -13,7 +13,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -29,43 +29,37 @@ from openenv_async.compat.server.serialization import serialize_observation
 from openenv_async.compat.server.tools import answering, has_server, read_request
 from openenv_async.errors import EnvError, EnvironmentFailed
 from openenv_async.protocol.error_mapping import safe_text
-from openenv_async.runtime.call_adapter import Prepared, read_state, reset_arguments
+from openenv_async.runtime.call_adapter import CallAdapter, Codecs, Prepared, read_state, reset_arguments
 from openenv_async.runtime.calls import Call, CallKind, Outcome, Wire
 from openenv_async.runtime.rendering import draw, drawn
-
-if TYPE_CHECKING:
-    from openenv_async.runtime.blueprint import Blueprint
 
 logger = logging.getLogger("openenv_async.compat")
 
 
-class OpenEnvConventions:
-    """See `runtime.call_adapter.Conventions`."""
+class OpenEnvCallAdapter(CallAdapter):
+    """For environments written for OpenEnv."""
 
     def is_async(self, env: Any) -> bool:
-        """See `Conventions.is_async`."""
         return any(self.is_coroutine(env, kind) for kind in _METHODS)
 
     def is_coroutine(self, env: Any, kind: CallKind) -> bool:
-        """See `Conventions.is_coroutine`."""
         if kind == "mcp":
             return has_server(env) or self.is_coroutine(env, "step")
         if kind not in _METHODS:
             return False
         return overrides(env, f"{kind}_async") or inspect.iscoroutinefunction(getattr(env, kind, None))
 
-    def prepare(self, blueprint: Blueprint, env: Any, call: Call) -> Prepared:
-        """See `Conventions.prepare`."""
+    def prepare(self, codecs: Codecs, env: Any, call: Call) -> Prepared:
         try:
-            return self._prepare(blueprint, env, call)
+            return self._prepare(codecs, env, call)
         except EnvError:
             raise
         except BaseException as exc:  # a validator of the author's may raise anything
             raise _failed(exc) from exc
 
-    def _prepare(self, blueprint: Blueprint, env: Any, call: Call) -> Prepared:
+    def _prepare(self, codecs: Codecs, env: Any, call: Call) -> Prepared:
         if call.kind == "step":
-            return _prepare_step(blueprint, env, call)
+            return _prepare_step(codecs, env, call)
         if call.kind == "reset":
             arguments = reset_arguments(call) if call.wire is Wire.NATIVE else loads(call.payload)
             method = env.reset_async if overrides(env, "reset_async") else env.reset
@@ -77,7 +71,7 @@ class OpenEnvConventions:
         if call.kind == "metadata":
             return env.get_metadata, ()
         if call.kind == "mcp":
-            return _prepare_rpc(blueprint, env, call), ()
+            return _prepare_rpc(codecs, env, call), ()
         if call.kind == "task":
             return _prepare_task(env, call), ()
         if call.kind == "web":
@@ -85,32 +79,29 @@ class OpenEnvConventions:
         return lambda: read_state(env), ()
 
     def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
-        """See `Conventions.transform`. The author's `_apply_transform` does it."""
+        # The author's `_apply_transform` does it.
         return None
 
     def session(self, env: Any, call: Call) -> AbstractAsyncContextManager[Any] | None:
-        """See `Conventions.session`: the connection to an MCP environment's tools.
-
-        Over HTTP the environment has this one step, which opens it itself: tools run in the context of who opened it.
-        """
+        # The connection to an MCP environment's tools. Over HTTP the environment has this one step, which opens the
+        # connection itself: tools run in the context of the one that opened it.
         opening = getattr(env, "mcp_session", None)
         return opening() if callable(opening) and call.wire is not Wire.HTTP else None
 
-    def finish(self, blueprint: Blueprint, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
-        """See `Conventions.finish`."""
+    def finish(self, codecs: Codecs, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
         try:
-            return Outcome(_FINISH[call.kind](blueprint, call, value), warnings)
+            return Outcome(_FINISH[call.kind](codecs, call, value), warnings)
         except EnvError:
             raise
         except BaseException as exc:  # a serializer of the author's may raise anything
             raise _failed(exc) from exc
 
     def failure(self, exc: BaseException) -> EnvError | None:
-        """See `Conventions.failure`: pydantic's errors, whoever raised them, are a message that does not fit."""
+        # pydantic's errors, wherever they were raised, are a message that does not fit.
         return invalid(exc) if isinstance(exc, ValidationError) else None
 
 
-CONVENTIONS = OpenEnvConventions()
+CALL_ADAPTER = OpenEnvCallAdapter()
 
 _METHODS: tuple[CallKind, ...] = ("reset", "step")
 
@@ -136,28 +127,28 @@ def fit(method: Callable[..., Any], arguments: dict[str, Any]) -> tuple[dict[str
     return fitted, [name for name in arguments if name not in parameters]
 
 
-def _prepare_step(blueprint: Blueprint, env: Any, call: Call) -> Prepared:
+def _prepare_step(codecs: Codecs, env: Any, call: Call) -> Prepared:
     method = env.step_async if overrides(env, "step_async") else env.step
     arguments: dict[str, Any] = {}
     if call.wire is Wire.HTTP:
         body = loads(call.payload)
-        action = blueprint.action.from_builtins(body.pop("action"))
+        action = codecs.action.from_builtins(body.pop("action"))
         arguments = {name: value for name, value in body.items() if name != "action"}
     elif call.wire is Wire.JSON:
-        action = blueprint.action.decode_json(call.payload)
+        action = codecs.action.decode_json(call.payload)
     else:
-        action = blueprint.action.decode_msgpack(call.payload)
+        action = codecs.action.decode_msgpack(call.payload)
         arguments = {} if call.timeout_s is None else {"timeout_s": call.timeout_s}
     fitted = fit(method, arguments)[0] if arguments else {}
     return functools.partial(method, action, **fitted), ()
 
 
-def _prepare_rpc(blueprint: Blueprint, env: Any, call: Call) -> Callable[[], Any]:
+def _prepare_rpc(codecs: Codecs, env: Any, call: Call) -> Callable[[], Any]:
     request = read_request(loads(call.payload))
     if isinstance(request, JsonRpcResponse):
         return lambda: request
     step = env.step_async if overrides(env, "step_async") else env.step
-    return answering(env, request, blueprint.action.cls, step)
+    return answering(env, request, codecs.action.cls, step)
 
 
 def _prepare_task(env: Any, call: Call) -> Callable[[], Any]:
@@ -191,9 +182,9 @@ def _problem(exc: Exception) -> dict[str, Any]:
     return {"problem": "IndexError" if isinstance(exc, IndexError) else "NotImplementedError"}
 
 
-def _finish_observation(blueprint: Blueprint, call: Call, value: Any) -> bytes:
+def _finish_observation(codecs: Codecs, call: Call, value: Any) -> bytes:
     if call.wire is Wire.NATIVE:
-        return blueprint.observation.encode_native(value)
+        return codecs.observation.encode_native(value)
     data = serialize_observation(value)
     if call.wire is Wire.JSON:
         return encode_dumped_json(WSObservationResponse(data=data).data)
@@ -201,20 +192,20 @@ def _finish_observation(blueprint: Blueprint, call: Call, value: Any) -> bytes:
     return encode_dumped_json(response.model_dump())
 
 
-def _finish_state(blueprint: Blueprint, call: Call, value: Any) -> bytes:
+def _finish_state(codecs: Codecs, call: Call, value: Any) -> bytes:
     if call.wire is Wire.HTTP:
-        return _written(blueprint.state.cls, value)
+        return _written(codecs.state.cls, value)
     if call.wire is Wire.NATIVE:
-        return blueprint.state.encode_msgpack({} if value is None else value)
+        return codecs.state.encode_msgpack({} if value is None else value)
     data = value.model_dump() if hasattr(value, "model_dump") else dict(value) if value else {}
     return encode_dumped_json(WSStateResponse(data=data).data)
 
 
-def _finish_metadata(blueprint: Blueprint, call: Call, value: Any) -> bytes:
+def _finish_metadata(codecs: Codecs, call: Call, value: Any) -> bytes:
     return _written(EnvironmentMetadata, value)
 
 
-def _finish_task(blueprint: Blueprint, call: Call, value: Any) -> bytes:
+def _finish_task(codecs: Codecs, call: Call, value: Any) -> bytes:
     if "problem" in value:
         return encode_dumped_json(value)
     name, found = loads(call.payload)[0], value["value"]
@@ -225,7 +216,7 @@ def _finish_task(blueprint: Blueprint, call: Call, value: Any) -> bytes:
     return encode_dumped_json({"value": found})
 
 
-def _finish_web(blueprint: Blueprint, call: Call, value: Any) -> bytes:
+def _finish_web(codecs: Codecs, call: Call, value: Any) -> bytes:
     return encode_dumped_json(plain(drawn(value)))
 
 
@@ -240,7 +231,7 @@ def _adapter(cls: Any) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
 
 
-def _finish_rpc(blueprint: Blueprint, call: Call, value: Any) -> bytes:
+def _finish_rpc(codecs: Codecs, call: Call, value: Any) -> bytes:
     try:
         return encode_dumped_json(value.model_dump())
     except EnvError as error:

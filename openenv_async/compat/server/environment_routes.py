@@ -1,6 +1,6 @@
 """`/reset /step /state /metadata /health /schema`: what an OpenEnv app answers over plain HTTP.
 
-FastAPI checks the bodies and lists their problems; `conventions` writes the
+FastAPI checks the bodies and lists their problems; `call_adapter` writes the
 answers where the environment lives, by the same response models.
 """
 

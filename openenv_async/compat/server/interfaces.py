@@ -1,6 +1,6 @@
 """`openenv.core.env_server.interfaces`: the class an author derives an environment from.
 
-Nothing here calls the environment: `conventions` does, where the runtime says.
+Nothing here calls the environment: `call_adapter` does, where the runtime says.
 """
 
 from __future__ import annotations

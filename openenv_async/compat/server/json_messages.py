@@ -28,7 +28,7 @@ from openenv_async.limits import Limits
 from openenv_async.protocol.error_mapping import describe, printable, safe_text
 from openenv_async.protocol.openenv_json import KINDS, Kind, Request, read_request
 from openenv_async.runtime.calls import Call, Outcome, Wire
-from openenv_async.server.json_messages import Dialect
+from openenv_async.server.json_messages import JsonMessages
 from openenv_async.transport.link import Message
 
 _MODELS: dict[Kind, type[BaseModel]] = {
@@ -47,7 +47,7 @@ _BESIDE: dict[type[EnvError], tuple[str, ...]] = {
 """What an error brings beside its message and code."""
 
 
-class OpenEnvDialect(Dialect):
+class OpenEnvMessages(JsonMessages):
     """OpenEnv's wording.
 
     Args:
@@ -60,7 +60,6 @@ class OpenEnvDialect(Dialect):
         self.idle_timeout_s = idle_timeout_s
 
     def read(self, message: Message) -> Request:
-        """See `Dialect.read`."""
         try:
             return read_request(message)
         except InvalidMessage:
@@ -69,13 +68,11 @@ class OpenEnvDialect(Dialect):
         return _read_slowly(message)
 
     def call(self, request: Request, limits: Limits) -> Call | Outcome:
-        """See `Dialect.call`."""
         if request.kind == "mcp":
             return Call("mcp", request.data, Wire.JSON)
         return super().call(request, limits)
 
     def failure(self, error: BaseException) -> str:
-        """See `Dialect.failure`."""
         what = describe(error)
         data: dict[str, Any] = {"message": what.message, "code": what.code}
         if isinstance(error, EnvironmentFailed) and error.__cause__ is not None:

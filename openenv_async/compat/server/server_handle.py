@@ -21,20 +21,20 @@ from starlette.middleware.gzip import GZipMiddleware
 from openenv_async.compat.server.auth import AppGuard
 from openenv_async.compat.server.background_loop import Home
 from openenv_async.compat.server.blueprints import OneThread, OpenEnvBlueprint
-from openenv_async.compat.server.json_messages import OpenEnvDialect
+from openenv_async.compat.server.json_messages import OpenEnvMessages
 from openenv_async.compat.server.sessions import Sessions
 from openenv_async.compat.server.sockets import OwnConnection, serve_attached, serve_rpc
 from openenv_async.errors import EnvError
 from openenv_async.protocol.frames import SUBPROTOCOL
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.registry import Registry
-from openenv_async.runtime.request_session import open_direct
+from openenv_async.runtime.request_session import open_request_session
 from openenv_async.server.json_ws import JsonConnection
 from openenv_async.server.native import NativeConnection
 from openenv_async.server.server import Server
 from openenv_async.server.settings import Settings
 from openenv_async.server.web.page_auth import SUBPROTOCOL as PAGE
-from openenv_async.server.web.page_messages import PageDialect
+from openenv_async.server.web.page_messages import PageMessages
 from openenv_async.transport.link import Link, LinkClosed
 from openenv_async.transport.ws_server import accept_link
 
@@ -51,14 +51,14 @@ class Running:
         self.blueprint = blueprint
         self.server = Server(blueprint, settings)
         self.server.page.on = False  # until its routes are there: see `web_interface`
-        self.dialect = OpenEnvDialect(idle_timeout_s)
+        self.dialect = OpenEnvMessages(idle_timeout_s)
         self.before_drain: list[Callable[[], Awaitable[None]]] = []
         """What else ends with the app's lifespan."""
         self.home = Home(self.drain)
         self.sessions = Sessions(self.server.registry, idle_timeout_s, self.home)
         # The server's blueprint, which knows its processes.
         self.requests = Registry(self.server.blueprint, settings.limits, MOST_REQUESTS)
-        self.requests.watch = self.server.registry.watch
+        self.requests.observer = self.server.registry.observer
 
     async def once(self, call: Call) -> Outcome:
         """Do one call with an environment of its own, which is closed when this returns.
@@ -67,7 +67,7 @@ class Running:
             Exception: what the environment or its factory raised, or an `EnvError` of the runtime's own.
         """
         try:
-            session = await open_direct(self.requests)
+            session = await open_request_session(self.requests)
             try:
                 return await session.call(call)
             finally:
@@ -89,7 +89,7 @@ class Running:
             await NativeConnection(self.server, link).run()
         elif page:
             idle_s = self.server.limits.page_idle_timeout_s
-            await JsonConnection(self.server, link, PageDialect(self.dialect, idle_s)).run()
+            await JsonConnection(self.server, link, PageMessages(self.dialect, idle_s)).run()
         else:
             await self._serve_json(link, websocket.query_params.get("session_id"))
 
@@ -112,7 +112,7 @@ class Running:
         self.home.begin()
         self.server.start()
         self.requests.closing = False
-        self.requests.watch = self.server.registry.watch
+        self.requests.observer = self.server.registry.observer
 
     async def drain(self) -> None:
         """Let calls finish, close every environment and every socket."""

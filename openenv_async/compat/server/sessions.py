@@ -16,7 +16,7 @@ from openenv_async.compat.server.jsonrpc import JsonRpcErrorCode, JsonRpcRequest
 from openenv_async.errors import CapacityError, EnvError, FactoryError, SessionLost
 from openenv_async.runtime.calls import Call, Outcome, Wire
 from openenv_async.runtime.registry import Registry
-from openenv_async.runtime.request_session import DirectSession, open_direct
+from openenv_async.runtime.request_session import RequestSession, open_request_session
 
 CREATE = "openenv/session/create"
 CLOSE = "openenv/session/close"
@@ -40,7 +40,7 @@ class Playable(Protocol):
 class KeptSession:
     """A session that a request made: its callers take turns."""
 
-    def __init__(self, direct: DirectSession) -> None:
+    def __init__(self, direct: RequestSession) -> None:
         self._direct = direct
         self._loop = asyncio.get_running_loop()
         self._turn = asyncio.Lock()
@@ -67,9 +67,7 @@ class KeptSession:
     async def _hold(self, idle_timeout_s: float | None) -> None:
         session = self._direct.session
         if session is not None:
-            session.idle_timeout_s = idle_timeout_s
-            # An outcome that nobody waits for, so that the session begins to wait anew.
-            session.answer(0, Outcome(b""))
+            session.limit_idle(idle_timeout_s)
 
     @property
     def over(self) -> bool:
@@ -104,7 +102,7 @@ class Sessions:
         return await at(self._home.loop, self._create)
 
     async def _create(self) -> KeptSession:
-        direct = await open_direct(self._registry, self.idle_timeout_s)
+        direct = await open_request_session(self._registry, self.idle_timeout_s)
         kept = KeptSession(direct)
         name = kept.id
         self._kept[name] = kept

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from openenv_async.compat.server.background_loop import at
-from openenv_async.compat.server.json_messages import OpenEnvDialect
+from openenv_async.compat.server.json_messages import OpenEnvMessages
 from openenv_async.compat.server.jsonrpc import JsonRpcErrorCode, JsonRpcRequest, JsonRpcResponse
 from openenv_async.compat.server.sessions import CLOSE, CREATE, Playable, Sessions, refused, rpc_call
 from openenv_async.compat.server.tools import read_request
@@ -20,7 +20,7 @@ from openenv_async.protocol.error_mapping import safe_text
 from openenv_async.protocol.openenv_json import Request
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.session import Session
-from openenv_async.server.json_messages import Dialect
+from openenv_async.server.json_messages import JsonMessages
 from openenv_async.server.json_ws import JsonConnection
 from openenv_async.server.server import Server
 from openenv_async.transport.link import Link, LinkClosed, Message
@@ -29,8 +29,8 @@ from openenv_async.transport.link import Link, LinkClosed, Message
 class OwnConnection(JsonConnection):
     """A `/ws` connection with a session of its own, which others may ask for tools by its id meanwhile."""
 
-    def __init__(self, server: Server, link: Link, dialect: OpenEnvDialect, sessions: Sessions) -> None:
-        super().__init__(server, link, dialect)
+    def __init__(self, server: Server, link: Link, messages: OpenEnvMessages, sessions: Sessions) -> None:
+        super().__init__(server, link, messages)
         self._sessions = sessions
         self._foreign: dict[int, asyncio.Future[Outcome]] = {}
         self._last_foreign = 0
@@ -60,7 +60,7 @@ class OwnConnection(JsonConnection):
             self._foreign.pop(rid, None)
 
     def _received(self, message: Message) -> None:
-        request = _session_request(self._dialect, message)
+        request = _session_request(self._messages, message)
         if request is None or self._session is None:
             super()._received(message)
         else:
@@ -97,7 +97,7 @@ class OwnConnection(JsonConnection):
         super().ended(session, error)
 
 
-async def serve_attached(link: Link, name: str, server: Server, dialect: OpenEnvDialect, sessions: Sessions) -> None:
+async def serve_attached(link: Link, name: str, server: Server, messages: OpenEnvMessages, sessions: Sessions) -> None:
     """Serve a `/ws` connection that plays in the session of this id, which lives on when it ends."""
     try:
         session = await sessions.attach(name)
@@ -106,7 +106,7 @@ async def serve_attached(link: Link, name: str, server: Server, dialect: OpenEnv
         await link.aclose()
         return
     try:
-        while (text := await _answer_attached(await link.receive(), session, server, dialect, sessions)) is not None:
+        while (text := await _answer_attached(await link.receive(), session, server, messages, sessions)) is not None:
             await link.send(text)
     except LinkClosed:
         pass
@@ -116,22 +116,22 @@ async def serve_attached(link: Link, name: str, server: Server, dialect: OpenEnv
 
 
 async def _answer_attached(
-    message: Message, session: Playable, server: Server, dialect: OpenEnvDialect, sessions: Sessions
+    message: Message, session: Playable, server: Server, messages: OpenEnvMessages, sessions: Sessions
 ) -> str | None:
     """Give the answer to one message; None when it says goodbye."""
     try:
-        rpc = _session_request(dialect, message)
+        rpc = _session_request(messages, message)
         answer = await sessions.answer(rpc, session.id) if rpc is not None else None
         if answer is not None:
-            return dialect.answer("mcp", Outcome(written(answer)))
-        request = dialect.read(message)
+            return messages.answer("mcp", Outcome(written(answer)))
+        request = messages.read(message)
         if request.kind == "close":
             return None
-        asked = dialect.call(request, server.limits)
+        asked = messages.call(request, server.limits)
         outcome = await session.call(asked) if isinstance(asked, Call) else asked
-        return dialect.answer(request.kind, outcome)
+        return messages.answer(request.kind, outcome)
     except Exception as exc:  # every failure has a frame; a bug of ours is logged on its way
-        return dialect.failure(exc)
+        return messages.failure(exc)
 
 
 async def serve_rpc(link: Link, sessions: Sessions) -> None:
@@ -188,12 +188,12 @@ def error_frame(code: str, text: str) -> str:
     return json.dumps({"type": "error", "data": {"message": text, "code": code}}, separators=(",", ":"))
 
 
-def _session_request(dialect: Dialect, message: Message) -> JsonRpcRequest | None:
+def _session_request(messages: JsonMessages, message: Message) -> JsonRpcRequest | None:
     """Give the session method of JSON-RPC that a message asks for, if it does."""
     if not isinstance(message, str) or "openenv/session" not in message:
         return None
     try:
-        request: Request = dialect.read(message)
+        request: Request = messages.read(message)
         rpc = read_request(json.loads(bytes(request.data))) if request.kind == "mcp" else None
     except (InvalidMessage, ValueError):
         return None  # whoever reads it next says what is wrong

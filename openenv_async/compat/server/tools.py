@@ -1,7 +1,7 @@
 """Tools of an environment, asked by JSON-RPC beside its steps: `tools/list` and `tools/call`.
 
 An environment has tools if it has an `mcp_client` or an `mcp_server`, or if its
-actions are tool actions, which then go through `step()`. `conventions` runs this
+actions are tool actions, which then go through `step()`. `call_adapter` runs this
 where the environment lives; `mcp_routes` and `sessions` own the messages around it.
 """
 

@@ -16,7 +16,7 @@ from openenv_async.compat.server.sessions import KeptSession
 from openenv_async.errors import EnvError
 from openenv_async.runtime.calls import Call, Wire
 from openenv_async.runtime.registry import Registry
-from openenv_async.runtime.request_session import open_direct
+from openenv_async.runtime.request_session import open_request_session
 
 
 class WebInterfaceManager:
@@ -94,7 +94,7 @@ class WebInterfaceManager:
     async def _call_here(self, call: Call) -> bytes:
         try:
             if self._session is None or self._session.over:
-                self._session = KeptSession(await open_direct(self._registry))
+                self._session = KeptSession(await open_request_session(self._registry))
             return (await self._session.call(call)).data
         except EnvError as error:
             raise cause_of(error) from None

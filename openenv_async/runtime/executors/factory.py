@@ -1,4 +1,4 @@
-"""Build an environment where it will live, and give the executor that holds it."""
+"""Builds an environment where it will live; returns the executor that holds it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def start_executor(blueprint: Blueprint, session_id: str, timeout_s: float
     """Build the environment, bounded by `timeout_s` seconds.
 
     Raises:
-        FactoryError: the factory raised, took too long, or gave no environment of its own.
+        FactoryError: the factory raised, took too long, or returned no environment of its own.
         CancelledError: what has been built is closed where it lives.
     """
     if blueprint.execution == "process":
@@ -63,7 +63,7 @@ async def _wait(
 
 
 def _give_up(host: Host, thread: PinnedThread, created: asyncio.Future[None]) -> None:
-    # Nobody waits for it any longer; what it raises is in the log.
+    # Its caller has gone; what it raises is in the log.
     created.add_done_callback(lambda future: future.cancelled() or future.exception())
     # Queued behind the factory, so that what it builds in the end is closed on its own thread.
     thread.run(host.close_blocking)

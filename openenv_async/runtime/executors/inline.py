@@ -1,4 +1,4 @@
-"""Environments on the event loop: `async def` ones, and tiny ones whose author says that they do not block."""
+"""Executor on the event loop: `async def` environments, and small ones whose author says that they do not block."""
 
 from __future__ import annotations
 
@@ -13,29 +13,25 @@ from typing import Any
 
 from openenv_async.environment import Execution
 from openenv_async.errors import StepTimeout
-from openenv_async.runtime.calls import Call, Outcome
+from openenv_async.runtime.calls import Call, CallCancelled, Outcome
+from openenv_async.runtime.executors.base import TASK, Begun, Executor, OnOutcome
 from openenv_async.runtime.executors.bounded_cancel import LeftBehind, leavable
 from openenv_async.runtime.executors.offload import Offload
-from openenv_async.runtime.executors.thread import Abandoned, report_cancelled
-from openenv_async.runtime.host import Host
+from openenv_async.runtime.executors.thread import AbandonedThreads, report_cancelled
+from openenv_async.runtime.host import CallClosed, Host
 from openenv_async.tracing import await_under
 
 logger = logging.getLogger("openenv_async")
 
 LATE_S = 0.3
-"""Seconds that a coroutine has to end after its deadline; less than a process that watches its own deadlines may be
-late, so that the other sessions in it live on."""
+"""Seconds that a coroutine has to end after its deadline. Less than the margin that a process with deadlines of its
+own is given, so that the other sessions in it survive."""
 
 CANCELLED_S = 5.0
-"""The same after its caller has gone: nobody waits, and what it tidies up may take its time."""
+"""The same after the caller has gone: nothing waits for the coroutine, and its clean-up may take some time."""
 
 _LATE: set[asyncio.Task[None]] = set()
-"""Closes that wait for a hung call; the loop alone would not keep them."""
-
-
-class CallCancelled(Exception):
-    """`cancel()` stopped the call: nobody waits for its result."""
-
+"""Closes that wait for a hung call; the event loop alone would not keep them alive."""
 
 _DONE = object()
 """What a driver yields when its coroutine has ended."""
@@ -44,16 +40,18 @@ _DONE = object()
 class _Driver:
     """Runs coroutines one after the other, each up to its first `await` that waits.
 
-    A coroutine that ends raises StopIteration at whoever sends into it, which costs more than the rest of a small
-    call; `yield from` takes its result without.
+    A coroutine that ends raises StopIteration in its caller, which takes longer than the rest of a small call;
+    `yield from` takes the result without the exception.
     """
 
-    __slots__ = ("_generator", "result")
+    __slots__ = ("_generator", "result", "send")
 
     def __init__(self) -> None:
         self.result: Any = None
         self._generator = self._run()
-        self._generator.send(None)
+        self.send = self._generator.send
+        """Begin a coroutine, or continue it; returns what it waits for, or `_DONE`. Raises what it raises."""
+        self.send(None)
 
     @types.coroutine
     def _run(self) -> Generator[Any, Any, None]:
@@ -61,60 +59,56 @@ class _Driver:
             coroutine = yield _DONE
             self.result = yield from coroutine
 
-    def send(self, value: Any) -> Any:
-        """Begin a coroutine, or go on with it; gives what it waits for, or `_DONE`. Raises what it raises."""
-        return self._generator.send(value)
-
     def throw(self, exc: BaseException) -> Any:
-        """Go on with the coroutine by an exception; as `send`."""
+        """Continue the coroutine with an exception; otherwise as `send`."""
         return self._generator.throw(exc)
 
     def close(self) -> None:
-        """Give the coroutine up."""
+        """Close the coroutine where it stands."""
         self._generator.close()
 
 
-class _Begun:
-    """A coroutine that has run up to its first `await`, for a task to go on with.
+class _BegunCall:
+    """A call that has run up to its first `await`, for the session's task to continue.
 
     Args:
-        driver: has it; gives the call's outcome or, with `warnings`, what the environment's method does.
-        first: what it waits for.
-        warnings: of a bare method's call.
+        driver: runs it; its result is the outcome.
+        first: what the call waits for.
     """
 
-    def __init__(self, driver: _Driver, first: Any, warnings: tuple[str, ...] | None = None) -> None:
-        self._driver, self._first, self.warnings = driver, first, warnings
+    def __init__(self, driver: _Driver, first: Any) -> None:
+        self._driver, self._first = driver, first
 
-    def __await__(self) -> Generator[Any, Any, Any]:
+    def __await__(self) -> Generator[Any, Any, Outcome]:
         waits_for = self._first
         while waits_for is not _DONE:
             try:
                 sent = yield waits_for
-            except BaseException as exc:  # the task's cancellation, among others, is the coroutine's to see
+            except BaseException as exc:  # the task's cancellation, among others: the coroutine handles it
                 waits_for = self._driver.throw(exc)
             else:
                 waits_for = self._driver.send(sent)
-        return self._driver.result
+        outcome: Outcome = self._driver.result
+        return outcome
 
     def close(self) -> None:
-        """Give it up where nobody went on with it, as a cancelled task would."""
-        # Whatever the author's code makes of that, SystemExit too: nobody is left to hear of it.
+        """End a call that was not continued, as a cancelled task would."""
+        # Whatever the author's code makes of that, SystemExit too: there is no caller to tell.
         with contextlib.suppress(BaseException):
-            self._driver.throw(asyncio.CancelledError())
+            self._driver.throw(CallClosed())
         with contextlib.suppress(BaseException):
             self._driver.close()
 
 
-class InlineExecutor:
-    """See `Executor`. A call that passes its deadline is cancelled at its next `await`, and the environment lives.
+class InlineExecutor(Executor):
+    """Makes calls on the event loop. A call that passes its deadline is cancelled, and the environment lives.
 
-    Unless the call goes on all the same: then it is closed where it stands, and the session is broken.
+    A call that goes on after its cancellation is closed where it stands, and its session is broken.
 
     Args:
         host: holds the environment, built already.
         offload: runs the environment's plain `def` methods in a thread, where they cannot be
-            cancelled; None runs them on the loop too.
+            cancelled; None runs them on the event loop too.
         session_id: for the log.
     """
 
@@ -125,23 +119,24 @@ class InlineExecutor:
         self.step_timeout_s = host.step_timeout_s
         self._host, self._offload, self._session_id = host, offload, session_id
         self._task: asyncio.Task[None] | None = None
+        self._context: Context | None = None
         self._in_flight = False
         self._cancelled = False
         self._driver = _Driver()
-        self._begun: _Begun | None = None
+        self._begun: _BegunCall | None = None
         self._within = False
-        """Calls come out of another task, which has to step aside."""
+        """`begin` is called from within other tasks, which have to step aside."""
 
-    def begin(self, call: Call, task: asyncio.Task[None], context: Context) -> Outcome | None:
-        """Do a call here and now, as `task` and in its `context`, if it waits for nothing.
+    def bind(self, task: asyncio.Task[None], context: Context, on_outcome: OnOutcome) -> None:
+        self._task, self._context = task, context
 
-        Most steps of async environments never wait: the task need not be woken for them.
-        Gives None where it does wait; the task then goes on with it by `call()`.
-
-        Raises:
-            EnvError: as `call`.
-        """
-        self._task, self._cancelled = task, False
+    def begin(self, call: Call, *, in_task: bool) -> Begun:
+        # As the session's task and in its context: the environment cannot tell such a call from any other. Most steps
+        # of async environments wait for nothing, so that the task need not be woken for them.
+        task, context = self._task, self._context
+        if in_task or task is None or context is None:
+            return TASK
+        self._cancelled = False
         loop = task.get_loop()
         outer = asyncio.current_task() if self._within else None
         if outer is None:
@@ -150,9 +145,9 @@ class InlineExecutor:
             except RuntimeError:
                 if self._within:
                     raise
-                # Finding out like this takes some 15 µs, and asking beforehand time too, so it is remembered.
+                # Finding out by the error takes 15 µs, and asking each time takes time too, so it is remembered.
                 self._within = True
-                return self.begin(call, task, context)
+                return self.begin(call, in_task=False)
         else:
             _leave_task(loop, outer)
             _enter_task(loop, task)
@@ -163,54 +158,54 @@ class InlineExecutor:
             if outer is not None:
                 _enter_task(loop, outer)
 
-    def _begin(self, call: Call) -> Outcome | None:
-        host, driver = self._host, self._driver
-        bare = None if call.trace else host.begin(call)
-        coroutine, warnings = (self._whole(call), None) if bare is None else bare
+    def _begin(self, call: Call) -> Begun:
+        driver = self._driver
+        work = self._traced(call) if call.trace else self._host.call(call, self._offload)
+        if type(work) is Outcome:
+            return work
         try:
-            first = driver.send(coroutine)
+            first = driver.send(work)
         except BaseException as exc:
             self._driver = _Driver()
-            if bare is None:
-                raise
-            # Nobody can have cancelled what began just now.
-            raise host.failed(call, exc) from exc
+            if isinstance(exc, asyncio.CancelledError):
+                raise CallCancelled from None
+            raise
         if first is not _DONE:
-            self._begun = _Begun(driver, first, warnings)
+            self._begun = _BegunCall(driver, first)
             self._driver = _Driver()
-            return None
-        result, driver.result = driver.result, None
-        outcome: Outcome = result if warnings is None else host.finish(call, result, warnings)
+            return TASK
+        outcome: Outcome
+        outcome, driver.result = driver.result, None
         return outcome
 
-    def _whole(self, call: Call) -> Coroutine[Any, Any, Outcome]:
-        whole = self._host.perform(call, self._offload)
-        return await_under(call.trace, whole) if call.trace else whole
+    def _traced(self, call: Call) -> Coroutine[Any, Any, Outcome]:
+        return await_under(call.trace, self._whole(call))
+
+    async def _whole(self, call: Call) -> Outcome:
+        work = self._host.call(call, self._offload)
+        return work if isinstance(work, Outcome) else await work
 
     async def call(self, call: Call) -> Outcome:
-        """See `Executor.call`."""
         if self._task is None:
-            self._task = asyncio.current_task()  # the session's: one task makes every call
-        work: _Begun | Coroutine[Any, Any, Outcome]
+            self._task = asyncio.current_task()
+        work: _BegunCall | Coroutine[Any, Any, Outcome]
         if self._begun is None:
             self._cancelled = False
-            work = self._whole(call)
+            work = self._traced(call) if call.trace else self._whole(call)
         else:
-            begun, self._begun = self._begun, None
-            work = begun if begun.warnings is None else self._host.go_on(call, begun, begun.warnings)
+            work, self._begun = self._begun, None
             if self._cancelled and self._task is not None:
-                self._task.cancel()  # between the beginning and now
+                self._task.cancel()  # `cancel` came between `begin` and now
         self._in_flight = True
         bound: Awaitable[Outcome] = leavable(work, self._patience_s)
         try:
             if call.timeout_s is None:
-                outcome: Outcome = await bound
-                return outcome
+                return await bound
             return await self._bounded(bound, call, call.timeout_s)
         except LeftBehind:
             raise self._left_behind(call) from None
         except asyncio.CancelledError:
-            # Of the call alone; whoever cancels the session's task as well wants all of it to end.
+            # Only the call was cancelled; a second cancellation of the session's task would end the session.
             if self._cancelled and self._task is not None and self._task.cancelling() == 1:
                 raise CallCancelled from None
             raise
@@ -223,7 +218,7 @@ class InlineExecutor:
         return CANCELLED_S if self._cancelled else LATE_S
 
     def _left_behind(self, call: Call) -> BaseException:
-        """Give what the caller hears of a call that swallowed its cancellation."""
+        """Log a call that swallowed its cancellation; returns the error for its caller."""
         logger.warning(
             "%s() of session %s went on although it was cancelled; it was closed where it stood, and its session ends",
             call.kind,
@@ -248,7 +243,7 @@ class InlineExecutor:
             if not limit.expired():
                 raise
             if self._is_offloaded:
-                raise Abandoned.report(call, self._session_id) from None
+                raise AbandonedThreads.report(call, self._session_id) from None
             raise report_cancelled(call, timeout_s, self._session_id) from None
 
     @property
@@ -256,7 +251,6 @@ class InlineExecutor:
         return self._offload is not None and self._offload.busy
 
     def cancel(self) -> bool:
-        """See `Executor.cancel`."""
         if self._is_offloaded:
             return False
         if self._begun is not None:
@@ -267,7 +261,6 @@ class InlineExecutor:
         return True
 
     async def aclose(self) -> None:
-        """See `Executor.aclose`."""
         self._driver.close()
         if self._begun is not None:
             self._begun.close()
@@ -288,6 +281,6 @@ class InlineExecutor:
                 self._offload.end()
 
     async def _close_late(self) -> None:
-        assert self._offload is not None  # aclose() took care
-        await self._offload.landed()
+        assert self._offload is not None  # aclose() has checked
+        await self._offload.finished()
         await self._close()

@@ -1,15 +1,16 @@
-"""Environments in a process of their own, or in one that a few sessions share.
+"""Executor in a child process, which one session has to itself or a few sessions share.
 
-The session's side: a seat in a `runtime.processes.handle.Process`. A call is one
-message there and one back, its bytes as they are.
+This is the server's side: a seat in a `runtime.processes.handle.Process`. A call is one message there and one back,
+with the payload's bytes unchanged.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from contextvars import Context
 from functools import partial
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,61 +18,64 @@ from openenv_async.environment import Execution
 from openenv_async.errors import EnvironmentCrashed, FactoryError, StepTimeout
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.current_session import about
-from openenv_async.runtime.executors.base import Landing
+from openenv_async.runtime.executors.base import CALLBACK, TASK, Begun, Executor, OnOutcome
 from openenv_async.runtime.processes import messages
+from openenv_async.runtime.processes.handle import Process, Sitter
 from openenv_async.runtime.processes.messages import Facts, Kind, Op, Opening, Reply
-
-if TYPE_CHECKING:
-    from openenv_async.runtime.processes.handle import Process
-    from openenv_async.runtime.processes.pool import ProcessPool
 
 logger = logging.getLogger("openenv_async")
 
 BACK_IN_S = 0.75
-"""Seconds that a process which watches its deadlines itself may be late; then it is killed."""
+"""Seconds that a process with deadlines of its own may be late before it is killed."""
 
 _LATE: set[asyncio.Task[None]] = set()
-"""Closes that wait for a call which came late; the loop alone would not keep them."""
+"""Closes that wait for a late call; the event loop alone would not keep them alive."""
 
 
 class NeverBegan(Exception):
-    """The process ended while it was spare, as the session came: another one will do."""
+    """The process ended before it began to build the environment, so that another one can be used."""
 
 
-class ProcessExecutor:
-    """See `Executor`. A call of plain code that passes its deadline ends the process; a coroutine is cancelled first.
+class ProcessExecutor(Executor, Sitter):
+    """Makes calls in a child process. A plain call that passes its deadline ends the process; a coroutine is cancelled.
 
     Args:
         process: where the seat is.
         seat: its number.
         session_id: for the log.
-        pool: hears when the seat is free.
+        released: called with the process when the seat is free.
         alone: no other session is in the process, so that it ends with this one.
     """
 
     execution: Execution = "process"
 
-    def __init__(self, process: Process, seat: int, session_id: str, pool: ProcessPool, *, alone: bool) -> None:
+    def __init__(
+        self,
+        process: Process,
+        seat: int,
+        session_id: str,
+        released: Callable[[Process], Awaitable[None]],
+        *,
+        alone: bool,
+    ) -> None:
+        self.pid = process.pid
         self.step_timeout_s: float | None = None
-        self._process, self._seat, self._session_id, self._pool = process, seat, session_id, pool
+        self._process, self._seat, self._session_id, self._released = process, seat, session_id, released
         self._alone = alone
         self._loop = asyncio.get_running_loop()
         self._facts = Facts(is_async=False, step_timeout_s=None)
         self._rid = 0
         self._flight = 0
-        self._landed: Landing | None = None
-        """Waits for the call in flight."""
+        """The request in flight; 0: none."""
+        self._waiter: OnOutcome | None = None
+        """Receives its outcome."""
+        self._on_outcome: OnOutcome | None = None
         self._begun = False
         self._opened: asyncio.Future[Facts] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._closing: asyncio.Task[None] | None = None
         self._close_timeout_s = 0.0
         process.sitters[seat] = self
-
-    @property
-    def pid(self) -> int:
-        """The number of the process."""
-        return self._process.pid
 
     async def open(self, opening: Opening, factory_name: str, close_timeout_s: float) -> None:
         """Have the environment built; what fails here has left nothing behind.
@@ -107,36 +111,39 @@ class ProcessExecutor:
             await self.aclose()
             raise
 
-    async def call(self, call: Call) -> Outcome:
-        """See `Executor.call`.
+    def bind(self, task: asyncio.Task[None], context: Context, on_outcome: OnOutcome) -> None:
+        self._on_outcome = on_outcome
 
-        Raises:
-            EnvironmentCrashed: the process has ended, in this call or before it.
-        """
-        waiter: asyncio.Future[Outcome] = self._loop.create_future()
-        self.launch(call, partial(_land_in, waiter))
+    def begin(self, call: Call, *, in_task: bool) -> Begun:
+        if call.timeout_s is not None:
+            return TASK
+        self._send(call, self._on_outcome)
+        return CALLBACK
+
+    async def call(self, call: Call) -> Outcome:
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+        self._send(call, partial(_resolve, future))
         if call.timeout_s is None:
-            return await waiter
+            return await future
         late_s = BACK_IN_S if self._facts.is_async or not self._alone else 0.0
         timer = self._loop.call_later(call.timeout_s + late_s, self._hung, call, self._rid)
         try:
-            return await waiter
+            return await future
         finally:
             timer.cancel()
 
-    def launch(self, call: Call, landed: Landing) -> None:
-        """See `Launcher.launch`."""
+    def _send(self, call: Call, waiter: OnOutcome | None) -> None:
         if self._process.crash is not None:
             raise self._process.crash
         self._rid += 1
-        self._flight, self._landed = self._rid, landed
+        self._flight, self._waiter = self._rid, waiter
         self._process.send(messages.call_request(call, self._seat, self._rid))
 
-    def _land(self, outcome: Outcome | BaseException) -> None:
-        """Tell whoever waits for the call in flight, if anybody still does."""
-        landed, self._landed = self._landed, None
-        if landed is not None:
-            landed(outcome)
+    def _end(self, outcome: Outcome | BaseException) -> None:
+        """Pass on the outcome of the call in flight, once."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter(outcome)
 
     def _hung(self, call: Call, rid: int) -> None:
         logger.warning(
@@ -150,7 +157,7 @@ class ProcessExecutor:
         # Told to the sessions that share it, which are not to learn each other's ids.
         self._process.kill(f"a {call.kind}() in it passed its deadline")
         if rid == self._rid:
-            self._land(
+            self._end(
                 StepTimeout(
                     f"{call.kind}() did not finish within {call.timeout_s:g} s; its process was killed, "
                     "so the session is broken: call reset() for a fresh environment",
@@ -160,7 +167,7 @@ class ProcessExecutor:
             )
 
     def cancel(self) -> bool:
-        """See `Executor.cancel`. Only a coroutine can be stopped."""
+        # Only a coroutine can be stopped.
         if not self._facts.is_async:
             return False
         if self._flight:
@@ -168,7 +175,7 @@ class ProcessExecutor:
         return True
 
     def leave(self) -> None:
-        """Nobody is there any longer: stop the call in flight, or give it as long as a close may take, and kill."""
+        # A call that cannot be stopped has as long as a close may take; then its process is killed.
         self.cancel()
         if self._flight:
             self._loop.call_later(self._close_timeout_s, self._left, self._flight)
@@ -180,13 +187,10 @@ class ProcessExecutor:
         if not self._process.dying:
             # Others live in the process: only the session ends, and frees its slot.
             text = f"a call of session {self._session_id} hung when its client had gone"
-            self._land(StepTimeout(text, timeout_s=None, session_usable=False))
+            self._end(StepTimeout(text, timeout_s=None, session_usable=False))
 
     async def aclose(self) -> None:
-        """See `Executor.aclose`. Also ends the process, unless other sessions are in it.
-
-        Cancelled: the process is killed, unless other sessions are in it.
-        """
+        # Also ends the process, unless other sessions are in it; when this is cancelled, by killing it.
         if self._flight and not self._facts.is_async and self._process.crash is None and not self._process.dying:
             self._leave_behind()
             return
@@ -214,7 +218,7 @@ class ProcessExecutor:
         if self._alone or process.dying:
             await process.ended()
         process.sitters.pop(self._seat, None)
-        await self._pool.released(process)
+        await self._released(process)
 
     def _leave_behind(self) -> None:
         """Let the call in flight end, and close then; but not for ever."""
@@ -231,13 +235,12 @@ class ProcessExecutor:
             self._process.tainted = True
 
     def heard(self, reply: Reply) -> None:
-        """See `Sitter.heard`."""
         kind = reply.kind
         if kind == messages.OUTCOME or (kind == messages.FAILED and reply.rid):
             if reply.rid != self._flight:
                 return
             self._flight = 0
-            self._land(messages.outcome_of(reply) if kind == messages.OUTCOME else self._error_of(reply))
+            self._end(messages.outcome_of(reply) if kind == messages.OUTCOME else self._error_of(reply))
         elif kind == Kind.OPENED:
             _settle(self._opened, msgspec.msgpack.decode(reply.payload, type=Facts))
         elif kind == Kind.BEGUN:
@@ -255,7 +258,6 @@ class ProcessExecutor:
         return error
 
     def crashed(self) -> None:
-        """See `Sitter.crashed`."""
         crash = self._process.crash
         assert crash is not None
         if self._closing is None and not self._process.dying:
@@ -265,9 +267,9 @@ class ProcessExecutor:
         self._flight = 0
         if not self._opened.done():
             self._opened.set_exception(crash)
-            # Nobody may be waiting any longer.
+            # Retrieved here, because the caller may have gone.
             self._opened.exception()
-        self._land(crash)
+        self._end(crash)
 
 
 def _settle(future: asyncio.Future[Facts] | asyncio.Future[None], value: Facts | None) -> None:
@@ -275,12 +277,12 @@ def _settle(future: asyncio.Future[Facts] | asyncio.Future[None], value: Facts |
         future.set_result(value)  # type: ignore[arg-type]
 
 
-def _land_in(waiter: asyncio.Future[Outcome], outcome: Outcome | BaseException) -> None:
-    if waiter.done():
+def _resolve(future: asyncio.Future[Outcome], outcome: Outcome | BaseException) -> None:
+    if future.done():
         return
     if isinstance(outcome, BaseException):
-        waiter.set_exception(outcome)
-        # Nobody may be waiting any longer.
-        waiter.exception()
+        future.set_exception(outcome)
+        # Retrieved here, because the caller may have gone.
+        future.exception()
     else:
-        waiter.set_result(outcome)
+        future.set_result(outcome)

@@ -109,7 +109,7 @@ def _matters(thread: threading.Thread) -> bool:
     return thread is not threading.main_thread() and not thread.name.startswith(_HARMLESS)
 
 
-_PLAIN = ("name", "debug", "conventions", "threads", "keeps_thread")
+_PLAIN = ("name", "debug", "adapter", "threads", "keeps_thread")
 """Fields of a blueprint that are handed over as they are."""
 
 

@@ -22,10 +22,11 @@ import msgspec
 from openenv_async.errors import EnvError, FactoryError
 from openenv_async.protocol.error_mapping import new_error_id
 from openenv_async.runtime.blueprint import Blueprint
+from openenv_async.runtime.calls import CallCancelled
 from openenv_async.runtime.current_session import SESSION
 from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.factory import start_executor
-from openenv_async.runtime.executors.inline import CallCancelled, InlineExecutor
+from openenv_async.runtime.executors.inline import InlineExecutor
 from openenv_async.runtime.host import Host
 from openenv_async.runtime.processes import child_setup, logs, messages
 from openenv_async.runtime.processes.blueprint_transfer import Recipe
@@ -251,9 +252,9 @@ def _play(line: Line, host: Host, opening: Opening, seat: int) -> None:
             continue
         try:
             outcome = (
-                run_under(asked.trace, host.perform_blocking, asked.call)
+                run_under(asked.trace, host.call_blocking, asked.call)
                 if asked.trace
-                else host.perform_blocking(asked.call)
+                else host.call_blocking(asked.call)
             )
         except Exception as exc:  # the peer is told; a bug of ours is logged on its way
             line.fail(exc, asked)

@@ -17,8 +17,7 @@ import msgspec
 
 from openenv_async.errors import EnvError, from_wire
 from openenv_async.protocol.error_mapping import describe
-from openenv_async.runtime.calls import Call, CallKind, Outcome, Wire
-from openenv_async.runtime.executors.inline import CallCancelled
+from openenv_async.runtime.calls import Call, CallCancelled, CallKind, Outcome, Wire
 from openenv_async.tracing import PARENT_LENGTH
 
 _REQUEST = struct.Struct("<xBBIId")

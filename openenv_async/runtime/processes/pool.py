@@ -105,7 +105,7 @@ class ProcessPool:
         self._start(blueprint)
         process = await self._take()
         self._seat += 1
-        executor = ProcessExecutor(process, self._seat, opening.session_id, self, alone=self._alone)
+        executor = ProcessExecutor(process, self._seat, opening.session_id, self.released, alone=self._alone)
         await executor.open(opening, blueprint.factory_name, self._limits.close_timeout_s)
         return executor
 

@@ -15,13 +15,13 @@ from openenv_async.errors import EnvError
 from openenv_async.limits import Limits
 from openenv_async.protocol.openenv_json import Kind, Request, read_object, reply
 from openenv_async.runtime.calls import Call, Outcome, Wire
-from openenv_async.server.json_messages import Dialect
+from openenv_async.server.json_messages import JsonMessages
 from openenv_async.transport.link import Message
 
 _KINDS: dict[bytes, Kind] = {b'"metadata"': "metadata", b'"web"': "web"}
 
 
-class PageDialect(Dialect):
+class PageMessages(JsonMessages):
     """Another dialect, and the page's own questions.
 
     Args:
@@ -31,13 +31,12 @@ class PageDialect(Dialect):
 
     tells_end = True
 
-    def __init__(self, inner: Dialect, idle_timeout_s: float) -> None:
+    def __init__(self, inner: JsonMessages, idle_timeout_s: float) -> None:
         self._inner = inner
         self.idle_timeout_s = min(idle_timeout_s, inner.idle_timeout_s or idle_timeout_s)
         self.warns_early = inner.warns_early
 
     def read(self, message: Message) -> Request:
-        """See `Dialect.read`."""
         fields: dict[str, msgspec.Raw] = {}
         if isinstance(message, str):
             with contextlib.suppress(EnvError):  # which the other dialect words
@@ -48,17 +47,14 @@ class PageDialect(Dialect):
         return Request(kind, fields.get("data", msgspec.Raw(b"null")))
 
     def call(self, request: Request, limits: Limits) -> Call | Outcome:
-        """See `Dialect.call`."""
         if request.kind == "metadata" or request.kind == "web":
             return Call(request.kind, request.data, Wire.JSON, limits.state_timeout_s)
         return self._inner.call(request, limits)
 
     def answer(self, kind: Kind, outcome: Outcome) -> str:
-        """See `Dialect.answer`."""
         if kind == "metadata" or kind == "web":
             return reply(kind, outcome.data)
         return self._inner.answer(kind, outcome)
 
     def failure(self, error: BaseException) -> str:
-        """See `Dialect.failure`."""
         return self._inner.failure(error)

@@ -11,8 +11,8 @@ from support.scripted_envs import KINDS, World, reset, seen, start, step, world_
 from support.servers import bounded, gathered
 
 from openenv_async.errors import EnvironmentFailed, StepTimeout
-from openenv_async.runtime.executors.inline import CallCancelled
-from openenv_async.runtime.executors.thread import Abandoned
+from openenv_async.runtime.calls import CallCancelled
+from openenv_async.runtime.executors.thread import AbandonedThreads
 
 STOPPABLE = ["inline async", "mixed", "process async", "process packed async"]
 
@@ -63,10 +63,10 @@ async def test_a_plain_call_past_its_deadline_is_abandoned_and_closed_when_it_re
 
 async def test_abandoned_threads_are_counted_and_reported(world: World, caplog: pytest.LogCaptureFixture) -> None:
     executor = await bounded(start("thread sync", world))
-    before = Abandoned.total
+    before = AbandonedThreads.total
     with caplog.at_level(logging.WARNING, "openenv_async"), pytest.raises(StepTimeout):
         await bounded(executor.call(step("hang", timeout_s=0.05)))
-    assert Abandoned.total == before + 1
+    assert AbandonedThreads.total == before + 1
     assert "abandoned" in caplog.text
     await bounded(executor.aclose())
     world.journal.gate("hang").set()
