@@ -7,6 +7,7 @@ ARGS ?=
 WORKERS ?= 3
 
 BIN := $(VENV)/bin
+LOWEST := $(VENV)-lowest
 INSTALLED := $(VENV)/.installed
 CODE := openenv_async openenv_sync tests examples benchmarks
 
@@ -17,7 +18,7 @@ APART := -n $(WORKERS) --dist loadfile $(ENGINE:%=--ignore=%)
 PEER = $$($(BIN)/python -c 'from benchmarks.peer import peer_python; print(peer_python(lambda line: None))')
 
 .DEFAULT_GOAL := help
-.PHONY: run test test-hub test-docker test-interop test-browser screenshots test-all soak fuzz check lint types fmt bench build clean help
+.PHONY: run test test-hub test-docker test-interop test-browser screenshots test-all test-lowest soak fuzz check lint types docs fmt bench build clean help
 
 run: $(INSTALLED)  ## Write an environment into ./run, serve it, play an episode, stop the server
 	@$(BIN)/python examples/first_run.py
@@ -55,6 +56,17 @@ test-all: check  ## The checks, then every test: none may be skipped
 	OPENENV_PEER="$${OPENENV_PEER:-$(PEER)}" OPENENV_TEST_ALL=1 $(BIN)/python -m pytest $(APART)
 	OPENENV_TEST_ALL=1 tests/docker/engine.sh $(BIN)/python -m pytest $(ENGINE)
 
+# Old releases use what is deprecated in other old releases, so those warnings are not errors here.
+test-lowest: $(INSTALLED)  ## The tests on the lowest versions that are declared; ARGS="tests/client" chooses some
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[dev]'
+	$(LOWEST)/bin/python tests/packaging/lowest.py
+ifeq ($(strip $(ARGS)),)
+	$(LOWEST)/bin/python -m pytest -W ignore::DeprecationWarning $(APART)
+else
+	$(LOWEST)/bin/python -m pytest -W ignore::DeprecationWarning -n $(WORKERS) $(ARGS)
+endif
+
 soak: $(INSTALLED)  ## Five minutes of full load on a bad network, and then nothing has grown; ARGS="--seconds 60"
 	$(BIN)/python tests/faults/soak.py $(ARGS)
 
@@ -62,7 +74,7 @@ fuzz: $(INSTALLED)  ## Coverage-guided fuzzing of the decoders for 30 s; ARGS="-
 	@$(BIN)/python -c "import atheris" 2>/dev/null || $(BIN)/python -m pip install --quiet --editable ".[fuzz]"
 	$(BIN)/python tests/fuzz/fuzz_decoders.py $(ARGS)
 
-check: lint types  ## Lint, format and types
+check: lint types docs  ## Lint, format, types and the pages
 
 lint: $(INSTALLED)
 	$(BIN)/python -m ruff check .
@@ -70,6 +82,9 @@ lint: $(INSTALLED)
 
 types: $(INSTALLED)
 	$(BIN)/python -m mypy $(CODE)
+
+docs: $(INSTALLED)  ## Build the pages into ./site; a broken link or an unknown name is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 fmt: $(INSTALLED)  ## Format the code and repair what ruff can
 	$(BIN)/python -m ruff check --fix .
@@ -82,7 +97,7 @@ build: $(INSTALLED)  ## Build the wheel and the source archive into ./dist
 	$(BIN)/python -m build
 
 clean:  ## Remove what was built, generated and cached; .venv stays
-	rm -rf build dist run .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf build dist run site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find $(CODE) scaffold -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## Show this list

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import platform
 import time
@@ -9,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from benchmarks.peer import versions
 from benchmarks.processes import busy_s
@@ -48,6 +51,20 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def base_install(name: str) -> set[str]:
+    """The distributions that `pip install` of a package brings beside it, without its extras."""
+    seen: set[tuple[str, frozenset[str]]] = set()
+    wanted = {(canonicalize_name(name), frozenset[str]())}
+    while wanted:
+        current, extras = wanted.pop()
+        seen.add((current, extras))
+        for requirement in map(Requirement, importlib.metadata.requires(current) or ()):
+            marker = requirement.marker
+            if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+                wanted |= {(canonicalize_name(requirement.name), frozenset(requirement.extras))} - seen
+    return {found for found, _ in seen} - {canonicalize_name(name)}
+
+
 def facts(ours: Path, peer: Path) -> Mapping[str, str]:
     """Describe the machine and both sides."""
     from openenv_async import __version__
@@ -59,6 +76,7 @@ def facts(ours: Path, peer: Path) -> Mapping[str, str]:
         "machine": f"{processor()}, {os.cpu_count()} cores, {psutil.virtual_memory().total >> 30} GiB, "
         f"{platform.system()} {platform.release()}, load {load:.1f} at the start",
         "ours": f"openenv-async {__version__}, Python {python}, " + ", ".join(f"{k} {v}" for k, v in mine.items()),
+        "base install": f"{len(base_install('openenv-async'))} distributions beside openenv-async",
         "peer": f"openenv {theirs.pop('openenv')}, Python {theirs.pop('python')}, "
         + ", ".join(f"{k} {v}" for k, v in theirs.items()),
         "event loops": f"ours uvloop on both sides{'' if 'uvloop' in mine else ' (not installed: asyncio)'}; "
