@@ -240,7 +240,7 @@ def _dtype_of(text: str) -> Any:
             raise ValueError("not a dtype that travels")
     except (TypeError, ValueError, KeyError, RecursionError) as exc:
         raise ValueError(f"an array's dtype {text[:80]!r} is refused: {exc}") from exc
-    if dtype.hasobject or not dtype.itemsize:
+    if dtype.hasobject or dtype.itemsize <= 0:  # numpy before 2.2 counts in 32 bits with a sign
         raise ValueError(f"an array's dtype {text[:80]!r} is refused")
     return dtype
 
