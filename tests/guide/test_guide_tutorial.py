@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from serving import serving
+from support.serve_command import serving
 
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial.md"
 

@@ -105,7 +105,7 @@ class Doubles(Environment[Any, Any, Any]):
 
 
 async def test_the_client_of_the_page_plays(capsys: pytest.CaptureFixture[str]) -> None:
-    from live import serving
+    from support.servers import serving
 
     (code,) = re.findall(r"```python\n(.*?)```", page(), flags=re.DOTALL)
     scope: dict[str, Any] = {"__name__": "page"}
