@@ -1,8 +1,6 @@
 """Every bound of the runtime, in one frozen object.
 
-Owns the numbers and what passing each of them means. Does not enforce any: the
-registry, the wires and the transports do. `server.settings` builds one from
-options and environment variables.
+The registry, the wires and the transports enforce them. `server.options` makes a setting of each.
 """
 
 from __future__ import annotations
@@ -59,7 +57,8 @@ class Limits:
     waited for in any case while its environment closes."""
 
     max_waiting: int = 4096
-    """Sessions that may wait for a slot. Beyond it the connection that wants the most loses its latest wish."""
+    """Sessions that may wait for a slot. Beyond it the newest request of the connection with the most waiting is
+    refused."""
 
     create_timeout_s: float | None = 120.0
     """Seconds an environment's factory may take before `FACTORY_ERROR`."""
@@ -93,16 +92,20 @@ class Limits:
     """Seconds that calls in flight are given when the server stops, and on SIGTERM episodes too."""
 
     drain_idle_s: float = 1.0
-    """Seconds without a request after which an episode is taken for over while a server drains."""
+    """Seconds without a request after which an episode counts as over while a server drains."""
 
     loop_blocked_s: float | None = 1.0
-    """Seconds the server's event loop may be held up before the log says which environment's call does it. None:
-    nobody looks."""
+    """Seconds the server's event loop may be blocked before the log names the environment's call that does it. None:
+    it is not watched."""
 
     def __post_init__(self) -> None:
         """Refuse bounds that no server could work with."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            least = 1 if field.name.startswith("max_") or field.name == "chunk_bytes" else 0
-            if value is not None and not value >= least:  # NaN too
-                raise ValueError(f"Limits.{field.name} must be {least} or more, not {value!r}")
+            if value is not None and not value >= least(field.name):  # NaN too
+                raise ValueError(f"Limits.{field.name} must be {least(field.name)} or more, not {value!r}")
+
+
+def least(bound: str) -> int:
+    """Return the smallest value of a bound: 0 only where nothing at all makes sense."""
+    return 1 if bound.startswith("max_") or bound == "chunk_bytes" else 0

@@ -8,24 +8,25 @@ from typing import Any, TypeVar
 import click
 
 from openenv_async.cli.errors import CommandFailed
+from openenv_async.server.options import BY_NAME
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-VARIABLE = "OPENENV_COMPAT"
+_OPTION = BY_NAME["compat"]
 
-MODES = ("auto", "force", "off")
+VARIABLE = _OPTION.variable
 
 
 def compat_option(command: F) -> F:
-    """Give a command the option; the variable carries it on to the processes that the command starts."""
+    """Add the option to a command; the variable carries it on to the processes that the command starts."""
     option = click.option(
-        "--compat",
-        type=click.Choice(MODES),
-        default="auto",
+        _OPTION.flag,
+        type=click.Choice(_OPTION.kind.choices),
+        default=_OPTION.value,
         show_default=True,
         envvar=VARIABLE,
         show_envvar=True,
-        help="Environments that import `openenv`: answer it where the original is not installed, always, or never.",
+        help=_OPTION.help,
     )
     return option(command)
 

@@ -23,17 +23,14 @@ import click
 from openenv_async.cli.errors import BadInput
 from openenv_async.cli.manifest import shown
 from openenv_async.cli.progress import is_quiet
-from openenv_async.server.sockets import DEFAULT_HOST, Listeners, url_of
+from openenv_async.server.sockets import Listeners, url_of
 
 if TYPE_CHECKING:
-    from openenv_async.cli.serve_request import ServeRequest
+    from openenv_async.cli.serve_settings import ServeRequest
     from openenv_async.cli.targets import Target
 
 POLL_S = 0.5
 """Seconds between two looks at the files."""
-
-GRACE_S = 2.0
-"""Seconds for calls in flight when the user gave no --grace: somebody waits for the change to take effect."""
 
 _KILL_AFTER_S = 15.0
 _SKIPPED = {"__pycache__", "node_modules", "site-packages", "venv"}
@@ -42,12 +39,12 @@ Snapshot = dict[str, tuple[int, int]]
 
 
 def snapshot(folder: Path) -> Snapshot:
-    """The *.py and *.yaml files below a folder, each with its time and size."""
+    """The *.py, *.yaml and pyproject.toml files below a folder, each with its time and size."""
     found: Snapshot = {}
     for root, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name not in _SKIPPED and not name.startswith(".")]
         for name in files:
-            if name.endswith((".py", ".yaml", ".yml")):
+            if name.endswith((".py", ".yaml", ".yml")) or name == "pyproject.toml":
                 path = os.path.join(root, name)
                 with contextlib.suppress(OSError):  # gone between the two calls
                     status = os.stat(path)
@@ -100,10 +97,11 @@ class Supervised:
         os.set_inheritable(self.pipe, False)
         threading.Thread(target=self._watch, name="supervisor watch", daemon=True).start()
         ours = Listeners.from_fds(self.fds, [])
-        if request.unix is not None:
-            ours.urls.append(f"unix:{request.unix.absolute()}")
+        unix = request.asked("unix")
+        if unix is not None:
+            ours.urls.append(f"unix:{unix.absolute()}")
         else:
-            ours.urls.append(url_of(request.host or DEFAULT_HOST, ours.sockets[0].getsockname()[1]))
+            ours.urls.append(url_of(request.value("host"), ours.sockets[0].getsockname()[1]))
         return ours
 
     def _watch(self) -> None:
@@ -177,9 +175,8 @@ class _Supervisor:
         child, self._child = self._child, None
         if child is not None:
             self._terminate(child)
-            grace_s = GRACE_S if self._request.grace is None else self._request.grace
             try:
-                await asyncio.wait_for(child.wait(), grace_s + _KILL_AFTER_S)
+                await asyncio.wait_for(child.wait(), self._request.value("grace") + _KILL_AFTER_S)
             except TimeoutError:
                 child.kill()
                 await child.wait()
@@ -200,36 +197,11 @@ class _Supervisor:
 
 
 def _command(request: ServeRequest, supervised: Supervised) -> list[str]:
-    options = {
-        "--host": request.host,
-        "--unix": request.unix,
-        "--max-sessions": request.max_sessions,
-        "--execution": request.execution,
-        "--step-timeout": request.step_timeout,
-        "--sessions-per-process": request.sessions_per_process,
-        "--spare-processes": request.spare_processes,
-        "--record": request.record,
-        "--record-file-mb": request.record_file_mb,
-        "--record-total-mb": request.record_total_mb,
-        "--log-level": request.log_level,
-        "--log-format": request.log_format,
-        "--certfile": request.certfile,
-        "--keyfile": request.keyfile,
-        "--grace": GRACE_S if request.grace is None else request.grace,
-        "--supervised": supervised,
-    }
     command = [sys.executable, "-m", "openenv_async.cli", *["--quiet"] * is_quiet(), "serve"]
-    command += [f"{name}={value}" for name, value in options.items() if value is not None]
-    command += [f"--allow-origin={origin}" for origin in request.allow_origin]
-    command += [f"--record-redact={field}" for field in request.record_redact]
-    command += ["--debug"] * request.debug
-    for name, on in (("metrics", request.metrics), ("otel", request.otel)):
-        command += [] if on is None else [f"--{name}" if on else f"--no-{name}"]
-    if request.interface is not None:
-        command.append("--interface" if request.interface else "--no-interface")
-    return [*command, "--", request.target]
+    return [*command, *request.arguments, f"--supervised={supervised}", "--", request.target]
 
 
 def _environment(request: ServeRequest) -> dict[str, str]:
     # Not as an argument, where every user of the machine can read it.
-    return dict(os.environ) | ({"OPENENV_TOKEN": request.token} if request.token else {})
+    token = request.asked("token")
+    return dict(os.environ) | ({"OPENENV_TOKEN": token} if token else {})

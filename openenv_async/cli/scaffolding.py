@@ -15,6 +15,7 @@ import openenv_async
 from openenv_async.cli.errors import CommandFailed
 from openenv_async.cli.names import Names
 from openenv_async.cli.python_format import arrange
+from openenv_async.server.options import OPTIONS
 
 Models = Literal["msgspec", "pydantic", "dataclass"]
 
@@ -62,6 +63,11 @@ def render(names: Names, models: Models, wheel: str, ci: bool = False) -> dict[s
     return files
 
 
+def image_settings() -> str:
+    """Return the variables that an environment's image sets, as a Dockerfile's `ENV` has them."""
+    return " ".join(f"{option.variable}={option.image}" for option in OPTIONS if option.image)
+
+
 def _placeholders(names: Names, models: Models) -> dict[str, str]:
     # By name and not by chance: the same command always writes the same project.
     pick = zlib.crc32(names.package.encode())
@@ -78,6 +84,7 @@ def _placeholders(names: Names, models: Models) -> dict[str, str]:
         "__EMOJI__": _FACES[pick % len(_FACES)],
         "__COLOR_FROM__": _COLORS[pick % len(_COLORS)],
         "__COLOR_TO__": _COLORS[(pick + 1) % len(_COLORS)],
+        "__IMAGE_SETTINGS__": image_settings(),
         "__RUNTIME__": f"openenv-async{extra}>={openenv_async.__version__}",
     }
 

@@ -1,44 +1,23 @@
-"""Where a server's settings come from, in one place: arguments, `openenv serve`'s options, the environment.
+"""What one server runs with, put together from `openenv serve`, `create_app`'s arguments and the environment.
 
-An app is made when its module is imported, before `openenv serve` could touch it;
-so the command leaves its options here first, and `create_app` asks.
+An app is made when its module is imported, before `openenv serve` could touch it; so the command leaves what it was
+given with `override`, and `create_app` reads it. `server.options` declares the options.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from openenv_async.limits import Limits
-from openenv_async.recording.options import MIB, RecordOptions
+from openenv_async.recording.options import RecordOptions
 from openenv_async.runtime.processes.options import ProcessOptions
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Overrides:
-    """Options of the command line; None leaves what the app's author chose."""
-
-    max_sessions: int | None = None
-    execution: str | None = None
-    token: str | None = None
-    allow_origins: tuple[str, ...] | None = None
-    debug: bool | None = None
-    step_timeout_s: float | None = None
-    sessions_per_process: int | None = None
-    spare_processes: int | None = None
-    metrics: bool | None = None
-    otel: bool | None = None
-    record: Path | None = None
-    record_redact: tuple[str, ...] | None = None
-    record_file_mb: float | None = None
-    record_total_mb: float | None = None
-    interface: bool | None = None
+from openenv_async.server.options import APP, BY_NAME, DEFAULT, OPTIONS, Given, Option, combined, from_environment
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,17 +39,17 @@ class Settings:
     """There is a web page at `/web`."""
     frame_ancestors: tuple[str, ...] = ("'self'",)
     """Whose pages may show the web page in a frame, as a Content-Security-Policy says it."""
+    given: Mapping[str, Given] = dataclasses.field(default_factory=dict, repr=False)
+    """Every option of an app, by its name, and where its value comes from."""
 
 
-_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-
-_overrides = Overrides()
+_overrides: Mapping[str, Given] = {}
 
 
-def override(overrides: Overrides) -> None:
-    """Set the options that every app made from now on in this process takes."""
+def override(given: Mapping[str, Given]) -> None:
+    """Set the options, by their names, that count over everything else for apps made from now on in this process."""
     global _overrides
-    _overrides = overrides
+    _overrides = given
 
 
 def settle(
@@ -88,113 +67,121 @@ def settle(
     record: RecordOptions | str | os.PathLike[str] | None = None,
     interface: bool | None = None,
 ) -> Settings:
-    """Combine the options, the arguments and the environment variables, in that order of weight.
+    """Combine what `override` was given, the arguments and the environment variables; the first of them counts most.
 
     Raises:
-        ValueError: the environment class allows one session only and more were asked for, or a variable of the
-            environment has a value that makes no sense.
+        ValueError: the environment class allows one session only and more were asked for, or an environment variable
+            has a value that its option does not take.
     """
-    wanted = _overrides.max_sessions or max_concurrent_envs
-    limits = limits or Limits()
-    alone = getattr(env, "SUPPORTS_CONCURRENT_SESSIONS", True) is False
-    if alone and wanted is not None and wanted > 1:
-        raise ValueError(
-            f"{getattr(env, '__name__', env)} has SUPPORTS_CONCURRENT_SESSIONS = False and cannot run "
-            f"{wanted} sessions; set max_concurrent_envs=1, or make it safe to have several and drop the flag"
-        )
-    if wanted is not None or alone:
-        limits = dataclasses.replace(limits, max_sessions=wanted or 1)
-    step_timeout_s = _overrides.step_timeout_s or limits.step_timeout_s or _seconds("OPENENV_STEP_TIMEOUT")
-    if step_timeout_s is not None:
-        limits = dataclasses.replace(limits, step_timeout_s=step_timeout_s)
-    origins = allow_origins if _overrides.allow_origins is None else _overrides.allow_origins
+    if record is not None and not isinstance(record, RecordOptions):
+        record = RecordOptions(folder=Path(record))
+    records: dict[str, Any] = {
+        "limits": limits or Limits(),
+        "processes": processes or ProcessOptions(),
+        "record": record,
+    }
+    arguments = {
+        "execution": execution or None,
+        "token": token or None,
+        "allow_origins": tuple(allow_origins) or None,
+        "debug": debug or None,
+        "metrics": metrics,
+        "otel": otel,
+        "interface": interface,
+    }
+    given = {option.name: _settled(option, _own(option, arguments, records)) for option in OPTIONS if option.field}
+    given["max_sessions"] = _sessions(env, max_concurrent_envs, records["limits"])
+    values = {name: each.value for name, each in given.items()}
+    origins = values["allow_origin"] or ()
     return Settings(
-        limits=limits,
-        execution=_overrides.execution or execution or os.environ.get("OPENENV_EXECUTION") or None,
-        token=_overrides.token or token or os.environ.get("OPENENV_TOKEN") or None,
-        allow_origins=tuple(origins),
-        debug=debug if _overrides.debug is None else _overrides.debug,
-        processes=_process_options(processes),
-        metrics=_first(_overrides.metrics, metrics, _switch("OPENENV_METRICS"), True),
-        otel=_first(_overrides.otel, otel, _switch("OPENENV_OTEL")),
-        record=_record_options(record),
-        interface=wants_interface(interface),
-        frame_ancestors=_frame_ancestors(tuple(origins)),
+        limits=dataclasses.replace(records["limits"], **_fields("limits", values)),
+        execution=values["execution"],
+        token=values["token"],
+        allow_origins=origins,
+        debug=values["debug"],
+        processes=dataclasses.replace(records["processes"], **_fields("processes", values)),
+        metrics=values["metrics"] is not False,
+        otel=values["otel"],
+        record=_recording(record, values),
+        interface=values["interface"],
+        frame_ancestors=_frame_ancestors(origins),
+        given=given,
     )
 
 
-def _first(*choices: Any) -> Any:
-    return next((choice for choice in choices if choice is not None), None)
-
-
-def _switch(variable: str) -> bool | None:
-    text = os.environ.get(variable, "").strip().lower()
-    if not text:
-        return None
-    if text not in _SWITCH:
-        raise ValueError(f"the variable {variable} must be 1 or 0, not {text!r}")
-    return _SWITCH[text]
-
-
 def wants_interface(chosen: bool | None = None) -> bool:
-    """Say whether there is to be a web page: by the command's option, what the author chose, `ENABLE_WEB_INTERFACE`."""
-    if _overrides.interface is not None:
-        return _overrides.interface
-    if chosen is not None:
-        return chosen
-    return os.environ.get("ENABLE_WEB_INTERFACE", "").strip().lower() in ("1", "true", "yes", "on")
+    """Whether there is to be a web page, where the author chose `chosen`."""
+    return bool(_settled(BY_NAME["interface"], _by_author(chosen)).value)
+
+
+def _by_author(value: Any) -> Given | None:
+    return None if value is None else Given(value, APP)
+
+
+def _settled(option: Option, own: Given | None) -> Given:
+    """The value of an option, for which the author gave `own`."""
+    first = _overrides.get(option.name)
+    # `openenv serve` has read the environment itself. What the author decides leaves a wrong variable unread.
+    settled = first is not None or (own is not None and not option.adds_up)
+    last = None if settled else from_environment(option, os.environ)
+    return combined(option, first, own, last) or Given(option.value, DEFAULT)
+
+
+def _own(option: Option, arguments: Mapping[str, Any], records: Mapping[str, Any]) -> Given | None:
+    """What the author gave for an option: an argument, or a field of a record that differs from its default."""
+    record, _, field = str(option.field).rpartition(".")
+    if not record:
+        return _by_author(arguments[field])
+    if records[record] is None:
+        return None
+    value = getattr(records[record], field)
+    value = value / option.factor if option.factor else value
+    return None if value == option.value else Given(value, APP)
+
+
+def _sessions(env: Callable[[], Any], asked: int | None, limits: Limits) -> Given:
+    """How many sessions there may be.
+
+    Raises:
+        ValueError: the environment class allows one only and more were asked for.
+    """
+    option = BY_NAME["max_sessions"]
+    alone = getattr(env, "SUPPORTS_CONCURRENT_SESSIONS", True) is False
+    own = _by_author(asked) if asked is not None or alone else _own(option, {}, {"limits": limits})
+    given = _settled(option, own)
+    if not alone:
+        return given
+    if given.source == DEFAULT:
+        return Given(1, APP)
+    if given.value > 1:
+        raise ValueError(
+            f"{getattr(env, '__name__', env)} has SUPPORTS_CONCURRENT_SESSIONS = False and cannot run "
+            f"{given.value} sessions; set max_concurrent_envs=1, or make it safe to have several and drop the flag"
+        )
+    return given
+
+
+def _fields(record: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a record, from the values of the options that set them."""
+    found = {}
+    for option in OPTIONS:
+        owner, _, field = (option.field or "").rpartition(".")
+        if owner == record:
+            value = values[option.name]
+            found[field] = int(value * option.factor) if option.factor else value
+    return found
+
+
+def _recording(chosen: RecordOptions | None, values: Mapping[str, Any]) -> RecordOptions | None:
+    if values["record"] is None:
+        return None
+    fields = _fields("record", values)
+    return dataclasses.replace(chosen, **fields) if chosen is not None else RecordOptions(**fields)
 
 
 def _frame_ancestors(origins: tuple[str, ...]) -> tuple[str, ...]:
-    """Let the Hub show a Space's page in a frame, as it does, and whoever may connect anyway."""
+    """The Hub, which shows a Space's page in a frame, and pages that may connect anyway."""
     if "*" in origins:
         return ("*",)
     hub = ("https://huggingface.co", "https://*.hf.space") if os.environ.get("SPACE_ID") else ()
     return ("'self'", *hub, *(origin for origin in origins if re.fullmatch(r"[\w.:/*-]+", origin)))
-
-
-def _record_options(chosen: RecordOptions | str | os.PathLike[str] | None) -> RecordOptions | None:
-    folder = _overrides.record or chosen or os.environ.get("OPENENV_RECORD") or None
-    if folder is None:
-        return None
-    if not isinstance(folder, RecordOptions):
-        fields = [field.strip() for field in os.environ.get("OPENENV_RECORD_REDACT", "").split(",")]
-        folder = RecordOptions(folder=Path(folder), redact=tuple(filter(None, fields)))
-    given: dict[str, Any] = {"redact": (*folder.redact, *(_overrides.record_redact or ()))}
-    if _overrides.record_file_mb is not None:
-        given["max_file_bytes"] = int(_overrides.record_file_mb * MIB)
-    if _overrides.record_total_mb is not None:
-        given["max_total_bytes"] = int(_overrides.record_total_mb * MIB)
-    return dataclasses.replace(folder, **given)
-
-
-def _seconds(variable: str) -> float | None:
-    text = os.environ.get(variable)
-    if not text:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not value > 0:
-        raise ValueError(f"the variable {variable} must be a number of seconds above 0, not {text!r}")
-    return value
-
-
-def _process_options(chosen: ProcessOptions | None) -> ProcessOptions:
-    given: dict[str, Any] = {}
-    for name in ("sessions_per_process", "spare_processes"):
-        value = getattr(_overrides, name)
-        if value is None and chosen is None:
-            value = _number(f"OPENENV_{name.upper()}")
-        if value is not None:
-            given[name] = value
-    return dataclasses.replace(chosen or ProcessOptions(), **given)
-
-
-def _number(variable: str) -> int | None:
-    text = os.environ.get(variable)
-    try:
-        return int(text) if text else None
-    except ValueError:
-        raise ValueError(f"{variable} must be a whole number, not {text!r}") from None

@@ -21,8 +21,6 @@ from typing import Self
 Bind = tuple[str, int] | str | Path
 """Where to listen: `(host, port)`, port 0 for a free one; or the path of a unix socket, `unix:` in front or not."""
 
-DEFAULT_HOST = "127.0.0.1"
-
 BACKLOG = 2048
 """Connections that may wait to be accepted: a trainer opens its whole batch at once. The system may lower it."""
 

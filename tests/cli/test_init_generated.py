@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import zipfile
@@ -14,6 +17,7 @@ from typing import get_args
 
 import pytest
 
+import openenv_async
 from openenv_async.cli.names import parse_name
 from openenv_async.cli.project import create_project
 from openenv_async.cli.scaffolding import Models
@@ -108,3 +112,29 @@ def test_a_wheel_of_it_holds_the_package_and_no_more(project: Path, tmp_path: Pa
         *(f"my_env/{name}" for name in ("__init__.py", "client.py", "models.py", "openenv.yaml", "py.typed")),
         *(f"my_env/server/{name}" for name in ("__init__.py", "app.py", "my_environment.py")),
     }
+
+
+def test_the_command_and_the_variables_of_its_image_serve_it(project: Path, tmp_path: Path) -> None:
+    """What the Dockerfile starts, with the folder and the address of this machine in place of the image's."""
+    text = (project / "server" / "Dockerfile").read_text(encoding="utf-8")
+    settings = re.findall(r"\b(OPENENV_\w+)=(\S+)", text)
+    assert dict(settings) == {"OPENENV_HOST": "0.0.0.0", "OPENENV_PORT": "8000"}
+    health, command = (json.loads(line) for line in re.findall(r"^ *CMD (\[.*\])$", text, re.MULTILINE))
+    shutil.copytree(project, tmp_path / "app" / "my_env")
+    command = [sys.executable, *(part.replace("/app/", f"{tmp_path}/app/") for part in command[1:])]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    variables = {"OPENENV_HOST": "127.0.0.1", "OPENENV_PORT": port, "PYTHONUNBUFFERED": "1"}
+    path = os.pathsep.join([str(Path(openenv_async.__file__).parents[1]), str(tmp_path / "app")])
+    environment = os.environ | {"PYTHONPATH": path} | variables
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    try:
+        assert process.stdout is not None
+        assert f"Serving my_env on http://127.0.0.1:{port}" in process.stdout.readline()
+        subprocess.run([sys.executable, *health[1:]], env=os.environ | variables, check=True, timeout=30)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.communicate(timeout=30)

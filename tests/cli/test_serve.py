@@ -202,7 +202,7 @@ def test_listening_to_others_without_a_token_names_the_risk(tmp_path: Path) -> N
 def test_an_option_that_an_app_of_somebody_elses_does_not_heed_is_told(tmp_path: Path) -> None:
     (tmp_path / "bare.py").write_text("async def app(scope, receive, send): ...\n", encoding="utf-8")
     with serving("bare.py", "--port=0", "--token=s3cret", "--max-sessions=2", cwd=tmp_path) as server:
-        server.until("Warning: bare is no app of create_app, so nothing enforces --max-sessions, --token.")
+        server.until("Warning: bare is not an app of create_app, so nothing enforces --max-sessions, --token.")
 
 
 def test_a_unix_socket(tmp_path: Path) -> None:

@@ -46,4 +46,4 @@ def test_an_app_of_another_kind_is_told_to_have_no_page(tmp_path: Path) -> None:
         server.url()
         server.process.send_signal(signal.SIGTERM)
         _, text = server.end()
-    assert "plain is no app of create_app, so nothing enforces --interface." in text
+    assert "plain is not an app of create_app, so nothing enforces --interface." in text

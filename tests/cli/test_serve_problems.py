@@ -193,8 +193,8 @@ def test_a_target_that_is_not_there(target: str, code: int, message: str, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--unix=s", "--port=1"], "--unix goes without --host and --port"),
-        (["--token="], "--token is empty"),
+        (["gym:CartPole-v1", "--unix=s", "--port=1"], "--unix goes without --host and --port"),
+        (["gym:CartPole-v1", "--token="], "--token is empty"),
         (["gym:CartPole-v1", "--reload", "--port=0"], "--reload has nothing to watch for CartPole-v1"),
     ],
 )

@@ -16,7 +16,7 @@ from openenv_async import AsyncEnv, Limits, create_app
 from openenv_async.errors import FactoryError, SessionBroken, StepTimeout
 from openenv_async.server import settings
 from openenv_async.server.app import EnvApp
-from openenv_async.server.settings import Overrides
+from openenv_async.server.options import COMMAND_LINE, Given
 
 SOON_S = 0.05
 LATE_S = 30.0
@@ -186,9 +186,9 @@ def test_the_option_wins_over_the_apps_limits_and_those_over_the_variable(monkey
     assert server_s() is None
     monkeypatch.setenv("OPENENV_STEP_TIMEOUT", "30")
     assert (server_s(), server_s(limits=limits)) == (30.0, 20.0)
-    monkeypatch.setattr(settings, "_overrides", Overrides(step_timeout_s=10.0))
+    monkeypatch.setattr(settings, "_overrides", {"step_timeout": Given(10.0, COMMAND_LINE)})
     assert (server_s(), server_s(limits=limits)) == (10.0, 10.0)
-    monkeypatch.setattr(settings, "_overrides", Overrides())
+    monkeypatch.setattr(settings, "_overrides", {})
     for wrong in ("soon", "0", "-1", "nan"):
         monkeypatch.setenv("OPENENV_STEP_TIMEOUT", wrong)
         with pytest.raises(ValueError, match=rf"OPENENV_STEP_TIMEOUT must be .* above 0, not '{wrong}'"):

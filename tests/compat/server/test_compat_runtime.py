@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from openenv_async.compat.server import ConcurrencyConfig, HTTPEnvServer, create_app
 from openenv_async.compat.server.exceptions import ConcurrencyConfigurationError
 from openenv_async.server import settings
+from openenv_async.server.options import COMMAND_LINE, Given
 
 
 @requirement("compat:threads")
@@ -151,9 +152,9 @@ async def test_an_idle_session_ends_and_one_with_a_socket_does_not() -> None:
 
 @pytest.fixture
 def token() -> Iterator[str]:
-    settings.override(settings.Overrides(token="secret-token"))
+    settings.override({"token": Given("secret-token", COMMAND_LINE)})
     yield "secret-token"
-    settings.override(settings.Overrides())
+    settings.override({})
 
 
 @requirement("compat:guard")

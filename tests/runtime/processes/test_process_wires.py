@@ -13,7 +13,8 @@ from support.shared_journal import until
 
 from openenv_async import ProcessOptions, create_app
 from openenv_async.limits import Limits
-from openenv_async.server.settings import Overrides, override
+from openenv_async.server.options import COMMAND_LINE, Given
+from openenv_async.server.settings import override
 
 WIRES = pytest.mark.parametrize("wire", ["json", "native"])
 
@@ -60,11 +61,11 @@ async def test_a_call_that_hangs_ends_in_time_when_its_client_has_gone(cls: type
 
 @pytest.fixture
 def variables(monkeypatch: pytest.MonkeyPatch) -> Any:
-    override(Overrides())
+    override({})
     monkeypatch.setenv("OPENENV_EXECUTION", "process")
     monkeypatch.setenv("OPENENV_SESSIONS_PER_PROCESS", "3")
     yield monkeypatch
-    override(Overrides())
+    override({})
 
 
 @requirement("process:serve")
@@ -77,9 +78,9 @@ async def test_where_the_options_come_from(variables: pytest.MonkeyPatch) -> Non
     assert options(execution="thread") is None
     # What the author says outweighs the variables, and the command line both.
     assert options(processes=ProcessOptions(spare_processes=0)) == ProcessOptions(spare_processes=0)
-    override(Overrides(sessions_per_process=4, spare_processes=1))
+    override({"sessions_per_process": Given(4, COMMAND_LINE), "spare_processes": Given(1, COMMAND_LINE)})
     assert options(processes=ProcessOptions()) == ProcessOptions(sessions_per_process=4, spare_processes=1)
-    override(Overrides())
+    override({})
     variables.setenv("OPENENV_SPARE_PROCESSES", "many")
     with pytest.raises(ValueError, match="OPENENV_SPARE_PROCESSES must be a whole number"):
         options()
