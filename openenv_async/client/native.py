@@ -18,7 +18,7 @@ from openenv_async import tracing
 from openenv_async.client.channel import Answer, RequestKind
 from openenv_async.client.reconnect import Greeted, WayBack
 from openenv_async.errors import EnvError, SessionBroken, SessionLost, StepTimeout, from_wire
-from openenv_async.protocol.batching import BadFrame, Outbox, too_large
+from openenv_async.protocol.batching import BadFrame, too_large
 from openenv_async.protocol.frames import (
     Ack,
     AnyFrame,
@@ -37,7 +37,7 @@ from openenv_async.protocol.frames import (
     ServerFrame,
     Step,
 )
-from openenv_async.transport.frame_stream import Flow
+from openenv_async.transport.frame_stream import FrameStream
 from openenv_async.transport.link import LinkClosed
 
 CLOSE_WAIT_S = 5.0
@@ -267,16 +267,16 @@ class NativeConnection:
         self._kept_above = terms.chunk_bytes if self._window_s else math.inf
         """Bytes of a reply that the server keeps until it is told to let go."""
         # Nothing is held back for what waits to leave: a session has one request in flight.
-        flow = Flow(
+        flow = FrameStream(
             greeted.link,
             greeted.inbox,
-            Outbox(terms.chunk_bytes),
+            terms.chunk_bytes,
             self._dispatch,
             self._channels.__len__,
             sys.maxsize,
             "client",
         )
-        self._flow: Flow[ServerFrame] | None = flow
+        self._flow: FrameStream[ServerFrame] | None = flow
         """None: the socket is lost, and the reader looks for the server."""
         for channel in self._channels.values():
             for again, size in channel.once_more():
@@ -335,8 +335,9 @@ class NativeConnection:
         """Send a request: with those of the other sessions or, when there are none, at once."""
         flow = self._flow
         if flow is not None:
-            flow.put(frame, payload_bytes)
-            if len(self._channels) == 1:
+            alone = len(self._channels) == 1
+            flow.put(frame, payload_bytes, not alone)
+            if alone:
                 flow.flush()
 
     def _look_every(self, interval_s: float) -> None:

@@ -1,41 +1,52 @@
-"""Whole messages of the native wire: coalescing, chunking, reading what may be broken.
+"""Messages of the native wire: several frames in one, large frames in chunks, and reading what may be malformed.
 
-`Outbox` gathers the frames that become ready in one turn of the loop and gives
-them as messages; `Inbox` turns messages into frames. Neither sends nor waits:
-`server.native` and `client.connection` do, over a `transport.Link`.
+`Outbox` collects the frames that become ready in one turn of the loop and makes messages of them; `Inbox` turns
+messages into frames. Neither sends nor waits: `transport.frame_stream` does, over a link.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar, cast
 
 import msgspec
 
 from openenv_async.errors import EnvError, InvalidMessage, InvalidPayload, PayloadTooLarge, UnknownType
-from openenv_async.protocol.frames import AnyFrame, Chunk, ClientFrame, ServerFrame, encode, encode_batch
+from openenv_async.protocol.frames import (
+    AnyFrame,
+    Chunk,
+    ClientFrame,
+    Draining,
+    Hello,
+    Reply,
+    Reset,
+    ServerFrame,
+    Step,
+    encode,
+    encode_batch,
+)
 
 MOST_VALUES = 250_000
-"""Values that are walked over at most: this runs on the event loop, at one or two million a second."""
+"""Most values that `split_array` passes over: it runs on the event loop, at one or two million a second."""
 
 _FIXED = {0xC0: 0, 0xC2: 0, 0xC3: 0, 0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}
 _FIXED |= {0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8, 0xD4: 2, 0xD5: 3, 0xD6: 5, 0xD7: 9, 0xD8: 17}
-"""Tag byte to the bytes after it."""
+"""Tag byte to the number of bytes after it."""
 
 _SIZED = {0xC4: (1, 0), 0xC5: (2, 0), 0xC6: (4, 0), 0xC7: (1, 1), 0xC8: (2, 1), 0xC9: (4, 1)}
 _SIZED |= {0xD9: (1, 0), 0xDA: (2, 0), 0xDB: (4, 0)}
-"""Tag byte to the width of the length after it, and to the bytes that come besides."""
+"""Tag byte to the width of the length after it, and to the number of further bytes."""
 
 _NESTING = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
 """Tag byte to the width of the count after it, and to the values for each one counted."""
 
 
 def split_array(message: bytes) -> list[bytes]:
-    """Give the bytes of each element of a msgpack array; what follows the array is passed over.
+    """Return the bytes of each element of a msgpack array; what follows the array is ignored.
 
     Raises:
-        ValueError: no array, cut short, not msgpack, or more than `MOST_VALUES` values.
+        ValueError: not an array, cut short, not msgpack, or more than `MOST_VALUES` values.
     """
     if not message or not (message[0] & 0xF0 == 0x90 or message[0] in (0xDC, 0xDD)):
         raise ValueError("not an array")
@@ -57,7 +68,7 @@ def split_array(message: bytes) -> list[bytes]:
 
 
 def _header(message: bytes, at: int) -> tuple[int, int]:
-    """Give where the value's head ends, text and numbers included, and how many values are inside it."""
+    """Return where the value's head ends, text and numbers included, and how many values are inside it."""
     if at >= len(message):
         raise ValueError("cut short")
     tag = message[at]
@@ -80,10 +91,10 @@ def _header(message: bytes, at: int) -> tuple[int, int]:
 
 
 ENVELOPE_BYTES = 4096
-"""What a frame may have around its payload; the limit is the payload's, and what is chunked is the frame."""
+"""Most bytes of a frame around its payload: the limit is on the payload, and what is chunked is the frame."""
 
 PIECE_BYTES = 256
-"""What one unfinished frame costs besides its bytes, so that many tiny ones are bounded too."""
+"""Counted for each unfinished frame besides its bytes, so that many tiny ones are bounded too."""
 
 
 class _Pieces:
@@ -96,12 +107,12 @@ class _Pieces:
         self.size = 0
 
 
-class Unfinished:
-    """Puts frames together. Give each chunk to `take()`.
+class Reassembly:
+    """Joins chunks to frames. Pass each chunk to `take()`.
 
     Args:
-        max_bytes: of one payload.
-        max_total: of all of them together; None: no bound.
+        max_bytes: largest payload of one frame.
+        max_total: largest number of bytes of all unfinished frames; None: any.
     """
 
     def __init__(self, max_bytes: int, max_total: int | None = None) -> None:
@@ -112,14 +123,14 @@ class Unfinished:
         self.held_bytes = 0
 
     def take(self, chunk: Chunk) -> bytes | InvalidMessage | PayloadTooLarge | None:
-        """Take a chunk; give the whole frame with its last one, or an error with the first that does not fit."""
+        """Take a chunk; return the whole frame with its last one, or an error with the first that does not fit."""
         if chunk.seq == 0:
             self._drop(chunk.sid, chunk.rid)
         pieces = self._by_session.get(chunk.sid, {}).get(chunk.rid)
         if pieces is None:
             if not self._fits(PIECE_BYTES):
                 return self._too_much()
-            # Also for a first chunk that is none: the rest of its frame is to pass without a further error.
+            # Also for a first chunk that is not one: the rest of its frame is to pass without a further error.
             pieces = self._by_session.setdefault(chunk.sid, {})[chunk.rid] = _Pieces()
             self.held_bytes += PIECE_BYTES
         error = None if pieces.parts is None else self._problem(chunk, len(pieces.parts), pieces.size)
@@ -172,7 +183,7 @@ class Unfinished:
 
 
 def too_large(size: int, limit: int, more: str = "") -> PayloadTooLarge:
-    """Make the error for a payload of `size` bytes where `limit` are allowed."""
+    """Return the error for a payload of `size` bytes where `limit` are allowed."""
     return PayloadTooLarge(
         f"the payload has {size:,} {more}bytes; the limit is {limit:,} bytes (max_message_bytes)",
         size=size,
@@ -192,14 +203,14 @@ BATCH_FRAMES = 1024
 """Frames in one message at most, so that a reader can answer the first before the last has arrived."""
 
 MOST_FRAMES = 4096
-"""Frames that are read from one message: reading broken ones takes some 10 µs each, and others wait meanwhile."""
+"""Most frames that are read from one message: malformed ones take some 10 µs each, while others wait."""
 
 _LONG_ARRAYS = (b"\xdc", b"\xdd")
 """First bytes of msgpack arrays of 16 and more; a count of 2 or 4 bytes follows."""
 
 
 class BadFrame(Exception):
-    """A frame that could not be read: which request it belonged to, if that much could be, and why."""
+    """A frame that could not be read: the request it belonged to, if that could be read, and why."""
 
     def __init__(self, sid: int, rid: int, error: InvalidMessage | PayloadTooLarge) -> None:
         super().__init__(sid, rid, error)
@@ -207,58 +218,65 @@ class BadFrame(Exception):
 
 
 def slice_of(sessions: int) -> int:
-    """Say how many frames of one message to act on in one turn of the loop.
+    """Return how many frames of one message to handle in one turn of the loop: a third of the sessions.
 
-    In slices, the first sessions' next frames leave while the rest are still being
-    read, and both ends of a connection work at the same time; all at once, each end
-    waits for the other's whole batch. Thirds: while each end works on one slice, a
-    third is on its way, so that neither sleeps at a hand-over. Measured on two cores,
-    thousands of steps/s, all at once, in halves, in thirds, in quarters:
-    16 sessions 82, 105, 165, 147; 64 sessions 124, 200, 244, 236.
+    Handling a whole batch at once would let each end wait for the other. Slices of a third keep both ends busy
+    while one slice is in transit. Measured on two cores, thousands of steps/s, at once, in halves, in thirds, in
+    quarters: 16 sessions 82, 105, 165, 147; 64 sessions 124, 200, 244, 236.
     """
     return max(1, -(-sessions // 3))
 
 
 class Outbox:
-    """Frames waiting to leave one connection. Put frames in, then `take()` messages until it is empty.
+    """Frames waiting to leave one connection. Call `put()`, then `take()` messages while `queued_frames`.
 
-    A message holds some `chunk_bytes` of payload at most, twice that with a chunk. The frames of one
+    A message holds about `chunk_bytes` of payload at most, twice that with a chunk. The frames of one
     session leave in the order in which they were put; sessions overtake each other.
+
+    Args:
+        chunk_bytes: frames with a larger payload are split into chunks of this size.
+        wake: called by `put` while `wakes` is True; then that becomes False until its owner sets it again.
     """
 
-    def __init__(self, chunk_bytes: int) -> None:
-        self._chunk_bytes = chunk_bytes
+    def __init__(self, chunk_bytes: int, wake: Callable[[], object] = lambda: None) -> None:
+        self._chunk_bytes, self._wake = chunk_bytes, wake
+        self.wakes = True
         self._frames: deque[AnyFrame] = deque()
         self._sizes: deque[int] = deque()
         self._large: deque[tuple[int, Iterator[Chunk]]] = deque()
         self._behind: dict[int, list[tuple[AnyFrame, int]]] = {}
         """By session: what waits until its large frame has left."""
         self.queued_bytes = 0
-        """Payload bytes put in and not yet taken; the caller stops reading its peer above a bound."""
+        """Payload bytes put and not yet taken; the owner stops reading its peer above a bound."""
+        self.queued_frames = 0
+        """Frames put and not yet taken; one without a payload has no `queued_bytes`."""
 
-    def __bool__(self) -> bool:
-        return bool(self._frames or self._large)
+    def put(self, frame: AnyFrame, payload_bytes: int = 0, wake: bool = True) -> None:
+        """Add a frame.
 
-    @property
-    def queued_frames(self) -> int:
-        """Frames put in and not yet taken; one without a payload has no `queued_bytes`."""
-        return len(self._frames) + len(self._large) + sum(map(len, self._behind.values()))
-
-    def put(self, frame: AnyFrame, payload_bytes: int = 0) -> None:
-        """Add a frame; `payload_bytes` is the size of its `data`, which decides whether it is chunked."""
+        Args:
+            frame: what to send.
+            payload_bytes: size of its `data`, which decides whether it is split.
+            wake: False: the caller takes the messages at once, and `wake` need not be called.
+        """
         self.queued_bytes += payload_bytes
+        self.queued_frames += 1
         self._frames.append(frame)
         self._sizes.append(payload_bytes)
+        if wake and self.wakes:
+            self.wakes = False
+            self._wake()
 
     def take(self) -> bytes:
-        """Give the next message: the small frames that are ready, and one chunk of one large frame."""
-        if not self._large and self.queued_bytes <= self._chunk_bytes and len(self._frames) <= BATCH_FRAMES:
+        """Return the next message: the small frames that are ready, and one chunk of one large frame."""
+        if not self._large and self.queued_bytes <= self._chunk_bytes and self.queued_frames <= BATCH_FRAMES:
             frames = list(self._frames)
             self._frames.clear()
             self._sizes.clear()
-            self.queued_bytes = 0
+            self.queued_bytes = self.queued_frames = 0
         else:
             frames = self._take_small()
+            self.queued_frames -= len(frames)
             if self._large:
                 frames.append(self._take_chunk())
         return encode_batch(frames)
@@ -287,6 +305,7 @@ class Outbox:
         sid, chunks = self._large.popleft()
         chunk = next(chunks)
         if chunk.last:
+            self.queued_frames -= 1
             for frame, size in reversed(self._behind.pop(sid)):
                 self._frames.appendleft(frame)
                 self._sizes.appendleft(size)
@@ -296,7 +315,7 @@ class Outbox:
 
     def _chunks(self, frame: AnyFrame, payload_bytes: int) -> Iterator[Chunk]:
         whole = memoryview(encode(frame))
-        sid, rid = _sid(frame), cast("int", getattr(frame, "rid", 0))
+        sid, rid = _sid(frame), frame.rid if isinstance(frame, (Reset, Step, Reply)) else 0
         size, left = self._chunk_bytes, payload_bytes
         for seq, start in enumerate(range(0, len(whole), size)):
             piece = bytes(whole[start : start + size])
@@ -308,23 +327,23 @@ class Outbox:
 
 
 def _sid(frame: AnyFrame) -> int:
-    return cast("int", getattr(frame, "sid", 0))
+    return 0 if isinstance(frame, (Hello, Draining)) else frame.sid
 
 
 class Inbox(Generic[FrameT]):
-    """Reads messages. Give each to `receive()`, which yields frames and what could not be read.
+    """Reads messages. Pass each to `receive()`, which returns frames and what could not be read.
 
     Args:
         decoder: `CLIENT_SIDE` or `SERVER_SIDE`.
         max_bytes: the largest payload of a frame that will be put together from chunks.
-        max_unfinished: the most that all frames may hold of which only some chunks have arrived; None: no bound.
+        max_unfinished: most bytes of all frames of which only some chunks have arrived; None: any.
     """
 
     def __init__(
         self, decoder: msgspec.msgpack.Decoder[list[FrameT]], max_bytes: int, max_unfinished: int | None = None
     ) -> None:
         self._decoder = decoder
-        self._unfinished = Unfinished(max_bytes, max_unfinished)
+        self._reassembly = Reassembly(max_bytes, max_unfinished)
 
     def receive(self, message: bytes | str) -> list[FrameT | BadFrame]:
         """Read one message. A bad frame does not hide the good ones beside it."""
@@ -345,12 +364,12 @@ class Inbox(Generic[FrameT]):
 
     @property
     def held_bytes(self) -> int:
-        """What the large frames hold that have arrived in part."""
-        return self._unfinished.held_bytes
+        """Bytes of the large frames that have arrived in part."""
+        return self._reassembly.held_bytes
 
     def forget(self, sid: int) -> None:
         """Drop what has arrived of a session's unfinished large frames."""
-        self._unfinished.forget(sid)
+        self._reassembly.forget(sid)
 
     def _one_by_one(self, message: bytes) -> list[FrameT | BadFrame]:
         try:
@@ -373,7 +392,7 @@ class Inbox(Generic[FrameT]):
     def _assemble(self, frame: FrameT) -> list[FrameT | BadFrame]:
         if not isinstance(frame, Chunk):
             return [frame]
-        joined = self._unfinished.take(frame)
+        joined = self._reassembly.take(frame)
         if joined is None:
             return []
         if isinstance(joined, EnvError):
@@ -390,7 +409,7 @@ def _count(message: bytes) -> int:
 
 
 def _elements(array: bytes) -> list[bytes]:
-    """Give the bytes of each element, however deep it is nested."""
+    """Return the bytes of each element, however deep it is nested."""
     try:
         return [bytes(raw) for raw in _RAW_LIST.decode(array)]
     except RecursionError:
@@ -398,7 +417,7 @@ def _elements(array: bytes) -> list[bytes]:
 
 
 def _explain(raw: bytes, exc: Exception) -> BadFrame:
-    """Find out which request a broken frame belonged to, as far as its first fields can be read."""
+    """Return the error for a malformed frame, with the request that it belonged to if its first fields can be read."""
     numbers = [0, 0, 0]
     try:
         for at, field in enumerate(_elements(raw)[:3]):

@@ -10,6 +10,7 @@ number for a request in that session; both start at 1 and only grow.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -188,11 +189,8 @@ TRACE = "trace"
 _ENCODER = msgspec.msgpack.Encoder()
 
 
-def encode(frame: AnyFrame) -> bytes:
-    """Give one frame's bytes, for chunking and golden files."""
-    return _ENCODER.encode(frame)
+encode: Callable[[AnyFrame], bytes] = _ENCODER.encode
+"""Returns one frame's bytes, for chunking and golden files."""
 
-
-def encode_batch(frames: list[AnyFrame]) -> bytes:
-    """Give the bytes of one message: a msgpack array of frames."""
-    return _ENCODER.encode(frames)
+encode_batch: Callable[[list[AnyFrame]], bytes] = _ENCODER.encode
+"""Returns the bytes of one message: a msgpack array of frames."""

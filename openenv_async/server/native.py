@@ -21,7 +21,7 @@ from openenv_async.errors import (
     SessionLost,
 )
 from openenv_async.limits import Limits
-from openenv_async.protocol.batching import SERVER_SIDE, BadFrame, Inbox, Outbox, too_large
+from openenv_async.protocol.batching import SERVER_SIDE, BadFrame, Inbox, too_large
 from openenv_async.protocol.error_mapping import describe
 from openenv_async.protocol.frames import (
     RESUME,
@@ -49,7 +49,7 @@ from openenv_async.runtime.calls import NATIVE, Call, Outcome
 from openenv_async.runtime.session import Session, Sink
 from openenv_async.server.rate_limits import COUNTED_BYTES, RequestBudget, SessionRate
 from openenv_async.server.server import Server, ServerConnection
-from openenv_async.transport.frame_stream import Flow
+from openenv_async.transport.frame_stream import FrameStream
 from openenv_async.transport.link import Link, LinkClosed
 
 
@@ -136,13 +136,12 @@ class NativeConnection(Sink, ServerConnection):
         )
         self._budget = RequestBudget(server.limits.max_connection_bytes)
         self._rate = SessionRate(server.limits.max_new_sessions_per_s, server.limits.max_sessions_per_connection)
-        self._outbox = Outbox(server.limits.chunk_bytes)
         self._sessions = AttachedSessions(server.limits.max_sessions_per_connection)
         self._by_sid, self._by_session = self._sessions.by_sid, self._sessions.by_session
-        self._flow = Flow(
+        self._flow = FrameStream(
             link,
             self._inbox,
-            self._outbox,
+            server.limits.chunk_bytes,
             self._dispatch,
             self._by_sid.__len__,
             server.limits.max_queued_bytes,

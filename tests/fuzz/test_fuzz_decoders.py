@@ -90,7 +90,7 @@ def test_whatever_goes_into_an_outbox_comes_out_of_an_inbox(
         outbox.put(frame, len(bytes(frame.data)))
         if at % at_once == 0:
             came += inbox.receive(outbox.take())
-    while outbox:
+    while outbox.queued_frames:
         came += inbox.receive(outbox.take())
     assert outbox.queued_bytes == 0
     for sid in range(1, 6):

@@ -80,7 +80,7 @@ def travel(moves: list[Put | str], decoder: msgspec.msgpack.Decoder[list[Any]]) 
             outbox.put(*move)
         elif outbox:
             take()
-    while outbox:
+    while outbox.queued_frames:
         take()
     assert outbox.queued_bytes == 0
     return arrived, messages
@@ -120,7 +120,7 @@ def test_frames_of_one_turn_leave_in_one_message() -> None:
     for sid in range(1, 101):
         outbox.put(*step(sid, 1, 8))
     assert len(Inbox(SERVER_SIDE, MIB).receive(outbox.take())) == 100
-    assert not outbox
+    assert not outbox.queued_frames
 
 
 def test_one_message_holds_a_bounded_number_of_frames_and_bytes() -> None:
@@ -143,7 +143,7 @@ def test_small_frames_go_between_the_chunks_of_a_large_one() -> None:
         got = inbox.receive(outbox.take())
         assert [frame.rid for frame in got if isinstance(frame, Reply)] == [rid]
         arrived += got
-    while outbox:
+    while outbox.queued_frames:
         arrived += inbox.receive(outbox.take())
     assert arrived[-1] == reply(1, 1, 10 * MIB)[0]
 
@@ -164,7 +164,7 @@ def test_queued_bytes_are_what_has_not_been_taken() -> None:
     assert outbox.queued_bytes == 10_500
     outbox.take()
     assert outbox.queued_bytes <= 10_000 - 900
-    while outbox:
+    while outbox.queued_frames:
         outbox.take()
     assert outbox.queued_bytes == 0
 
@@ -174,7 +174,7 @@ def test_a_payload_of_exactly_the_limit_arrives(size: int) -> None:
     outbox, inbox = Outbox(CHUNK), Inbox[ServerFrame](CLIENT_SIDE, size)
     outbox.put(*reply(1, 1, size))
     arrived: list[Any] = []
-    while outbox:
+    while outbox.queued_frames:
         arrived += inbox.receive(outbox.take())
     assert arrived == [reply(1, 1, size)[0]]
 
@@ -184,7 +184,7 @@ def test_a_frame_over_the_limit_is_one_error_and_the_rest_of_it_is_passed_over()
     outbox.put(*step(7, 3, 200_000))
     outbox.put(*step(8, 1, 8))
     arrived: list[Any] = []
-    while outbox:
+    while outbox.queued_frames:
         arrived += inbox.receive(outbox.take())
     small, bad = arrived
     assert small == step(8, 1, 8)[0]
