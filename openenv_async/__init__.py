@@ -84,7 +84,7 @@ def _space_provider(repo_id: str, **options: Any) -> Any:
 
 
 def _hub_copy_provider(repo_id: str, **options: Any) -> Any:
-    from openenv_async.providers.hub_copy import HubCopyProvider
+    from openenv_async.providers.space import HubCopyProvider
 
     return HubCopyProvider(repo_id, **options)
 

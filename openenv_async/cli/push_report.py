@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from openenv_async.hub.diff import Changes
-from openenv_async.hub.publishing import Published, Settings, counted, readable
+from openenv_async.hub.publishing import Changes, Published, Settings, counted, readable
 from openenv_async.hub.space_files import Contents, Piece
 
 

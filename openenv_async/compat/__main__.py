@@ -1,8 +1,7 @@
 """`python -m openenv_async.compat script.py [args]`: a program that imports `openenv`, run on this runtime.
 
-Takes what `python` takes: a file, or `-m` and a module. `--force` before it
-overrides an installed `openenv`. Python processes that the program starts answer
-the names too.
+Takes a file, or `-m` and a module, as `python` does. `--force` before it overrides an
+installed `openenv`. Python processes that the program starts answer the names too.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ USAGE = "usage: python -m openenv_async.compat [--force] (SCRIPT.py | -m MODULE)
 
 
 def main(arguments: list[str]) -> int | str:
-    """Run the program as `__main__`, with its own arguments in `sys.argv`. Gives an exit code only if there is none."""
+    """Run the program as `__main__`, with its arguments in `sys.argv`; return 0, or an error message."""
     force = arguments[:1] == ["--force"]
     arguments = arguments[1:] if force else arguments
     module = arguments[:1] == ["-m"]
@@ -28,7 +27,7 @@ def main(arguments: list[str]) -> int | str:
     if not module and not Path(rest[0]).exists():
         return f"there is no file {rest[0]}"
     install(force=force)
-    _hand_down()
+    _inherit()
     sys.argv[:] = rest
     if module:
         sys.path[0] = str(Path.cwd())
@@ -39,8 +38,8 @@ def main(arguments: list[str]) -> int | str:
     return 0
 
 
-def _hand_down() -> None:
-    """Have the interpreters that this process starts do the same; see `inherited.sitecustomize`."""
+def _inherit() -> None:
+    """Make the interpreters that this process starts do the same; see `inherited.sitecustomize`."""
     folder = str(Path(__file__).with_name("inherited"))
     places = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place and place != folder]
     os.environ["PYTHONPATH"] = os.pathsep.join([folder, *places])

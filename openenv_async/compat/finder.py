@@ -1,9 +1,9 @@
 """The import hook: a meta-path finder that answers for OpenEnv's names from the table in `modules`.
 
-A name of the table becomes another name for a module of ours, so that each
-class exists once, under whatever name it is imported. A module that 0.10.0 has
-and we lack is a `ModuleNotFoundError` with what to do instead; any other name
-below is one as it is there. Knows nothing of what the modules hold.
+A name of the table becomes another name for a module of ours, so that each class
+exists once, under every name it is imported by. A module that 0.10.0 has and this
+package does not raises `ModuleNotFoundError` with what to do instead; for any other
+name the error is the usual one.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from types import ModuleType
 from typing import Literal, cast
 
 from openenv_async.compat import modules
-from openenv_async.compat.extras import load_module
+from openenv_async.compat.names import load_module
 
 VARIABLE = "OPENENV_COMPAT"
-"""Set to `auto`, `force` or `off`, so that processes this one starts can do the same: see `apply`."""
+"""Set to `auto`, `force` or `off`, so that child processes can do the same: see `apply`."""
 
 Mode = Literal["auto", "force", "off"]
 
@@ -34,11 +34,11 @@ class CompatFinder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Answer for a name under one of the top names.
+        """Find the module of a name below one of the top names.
 
         Raises:
-            ModuleNotFoundError: there is no such name, here or on 0.10.0; the text tells which. Raised instead of
-                handing on, because another finder would look for it among our own files.
+            ModuleNotFoundError: there is no such name, here or in 0.10.0; the text says which. Raised here, because
+                another finder would look for it among our own files.
         """
         if fullname.partition(".")[0] not in self.tops:
             return None
@@ -54,24 +54,24 @@ class CompatFinder(MetaPathFinder):
 
 
 class _Alias(Loader):
-    """Makes one more name for a module of ours."""
+    """Adds another name for a module of ours."""
 
     def __init__(self, ours: str) -> None:
         self.ours = ours
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return None  # a plain one, which `exec_module` replaces: it must not become ours, whose `__spec__` would change
+        return None  # a new one, which `exec_module` replaces; ours itself would get another `__spec__`
 
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
         real = load_module(self.ours, name)
         if not hasattr(real, "__path__") and module.__spec__ and module.__spec__.submodule_search_locations is not None:
-            real.__path__ = []  # what the import system asks of a module that has others below it
+            real.__path__ = []  # the import system requires it of a module with others below it
         sys.modules[name] = real
 
 
 def real_one(top: str) -> str | None:
-    """Where the real package of this name is installed, or `None`. A folder without `__init__.py` is not one."""
+    """Return where the real package of this name is installed, or `None`. A folder without `__init__.py` is not one."""
     loaded = sys.modules.get(top)
     if loaded is not None and not loaded.__name__.startswith("openenv_async."):
         return getattr(loaded, "__file__", None) or top
@@ -82,14 +82,15 @@ def real_one(top: str) -> str | None:
 def install(force: bool = False) -> tuple[str, ...]:
     """Answer `import openenv` and `import openenv_core` in this process from now on.
 
-    A name whose real package is installed is left alone, unless `force`. Repeating the call changes nothing, but a
-    forced one takes over names that an earlier one left alone.
+    A name whose real package is installed is left alone, unless `force`. Repeating the call changes nothing, except
+    that a forced call takes over names that an earlier call left alone.
 
     Returns:
         The names that are answered here: none, one, or both.
 
     Raises:
-        ImportError: `force`, but the real package is imported already. What holds its classes would not know ours.
+        ImportError: `force`, but the real package is imported already: code that has its classes would mix them with
+            ours.
     """
     taken = {top: where for top in modules.TOP_NAMES if (where := real_one(top)) is not None}
     if force and (loaded := sorted(top for top in taken if top in sys.modules and not _is_ours(top))):
@@ -102,7 +103,7 @@ def install(force: bool = False) -> tuple[str, ...]:
 
 
 def uninstall() -> None:
-    """Undo `install`. Modules that were imported stay usable by those who hold them."""
+    """Undo `install`. Modules that are already imported stay usable."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, CompatFinder)]
     for name in [name for name in sys.modules if name.partition(".")[0] in modules.TOP_NAMES and _is_ours(name)]:
         del sys.modules[name]
@@ -120,18 +121,18 @@ def installed() -> bool:
 
 
 def apply(mode: str | None = None) -> None:
-    """Do what `--compat` says; without a mode, what the process that started this one did.
+    """Install the hook as `--compat` says; without a mode, as the parent process did.
 
     Args:
-        mode: `auto` answers where no real package is installed, `force` in any case, `off` never.
+        mode: `auto` answers where the real package is not installed, `force` in any case, `off` never.
 
     Raises:
-        ValueError: the mode is none of these.
+        ValueError: there is no such mode.
         ImportError: as `install` does.
     """
     chosen = mode if mode is not None else os.environ.get(VARIABLE, "off")
     if chosen not in ("auto", "force", "off"):
-        raise ValueError(f"compat is {chosen!r}: it is one of auto, force, off")
+        raise ValueError(f"compat is {chosen!r}: it must be auto, force or off")
     os.environ[VARIABLE] = chosen
     if chosen != "off":
         install(force=chosen == "force")

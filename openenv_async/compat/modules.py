@@ -1,11 +1,9 @@
-"""The names of OpenEnv 0.10.0 that this runtime answers, and who answers.
+"""The module names of OpenEnv 0.10.0 that this runtime answers, each with the module of ours that stands for it.
 
-`MODULES` is the whole list: a public module's name, and our module that stands
-for it. A name that has others below it is a package to the import system,
-whatever our module is. `ABSENT` are modules that 0.10.0 has and we do not,
-each with what to do instead. Everything else fails as it does on 0.10.0: the
-name does not exist. `finder` reads these tables; nothing here is imported
-before somebody asks for it.
+`MODULES` is the whole list. A name with others below it is a package to the import
+system, even if our module is not. `ABSENT` are modules that 0.10.0 has and this
+package does not, each with what to do instead. Any other name fails as it does in
+0.10.0: it does not exist. `finder` reads these tables.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ MODULES: dict[str, str] = {
     "openenv.core": "openenv_async.compat.names.core",
     # What authors import.
     "openenv.core.env_server": f"{_SERVER}",
-    "openenv.core.env_server.base_transforms": f"{_SERVER}.base_transforms",
+    "openenv.core.env_server.base_transforms": f"{_SERVER}.interfaces",
     "openenv.core.env_server.exceptions": f"{_SERVER}.exceptions",
     "openenv.core.env_server.http_server": f"{_SERVER}.http_server",
     "openenv.core.env_server.interfaces": f"{_SERVER}.interfaces",
@@ -49,7 +47,7 @@ MODULES: dict[str, str] = {
     "openenv.core.rubrics.trajectory": f"{_RUBRICS}.trajectory",
     "openenv.core.sync_client": f"{_CLIENT}.sync_client",
     "openenv.core.utils": f"{_CLIENT}.utils",
-    # The name of before: its children are those of `openenv.core`, see `OLD_CHILDREN`.
+    # The older name: its children are those of `openenv.core`, see `OLD_CHILDREN`.
     "openenv_core": "openenv_async.compat.names.openenv_core",
 }
 
@@ -57,7 +55,7 @@ OLD_NAME = "openenv_core"
 NEW_NAME = "openenv.core"
 
 OLD_CHILDREN = ("client_types", "containers", "env_client", "env_server", "rubrics", "tools", "utils")
-"""What `openenv_core` has below it; the newer modules of `openenv.core` were never there."""
+"""The modules of `openenv_core`; it never had the newer modules of `openenv.core`."""
 
 TOP_NAMES = ("openenv", OLD_NAME)
 
@@ -80,11 +78,11 @@ ABSENT: dict[str, str] = {
     "openenv.core.harness": _REAL,
     "openenv.core.llm_client": "call the model with its provider's own package, such as openai",
 }
-"""A module that OpenEnv 0.10.0 has and this runtime does not: what to do instead. Covers what is below it too."""
+"""What to do instead of a module of 0.10.0, and of the modules below it, that this package does not have."""
 
 
 def new_name(name: str) -> str | None:
-    """The current name of a module below `openenv_core`, or `None` where it never had such a child."""
+    """Return the current name of a module below `openenv_core`, or `None` where it never had such a module."""
     child = name.removeprefix(f"{OLD_NAME}.")
     if child.partition(".")[0] not in OLD_CHILDREN:
         return None
@@ -92,7 +90,7 @@ def new_name(name: str) -> str | None:
 
 
 def alternative(name: str) -> str | None:
-    """What to do instead of a module that is absent here, or `None` where 0.10.0 has no such module either."""
+    """Return what to do instead of an absent module, or `None` where 0.10.0 has no such module either."""
     while name:
         if name in ABSENT:
             return ABSENT[name]
@@ -101,5 +99,5 @@ def alternative(name: str) -> str | None:
 
 
 def is_package(name: str) -> bool:
-    """Whether other modules are below this one."""
+    """Return whether other modules are below this one."""
     return any(known.startswith(f"{name}.") for known in (*MODULES, *ABSENT)) or name == OLD_NAME

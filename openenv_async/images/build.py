@@ -21,11 +21,9 @@ from openenv_async.images import buildkit
 from openenv_async.images.context import Archive, Context
 from openenv_async.images.dockerfile import Dockerfile
 from openenv_async.images.engine import find_engine, is_podman
-from openenv_async.images.error_hints import build_hint
-from openenv_async.images.errors import BuildFailed, ContextError
+from openenv_async.images.errors import BuildFailed, ContextError, build_hint
 from openenv_async.images.names import parse_image_name
-from openenv_async.images.progress import OnProgress, ignore
-from openenv_async.images.stream import BuildKitReader, ClassicReader, Reader
+from openenv_async.images.progress import BuildKitReader, ClassicReader, OnProgress, Reader, ignore
 
 DIGEST_LABEL = "openenv.context"
 _SEND_BYTES = 256 * 1024

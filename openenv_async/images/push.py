@@ -15,11 +15,9 @@ from aiodocker.exceptions import DockerError
 
 from openenv_async.images.credentials import credentials_for
 from openenv_async.images.engine import open_engine
-from openenv_async.images.error_hints import push_hint
-from openenv_async.images.errors import PushFailed
+from openenv_async.images.errors import PushFailed, push_hint
 from openenv_async.images.names import DEFAULT_REGISTRY, ImageName, in_registry, parse_image_name
-from openenv_async.images.progress import OnProgress, ignore
-from openenv_async.images.stream import transfer
+from openenv_async.images.progress import OnProgress, ignore, transfer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

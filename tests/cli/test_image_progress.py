@@ -7,8 +7,7 @@ import io
 import pytest
 
 from openenv_async.cli.image_progress import Display
-from openenv_async.images.progress import Lines, Output, Step, Transfer
-from openenv_async.images.stream import BuildKitReader
+from openenv_async.images.progress import BuildKitReader, Lines, Output, Step, Transfer
 
 
 class Terminal(io.StringIO):

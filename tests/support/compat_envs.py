@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import field_validator
 from websockets.asyncio.client import ClientConnection, connect
 
-from openenv_async.compat.server import Action, Environment, Observation, State
+from openenv_async.compat.server.interfaces import Environment
+from openenv_async.compat.server.types import Action, Observation, State
 from support.servers import BOUND_S, Journal, bounded
 
 

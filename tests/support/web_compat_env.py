@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from openenv_async.compat.server.interfaces import Environment
-from openenv_async.compat.server.models import Action, Observation, State
+from openenv_async.compat.server.types import Action, Observation, State
 from openenv_async.compat.server.web_interface import create_web_interface_app
 
 

@@ -1,4 +1,4 @@
-"""`openenv.core.client_types`: what a step gives back.
+"""`openenv.core.client_types`: the result of a step.
 
 Not `openenv_async.results.StepResult`, which has more fields: trainers compare
 results, unpack them with `dataclasses.asdict`, and read `vars()`.
@@ -18,10 +18,10 @@ class StepResult(Generic[ObsT]):
     """The outcome of one `reset()` or `step()`."""
 
     observation: ObsT
-    """What `_parse_result` of the client made of it."""
+    """As the client's `_parse_result` returned it."""
 
     reward: float | None = None
-    """The environment's reward; an int stays one."""
+    """The environment's reward; an int stays an int."""
 
     done: bool = False
     """The episode has ended."""

@@ -1,4 +1,4 @@
-"""`openenv.core.generic_client`: a client that needs no classes of the environment's, dicts in and dicts out."""
+"""`openenv.core.generic_client`: a client without the environment's classes, dicts in and dicts out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ class GenericEnvClient(EnvClient[dict[str, Any], dict[str, Any], dict[str, Any]]
     """A session on any OpenEnv server: actions are dicts, and so are observations and states."""
 
     def _step_payload(self, action: Any) -> dict[str, Any]:
-        """Take a dict as it is; make one of a pydantic model or of an object's attributes."""
         if isinstance(action, dict):
             return action
         if hasattr(action, "model_dump"):
@@ -21,18 +20,16 @@ class GenericEnvClient(EnvClient[dict[str, Any], dict[str, Any], dict[str, Any]]
         return dict(vars(action)) if hasattr(action, "__dict__") else dict(action)
 
     def _parse_result(self, payload: dict[str, Any]) -> StepResult[dict[str, Any]]:
-        """Leave the observation the dict that it is."""
         return StepResult(
             payload.get("observation", {}), payload.get("reward"), payload.get("done", False), payload.get("metadata")
         )
 
     def _parse_state(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """Leave the state the dict that it is."""
         return payload
 
 
 class GenericAction(dict[str, Any]):
-    """A dict made from keyword arguments, for code that reads better with an action's name in it."""
+    """A dict of keyword arguments, for code that reads better with the name of an action."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(kwargs)

@@ -1,52 +1,188 @@
 """`openenv.core.mcp_client`: clients of tool environments.
 
-Such a client's session is made over HTTP (`openenv/session/create` at `/mcp`) and
-attached to by its WebSocket, so that tools are called over HTTP in the very session
+Such a client creates its session over HTTP (`openenv/session/create` at `/mcp`) and
+attaches its WebSocket to it, so that tools are called over HTTP in the very session
 that `reset` and `step` play. The session outlives a lost WebSocket.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from pydantic import ConfigDict
 
 from openenv_async.compat.client.client_types import StepResult
 from openenv_async.compat.client.env_client import EnvClient
-from openenv_async.compat.client.jsonrpc import JsonRpc, mcp_url
-from openenv_async.compat.client.mcp_results import GenericMCPObservation, observation_of, result_of, tool_of, value_of
 from openenv_async.compat.client.sync_async import LoopLock
+from openenv_async.compat.client.utils import json_default
 from openenv_async.compat.server.mcp_types import (
     CallToolAction,
     CallToolObservation,
     ListToolsAction,
     ListToolsObservation,
     Tool,
+    ToolError,
 )
 from openenv_async.compat.server.types import Observation, State
+from openenv_async.transport.address import is_loopback
+
+if TYPE_CHECKING:
+    import httpx
+
+
+_HTTP = {"ws": "http", "wss": "https", "": "http"}
+
+
+class JsonRpc:
+    """Sends JSON-RPC requests to `/mcp`, with one HTTP client for each event loop."""
+
+    def __init__(self) -> None:
+        self.client: httpx.AsyncClient | None = None
+        """The client of the last request; None before the first one and after `aclose`."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._last_id = 0
+
+    def lend(self, client: httpx.AsyncClient | None) -> None:
+        """Use this client from now on, on any event loop; `aclose` closes it."""
+        self.client, self._loop = client, None
+
+    async def request(
+        self,
+        url: str,
+        method: str,
+        params: dict[str, Any],
+        timeout_s: float | None,
+        headers: Mapping[str, str] | None,
+    ) -> dict[str, Any]:
+        """Send a request to the address of `/mcp` and return the whole answer.
+
+        Raises:
+            TimeoutError: no answer within `timeout_s` seconds.
+            ConnectionError: there was no answer, or it was not JSON-RPC.
+        """
+        import json
+
+        import httpx
+
+        self._last_id += 1
+        body = {"jsonrpc": "2.0", "method": method, "params": params, "id": self._last_id}
+        content = json.dumps(body, default=json_default).encode()
+        try:
+            answer = await self._http(url).post(
+                url,
+                content=content,
+                headers=dict(headers or {}) | {"content-type": "application/json"},
+                timeout=timeout_s,
+            )
+            answer.raise_for_status()
+            found: dict[str, Any] = answer.json()
+        except httpx.TimeoutException as exc:
+            raise TimeoutError(f"the server at {url} did not answer {method} within {timeout_s} s") from exc
+        except httpx.HTTPStatusError as exc:
+            raise ConnectionError(
+                f"the server at {url} answered {method} with HTTP {exc.response.status_code}"
+            ) from exc
+        except (httpx.HTTPError, ValueError) as exc:
+            raise ConnectionError(f"Failed to connect to {url}: {exc or type(exc).__name__}") from exc
+        return found
+
+    async def aclose(self) -> None:
+        """Close the connections. Safe to repeat; the object can be used again."""
+        client, self.client = self.client, None
+        if client is not None and self._loop in (None, asyncio.get_running_loop()):
+            with contextlib.suppress(Exception):
+                await client.aclose()
+
+    def _http(self, url: str) -> httpx.AsyncClient:
+        import httpx
+
+        loop = asyncio.get_running_loop()
+        if self.client is None or self._loop not in (None, loop):
+            # A proxy of the environment variables must not be used for this machine.
+            self.client = httpx.AsyncClient(trust_env=not is_loopback(httpx.URL(url).host))
+            self._loop = loop
+        return self.client
+
+
+def mcp_url(base_url: str) -> str:
+    """Return the HTTP address of `/mcp` of a server, for an address of any scheme."""
+    whole = base_url if "://" in base_url else f"http://{base_url}"
+    parts = urlsplit(whole)
+    scheme = _HTTP.get(parts.scheme, parts.scheme)
+    return urlunsplit((scheme, parts.netloc, f"{parts.path.rstrip('/')}/mcp", "", ""))
+
+
+class GenericMCPObservation(Observation):
+    """An observation that is neither a list of tools nor a tool's result."""
+
+    model_config = ConfigDict(extra="allow", validate_assignment=True, arbitrary_types_allowed=True)
+
+
+def observation_of(payload: dict[str, Any]) -> Observation:
+    """Build the observation of a step's answer: tools, a tool's result, or any other."""
+    fields = payload.get("observation", {})
+    common = {
+        "done": payload.get("done", False),
+        "reward": payload.get("reward"),
+        "metadata": payload.get("metadata", fields.get("metadata", {})),
+    }
+    if "tools" in fields:
+        return ListToolsObservation(tools=[tool_of(each) for each in fields["tools"]], **common)
+    if "tool_name" in fields:
+        error = ToolError(**fields["error"]) if fields.get("error") else None
+        return CallToolObservation(tool_name=fields["tool_name"], result=fields.get("result"), error=error, **common)
+    return GenericMCPObservation(**fields | common)
+
+
+def tool_of(payload: dict[str, Any]) -> Tool:
+    """Build a tool from its JSON form, OpenEnv's or MCP's."""
+    schema = payload.get("input_schema", payload.get("inputSchema", {}))
+    return Tool(name=payload.get("name", ""), description=payload.get("description", ""), input_schema=schema)
+
+
+def value_of(result: Any) -> Any:
+    """Return the value of a tool's result, without FastMCP's envelope if it has one."""
+    return result["data"] if isinstance(result, dict) and "data" in result else result
+
+
+def result_of(answer: dict[str, Any], failed: str) -> Any:
+    """Return the result of a JSON-RPC answer.
+
+    Raises:
+        RuntimeError: the answer is an error.
+    """
+    if "error" in answer:
+        raise RuntimeError(f"{failed}: {answer['error'].get('message', 'unknown error')}")
+    return answer.get("result")
+
 
 __all__ = ["GenericMCPObservation", "MCPClientBase", "MCPToolClient"]
 
 logger = logging.getLogger(__name__)
 
 _GONE = "Unknown session_id"
-"""How a server says that it does not have a session, or no longer."""
+"""Part of a server's error text about a session that it does not have, or no longer."""
 
 
 class MCPClientBase(EnvClient[Any, Observation, State]):
-    """A session of a tool environment, with the discovery of its tools.
+    """A session of a tool environment that can list its tools.
 
     Args:
-        base_url: see `EnvClient`, as for every argument but `mode`.
+        base_url: see `EnvClient`, as for every argument except `mode`.
         connect_timeout_s: seconds to reach the server.
         message_timeout_s: seconds a call waits for its answer, over HTTP too.
-        websocket_ping_interval_s: seconds of silence after which the server is asked whether it lives.
+        websocket_ping_interval_s: seconds between two pings to the server.
         websocket_ping_timeout_s: seconds it has to answer.
-        provider: starts a server, and ends it with the client.
-        mode: `production`, the only one there is for these clients.
+        provider: starts a server, and stops it with the client.
+        mode: `production`, the only mode of these clients.
         max_message_size_mb: largest answer, in MiB.
         headers: sent with every request and whenever a connection is opened.
-        options: the older names that `EnvClient` takes.
+        options: the older names of `EnvClient`.
 
     Raises:
         ValueError: another mode, or neither `base_url` nor `provider`.
@@ -54,7 +190,7 @@ class MCPClientBase(EnvClient[Any, Observation, State]):
 
     _dispatched: ClassVar[tuple[str, ...]] = ("list_tools", "call_tool", "get_tool", "has_tool")
 
-    # Of the class too: tests of environments make clients without their constructor.
+    # Of the class too: tests of environments create clients without calling the constructor.
     use_production_mode: bool = False
     _tools_cache: list[Tool] | None = None
     _production_session_id: str | None = None
@@ -94,10 +230,10 @@ class MCPClientBase(EnvClient[Any, Observation, State]):
         self._rpc = JsonRpc()
 
     def list_tools(self, use_cache: bool = True) -> Any:
-        """Give the tools of the environment: none where the server cannot be reached or has none, with a log entry.
+        """Return the environment's tools; an empty list, with a log entry, where they cannot be listed.
 
         Args:
-            use_cache: give what an earlier call found.
+            use_cache: return the tools that an earlier call found.
         """
         return self._dispatch(lambda: self._list_tools_async(use_cache), "list_tools")
 
@@ -122,7 +258,7 @@ class MCPClientBase(EnvClient[Any, Observation, State]):
         return tools
 
     async def _open(self) -> None:
-        """Make the session over HTTP first; the WebSocket then attaches to it."""
+        # The session is created over HTTP first; the WebSocket then attaches to it.
         if self.use_production_mode:
             try:
                 await self._start_provider_if_needed()
@@ -151,7 +287,7 @@ class MCPClientBase(EnvClient[Any, Observation, State]):
         except RuntimeError as exc:
             if self._production_session_id is None or _GONE not in str(exc):
                 raise
-            # The server has ended it, or is another one by now.
+            # The server has closed the session, or has been replaced.
             self._production_session_id = None
             if message.get("type") == "reset":
                 return await super()._send_and_receive(message)
@@ -159,7 +295,7 @@ class MCPClientBase(EnvClient[Any, Observation, State]):
             raise ConnectionError(self._lost) from exc
 
     async def _ensure_production_session(self) -> str:
-        """Give the session's name, making the session if there is none.
+        """Return the session's id, creating the session if there is none.
 
         Raises:
             RuntimeError: the server refused.
@@ -175,7 +311,7 @@ class MCPClientBase(EnvClient[Any, Observation, State]):
             return self._production_session_id
 
     async def _production_mcp_request(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Ask `/mcp` and give the whole answer.
+        """Send a request to `/mcp` and return the whole answer.
 
         Raises:
             TimeoutError: no answer within `message_timeout_s`.
@@ -186,7 +322,7 @@ class MCPClientBase(EnvClient[Any, Observation, State]):
         )
 
     def _production_mcp_url(self) -> str:
-        """Give the address of `/mcp`.
+        """Return the address of `/mcp`.
 
         Raises:
             RuntimeError: there is no server yet.
@@ -197,7 +333,7 @@ class MCPClientBase(EnvClient[Any, Observation, State]):
 
     @property
     def _http_client(self) -> Any:
-        """The httpx client of these requests, if there is one already; another may be put in its place."""
+        """The httpx client of these requests, if there is one already; it may be replaced."""
         return self._rpc.client
 
     @_http_client.setter
@@ -205,7 +341,6 @@ class MCPClientBase(EnvClient[Any, Observation, State]):
         self._rpc.lend(client)
 
     def _step_payload(self, action: Any) -> dict[str, Any]:
-        """Give a tool's action its form on the wire; take models and dicts as they are."""
         if isinstance(action, ListToolsAction):
             return {"type": "list_tools"}
         if isinstance(action, CallToolAction):
@@ -218,17 +353,15 @@ class MCPClientBase(EnvClient[Any, Observation, State]):
         return {"action": str(action)}
 
     def _parse_result(self, payload: dict[str, Any]) -> StepResult[Observation]:
-        """Make the observation of its kind: tools, a tool's result, or any other."""
         return StepResult(
             observation_of(payload), payload.get("reward"), payload.get("done", False), payload.get("metadata")
         )
 
     def _parse_state(self, payload: dict[str, Any]) -> State:
-        """Keep what every state has."""
         return State(episode_id=payload.get("episode_id"), step_count=payload.get("step_count", 0))
 
     async def _close_async(self) -> None:
-        """See `EnvClient.close`. The WebSocket lets go of the session first; the server would not end it otherwise."""
+        # The WebSocket detaches first, because the server does not close a session that has one attached.
         try:
             await self._disconnect_async()
             session_id, self._production_session_id = self._production_session_id, None
@@ -236,7 +369,7 @@ class MCPClientBase(EnvClient[Any, Observation, State]):
                 try:
                     await self._production_mcp_request("openenv/session/close", {"session_id": session_id})
                 except Exception as exc:
-                    logger.debug("the session %s could not be ended: %s", session_id, exc)
+                    logger.debug("the session %s could not be closed: %s", session_id, exc)
         finally:
             try:
                 await self._rpc.aclose()
@@ -248,25 +381,25 @@ class MCPToolClient(MCPClientBase):
     """A session of a tool environment whose tools are called one at a time."""
 
     def call_tool(self, name: str, **kwargs: Any) -> Any:
-        """Call a tool in the session and give what it gave.
+        """Call a tool in the session and return its result.
 
         Args:
             name: the tool.
             kwargs: its arguments.
 
         Raises:
-            RuntimeError: the tool failed, or there is none of that name.
+            RuntimeError: the tool failed, or does not exist.
             TimeoutError: no answer in time.
             ConnectionError: the server cannot be reached.
         """
         return self._dispatch(lambda: self._call_tool_async(name, kwargs), "call_tool")
 
     def get_tool(self, name: str) -> Any:
-        """Give a tool by its name; None where there is none."""
+        """Return a tool by its name; None where there is none."""
         return self._dispatch(lambda: self._get_tool_async(name), "get_tool")
 
     def has_tool(self, name: str) -> Any:
-        """Say whether there is a tool of that name."""
+        """Return whether there is a tool of that name."""
         return self._dispatch(lambda: self._has_tool_async(name), "has_tool")
 
     async def _call_tool_async(self, name: str, arguments: dict[str, Any]) -> Any:
@@ -284,7 +417,7 @@ class MCPToolClient(MCPClientBase):
         return value_of(observation.result)
 
     async def _get_tool_async(self, name: str) -> Tool | None:
-        # By the public method, which a subclass may override.
+        # Through the public method, which a subclass may override.
         tools: list[Tool] = await self.list_tools()
         return next((tool for tool in tools if tool.name == name), None)
 

@@ -1,7 +1,8 @@
-"""A client that owns the server it plays on: started when it connects, stopped when it closes.
+"""Clients that own the server they play on: started when they connect, stopped when they close.
 
 Takes OpenEnv's providers, which block (`start_container`, or `start`), and runs
-them in a thread; and ours, whose `start` is awaited and gives a healthy server.
+them in a thread; and ours, whose `start` is awaited and returns the URL of a healthy
+server.
 """
 
 from __future__ import annotations
@@ -9,12 +10,10 @@ from __future__ import annotations
 import inspect
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
-from openenv_async.compat.client.deferred_call import Call
-from openenv_async.compat.client.sync_async import in_thread, run_blocking, running_loop
+from openenv_async.compat.client.sync_async import Deferred, DeferredCall, in_thread, run_blocking, running_loop
 from openenv_async.compat.client.utils import hf_space_subdomain
 
 EnvT = TypeVar("EnvT")
@@ -22,7 +21,7 @@ EnvT = TypeVar("EnvT")
 _START_ARGUMENTS = ("port", "env_vars", "workers")
 
 
-class Bootstrap(Coroutine[Any, Any, EnvT], Generic[EnvT]):
+class Bootstrap(Deferred[EnvT]):
     """A client whose server is not started yet.
 
     Starts it once: on `await`, on `.sync()`, in `with`, or when a method or attribute
@@ -35,20 +34,8 @@ class Bootstrap(Coroutine[Any, Any, EnvT], Generic[EnvT]):
         self._used = False
         self._client: Any = None
 
-    def __await__(self) -> Generator[Any, Any, EnvT]:
-        return self._begun().__await__()
-
-    def send(self, value: Any) -> Any:
-        """See `Coroutine.send`."""
-        return self._begun().send(value)
-
-    def throw(self, typ: Any, val: BaseException | object = None, tb: TracebackType | None = None) -> Any:
-        """See `Coroutine.throw`."""
-        error = typ if isinstance(typ, BaseException) else val if isinstance(val, BaseException) else typ()
-        return self._begun().throw(error if tb is None else error.with_traceback(tb))
-
     def close(self) -> Any:
-        """End the client that this has become; before that, do nothing, as `Coroutine.close` does."""
+        """Close the client that this has become; before that, do nothing, as `Coroutine.close` does."""
         if self._client is not None:
             return self._client.close()
         self._used = True
@@ -57,7 +44,7 @@ class Bootstrap(Coroutine[Any, Any, EnvT], Generic[EnvT]):
         return None
 
     def sync(self) -> Any:
-        """Start the server, connect, and give the blocking client.
+        """Start the server, connect, and return the blocking client.
 
         Raises:
             RuntimeError: it was started before.
@@ -69,34 +56,30 @@ class Bootstrap(Coroutine[Any, Any, EnvT], Generic[EnvT]):
         client: EnvT = self._blocking_once()
         return client
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._client.__exit__(kind, exc, trace)
+    def __exit__(self, *exc: object) -> None:
+        self._client.__exit__(*exc)
 
     async def __aenter__(self) -> EnvT:
         return await self._resolved()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._client.__aexit__(kind, exc, trace)
+    async def __aexit__(self, *exc: object) -> None:
+        await self._client.__aexit__(*exc)
 
     def __getattr__(self, name: str) -> Any:
         if self.__dict__.get("_client") is not None:
             return getattr(self._client, name)
-        # Whether the client has such a name is known without starting anything for whoever only looks.
+        # `hasattr` must not start anything, so the class is asked first.
         if name.startswith("_") or not hasattr(self._cls, name):
             raise AttributeError(f"{self._cls.__name__}, not started yet, has no attribute {name!r}")
         if running_loop() is None or not inspect.isfunction(getattr(self._cls, name)):
             return getattr(self._blocking_once(), name)
 
-        def later(*args: Any, **kwargs: Any) -> Call[Any]:
+        def later(*args: Any, **kwargs: Any) -> DeferredCall[Any]:
             async def call() -> Any:
                 outcome = getattr(await self._resolved(), name)(*args, **kwargs)
                 return await outcome if inspect.isawaitable(outcome) else outcome
 
-            return Call(f"{self._cls.__name__}.{name}", call, lambda: None, self._blocked, depth=2)
+            return DeferredCall(f"{self._cls.__name__}.{name}", call, lambda: None, self._blocked, depth=2)
 
         return later
 
@@ -124,31 +107,24 @@ class Bootstrap(Coroutine[Any, Any, EnvT], Generic[EnvT]):
 
     async def _first(self) -> EnvT:
         self._use_once()
-        return await self._connected()
+        started: list[Any] = []
+        try:
+            await in_thread(lambda: started.append(self._start()))
+            await started[0].connect()
+        except BaseException:
+            # No caller will ever receive the client.
+            for client in started:
+                await client._close_quietly()
+            raise
+        self._client = started[0]
+        connected: EnvT = started[0]
+        return connected
 
     async def _resolved(self) -> EnvT:
         if self._client is None:
             await self._first()
         client: EnvT = self._client
         return client
-
-    async def _connected(self) -> EnvT:
-        started: list[EnvT] = []
-        client: Any = None
-        try:
-            await in_thread(lambda: started.append(self._start()))
-            client = started[0]
-            await client.connect()
-        except BaseException:
-            # Nobody else has the client, nor ever will.
-            if client is None and started:
-                client = started[0]
-            if client is not None:
-                await client._close_quietly()
-            raise
-        self._client = client
-        connected: EnvT = client
-        return connected
 
     def _blocking_once(self) -> Any:
         if self._client is None:
@@ -167,50 +143,11 @@ class Bootstrap(Coroutine[Any, Any, EnvT], Generic[EnvT]):
         return client
 
     def _blocked(self, make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        client = self._blocking_once()
-        return client._run_sync(make)
+        return self._blocking_once()._run_sync(make)
 
 
-class Starting:
-    """The half of a client that is made with a server of its own."""
-
-    @classmethod
-    def from_docker_image(cls, image: str, provider: Any = None, **kwargs: Any) -> Bootstrap[Self]:
-        """Start a container of an image, connect to it, and own it: `close()` removes it.
-
-        Gives what can be awaited for the client, asked for `.sync()`, or used as the client right away.
-
-        Args:
-            image: e.g. `"my-env:latest"`.
-            provider: starts the container; None: Docker on this machine.
-            kwargs: what the provider's `start_container` takes: `port`, `env_vars`.
-        """
-        return Bootstrap(cls, lambda: start_container(cls, image, provider, kwargs))
-
-    @classmethod
-    def from_env(
-        cls, repo_id: str, *, use_docker: bool = True, provider: Any = None, **provider_kwargs: Any
-    ) -> Bootstrap[Self]:
-        """Start a copy of a Space of the Hugging Face Hub here, connect to it, and own it.
-
-        Args:
-            repo_id: `"org/name"`.
-            use_docker: run its image from the Hub's registry; False: clone its repository and run that with uv.
-            provider: starts it; None: Docker or uv on this machine.
-            provider_kwargs: what the provider takes: `port`, `env_vars`, `workers`, `tag`, `project_path` and so on.
-        """
-        return Bootstrap(cls, lambda: start_space(cls, repo_id, use_docker, provider, dict(provider_kwargs)))
-
-    @classmethod
-    def from_hub(
-        cls, repo_id: str, *, use_docker: bool = True, provider: Any = None, **provider_kwargs: Any
-    ) -> Bootstrap[Self]:
-        """Do what `from_env` does; the name of earlier releases."""
-        return cls.from_env(repo_id, use_docker=use_docker, provider=provider, **provider_kwargs)
-
-
-def start_container(cls: type[EnvT], image: str, provider: Any, options: dict[str, Any]) -> EnvT:
-    """Start an image and give a client that is not connected; blocks. Undone if that fails."""
+def start_container(cls: Any, image: str, provider: Any, options: dict[str, Any]) -> Any:
+    """Start an image and return a client of this class that is not connected; blocks. Undone if that fails."""
     if provider is None:
         from openenv_async.compat.client.containers.providers import LocalDockerProvider
 
@@ -218,17 +155,17 @@ def start_container(cls: type[EnvT], image: str, provider: Any, options: dict[st
     try:
         base_url = provider.start_container(image, **options)
         provider.wait_for_ready(base_url)
-        return _owner(cls, base_url, provider)
+        return cls(base_url=base_url, provider=provider)
     except BaseException:
         provider.stop_container()
         raise
 
 
-def start_space(cls: type[EnvT], repo_id: str, use_docker: bool, provider: Any, options: dict[str, Any]) -> EnvT:
-    """Start a copy of a Space here, from its image or with uv, and give a client that is not connected; blocks.
+def start_space(cls: Any, repo_id: str, use_docker: bool, provider: Any, options: dict[str, Any]) -> Any:
+    """Start a copy of a Space, from its image or with uv, and return a client that is not connected; blocks.
 
     Raises:
-        ValueError: a provider was given, and options for making one.
+        ValueError: both a provider and options for creating one were passed.
     """
     if use_docker:
         image = f"registry.hf.space/{hf_space_subdomain(repo_id)}:{options.pop('tag', 'latest')}"
@@ -243,107 +180,64 @@ def start_space(cls: type[EnvT], repo_id: str, use_docker: bool, provider: Any, 
         raise ValueError("provider_kwargs cannot be used when supplying a provider instance")
     try:
         limit_s = getattr(provider, "context_timeout_s", None)
-        began = time.monotonic() if limit_s is not None else 0.0
+        began = time.monotonic()
         base_url = provider.start(**starting)
         if limit_s is None:
             provider.wait_for_ready()
         else:
             provider.wait_for_ready(timeout_s=max(0.0, limit_s - (time.monotonic() - began)))
-        return _owner(cls, base_url, provider)
+        return cls(base_url=base_url, provider=provider)
     except BaseException:
         provider.stop()
         raise
 
 
-def _owner(cls: type[EnvT], base_url: str, provider: Any) -> EnvT:
-    make: Any = cls
-    client: EnvT = make(base_url=base_url, provider=provider)
-    return client
+async def start_server(provider: Any) -> str:
+    """Start a provider without arguments and return the server's URL once it is ready.
 
-
-class Owning:
-    """The half of a client that knows its provider."""
-
-    _provider: Any
-    _base_url: str | None
-    _ws_url: str | None
-    _start_provider_on_connect: bool
-    _provider_stopped = False
-    _provider_cleanup_pending = False
-
-    def _set_base_url(self, base_url: str) -> None:
-        raise NotImplementedError  # the client's own
-
-    async def _start_provider_if_needed(self) -> None:
-        """Start the provider if there is no address yet.
-
-        Raises:
-            RuntimeError: nothing to start, or an earlier server could not be stopped.
-            ValueError: the provider cannot start without arguments.
-            TypeError: it is none.
-        """
-        if self._provider_cleanup_pending:
-            if not self._start_provider_on_connect:
-                raise RuntimeError(
-                    "Provider cleanup is pending for this client with an existing base URL: the last close() could "
-                    "not stop its server. Call close() again, then make a new client"
-                )
-            await self._stop_provider()
-        if self._ws_url is not None:
-            return
-        if self._provider is None:
-            raise RuntimeError("EnvClient has no base URL or provider.")
-        self._set_base_url(await self._started())
-
-    async def _started(self) -> str:
-        provider = self._provider
-        if hasattr(provider, "start_container"):
-            missing = _required(provider.start_container)
-            if missing:
-                raise ValueError(
-                    f"{type(provider).__name__} does not support provider-owned startup because start_container() "
-                    f"requires {', '.join(missing)}. Start it yourself and pass base_url, or use from_docker_image()"
-                )
-            self._provider_stopped = False
-
-            def start() -> str:
-                url: str = provider.start_container()
-                provider.wait_for_ready(url)
-                return url
-
-            return await in_thread(start)
-        if not hasattr(provider, "start"):
-            raise TypeError("provider must define start_container() or start().")
-        self._provider_stopped = False
-        if inspect.iscoroutinefunction(provider.start):
-            url: str = await provider.start()
-            return url
-
-        def start_process() -> str:
-            url: str = provider.start()
-            provider.wait_for_ready()
-            return url
-
-        return await in_thread(start_process)
-
-    async def _stop_provider(self) -> None:
-        """Stop the provider, once; one that could not be stopped is tried again by the next call."""
-        try:
-            provider = self._provider
-            stop: Callable[[], Awaitable[None] | None] | None = getattr(
-                provider, "stop_container", getattr(provider, "stop", None)
+    Raises:
+        ValueError: the provider cannot start without arguments.
+        TypeError: the provider has no method to start it.
+    """
+    if hasattr(provider, "start_container"):
+        missing = _required(provider.start_container)
+        if missing:
+            raise ValueError(
+                f"{type(provider).__name__} does not support provider-owned startup because start_container() "
+                f"requires {', '.join(missing)}. Start it yourself and pass base_url, or use from_docker_image()"
             )
-            if provider is None or self._provider_stopped or stop is None:
-                return
-            self._provider_cleanup_pending = True
-            if inspect.iscoroutinefunction(stop):
-                await stop()
-            else:
-                await in_thread(stop)
-            self._provider_cleanup_pending, self._provider_stopped = False, True
-        finally:
-            if self._start_provider_on_connect:
-                self._base_url = self._ws_url = None
+
+        def start() -> str:
+            url: str = provider.start_container()
+            provider.wait_for_ready(url)
+            return url
+
+        return await in_thread(start)
+    if not hasattr(provider, "start"):
+        raise TypeError("provider must define start_container() or start().")
+    if inspect.iscoroutinefunction(provider.start):
+        url: str = await provider.start()
+        return url
+
+    def start_process() -> str:
+        url: str = provider.start()
+        provider.wait_for_ready()
+        return url
+
+    return await in_thread(start_process)
+
+
+async def stop_server(provider: Any) -> None:
+    """Stop a provider, if it has a method for that."""
+    stop: Callable[[], Awaitable[None] | None] | None = getattr(
+        provider, "stop_container", getattr(provider, "stop", None)
+    )
+    if stop is None:
+        return
+    if inspect.iscoroutinefunction(stop):
+        await stop()
+    else:
+        await in_thread(stop)
 
 
 def _required(function: Callable[..., Any]) -> list[str]:
@@ -351,5 +245,5 @@ def _required(function: Callable[..., Any]) -> list[str]:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return []
-    named = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [each.name for each in parameters if each.default is inspect.Parameter.empty and each.kind not in named]
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [each.name for each in parameters if each.default is inspect.Parameter.empty and each.kind not in variadic]

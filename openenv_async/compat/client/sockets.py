@@ -1,9 +1,8 @@
-"""A WebSocket with the few methods that OpenEnv's clients use of one: `send`, `recv`, `close`, `state`.
+"""A WebSocket with the methods that OpenEnv's clients use: `send`, `recv`, `close`, `state`.
 
 Subclasses written for OpenEnv read `_ws`, and some put a connection of the
-`websockets` library there; so the clients only use what both have. Our own is a
-transport's link underneath. Also where sockets go whose event loop or process is
-not this one. What is sent is `env_client`'s matter.
+`websockets` library there; so the clients use only what both have. Ours wraps a
+transport's link. Also disposes of sockets of another event loop or process.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ from openenv_sync import process
 OPEN, CLOSING, CLOSED = 1, 2, 3
 """States of a connection, numbered as `websockets` does."""
 
-GOODBYE_WAIT_S = 5.0
-"""Seconds that a server may take to end a session that it was told is over."""
+CLOSE_WAIT_S = 5.0
+"""Seconds that a server may take to close a session after the client's close message."""
 
 _elsewhere: list[Any] = []
-"""Sockets of a parent process, in its forked child. Never used and never collected: the child would take them out of
-the event queue that both share."""
+"""Sockets of a parent process, in its forked child. Never used and never collected: that would remove them from the
+event queue that both processes share."""
 
 
 class Socket:
-    """One open connection on the event loop it was made on."""
+    """One open connection, on the event loop on which it was opened."""
 
     def __init__(self, link: Link, max_size: int | None) -> None:
         self._link, self._max_size = link, max_size
@@ -43,7 +42,7 @@ class Socket:
         """Send one message.
 
         Raises:
-            LinkClosed: the connection is gone; the message did not arrive as a whole.
+            LinkClosed: the connection is closed; the message did not arrive as a whole.
         """
         try:
             await self._link.send(message)
@@ -52,11 +51,11 @@ class Socket:
             raise
 
     async def recv(self) -> Message:
-        """Give the next message.
+        """Receive the next message.
 
         Raises:
-            LinkClosed: there will be none.
-            RuntimeError: it is larger than allowed; the connection lives.
+            LinkClosed: there is no further message.
+            RuntimeError: it is larger than allowed; the connection stays open.
         """
         try:
             message = await self._link.receive()
@@ -70,11 +69,11 @@ class Socket:
         return message
 
     async def ended(self, timeout_s: float) -> None:
-        """Wait until the other end closes; pass over what it still says.
+        """Wait until the server closes; ignore its remaining messages.
 
         Raises:
-            LinkClosed: it has.
-            TimeoutError: it does not.
+            LinkClosed: it has closed.
+            TimeoutError: it has not.
         """
         async with asyncio.timeout(timeout_s):
             while True:
@@ -101,12 +100,12 @@ async def ws_connect(
         uri: `ws(s)://host:port/path?query`.
         open_timeout: seconds to connect; None: as long as it takes.
         max_size: largest message to receive, in bytes.
-        ping_interval: seconds between two questions whether the server is there; None: never.
+        ping_interval: seconds between two pings; None: none are sent.
         ping_timeout: seconds it has to answer; None: for ever.
         additional_headers: a mapping or pairs, sent with the request.
 
     Raises:
-        LinkRefused: nobody answered, in time or at all, or the answer was not a WebSocket.
+        LinkRefused: there was no answer in time, or it was not a WebSocket.
     """
     scheme, _, rest = uri.partition("://")
     link = await connect_link(
@@ -121,7 +120,7 @@ async def ws_connect(
     socket = Socket(link, max_size)
     portal = process.current()
     if portal is not None and asyncio.get_running_loop() is portal.loop:
-        portal.hold(socket)  # closed when the interpreter exits, whoever forgot to
+        portal.hold(socket)  # closed when the interpreter exits, if not before
     return socket
 
 
@@ -133,7 +132,7 @@ def let_go(socket: Any) -> None:
 
 
 def drop(socket: Any, loop: asyncio.AbstractEventLoop | None) -> None:
-    """Give up a socket from outside its event loop: another loop, a finalizer, a forked child."""
+    """Dispose of a socket from outside its event loop: another loop, a finalizer, a forked child."""
     if getattr(socket, "process_id", os.getpid()) != os.getpid():
         _elsewhere.append(socket)
     elif not isinstance(loop, asyncio.AbstractEventLoop):
@@ -147,9 +146,9 @@ def drop(socket: Any, loop: asyncio.AbstractEventLoop | None) -> None:
 
 
 def _free(socket: Any) -> None:
-    """Free what a closed event loop has left of a connection, so that the server hears that it is gone."""
+    """Free a connection whose event loop is closed, so that the server sees it end."""
     transport: Any = getattr(getattr(socket, "_link", None), "_transport", None)
-    # asyncio has no public way: close() and abort() hand this to the loop. uvloop has closed its sockets itself.
+    # asyncio has no public way: close() and abort() call the loop. uvloop has closed its sockets itself.
     with contextlib.suppress(AttributeError, OSError, RuntimeError):
         transport._call_connection_lost(None)
 
@@ -163,30 +162,35 @@ def _close_there(socket: Any) -> None:
 _closing: set[asyncio.Future[None]] = set()
 
 
-async def close_quietly(socket: Any, goodbye: str | None = None) -> None:
-    """Close a socket of whatever kind; nothing it raises matters any more.
+async def close_quietly(socket: Any, last: str | None = None) -> None:
+    """Close a socket of either kind; errors are ignored.
 
     Args:
         socket: the socket.
-        goodbye: a last message, to which the server's closing is the answer: its place for a session is free then.
+        last: a last message, which the server answers by closing; its slot for the session is free then.
     """
     with contextlib.suppress(Exception, asyncio.CancelledError):
-        if goodbye is not None:
-            await socket.send(goodbye)
+        if last is not None:
+            await socket.send(last)
             if isinstance(socket, Socket):
-                await socket.ended(GOODBYE_WAIT_S)
+                await socket.ended(CLOSE_WAIT_S)
     with contextlib.suppress(Exception, asyncio.CancelledError):
         await socket.close()
     let_go(socket)
 
 
 def is_closed(socket: Any) -> bool:
-    """Whether a socket says of itself that it is closed or closing."""
+    """Return whether a socket's state is closed or closing."""
     state = getattr(socket, "state", None)
     return isinstance(state, int) and state in (CLOSING, CLOSED)
 
 
 def is_localhost(ws_url: str) -> bool:
-    """Whether a WebSocket's address stays on this machine."""
+    """Return whether a WebSocket's address is on this machine."""
     host = urlsplit(ws_url).hostname
     return host is not None and is_loopback(host)
+
+
+def is_gone(exc: Exception) -> bool:
+    """Return whether an error says that a connection is closed: ours, or one of the `websockets` library."""
+    return isinstance(exc, LinkClosed) or any(kind.__name__ == "ConnectionClosed" for kind in type(exc).__mro__)

@@ -1,8 +1,7 @@
 """`openenv.core.sync_client`: a client for code that does not await.
 
-A thin front of an `EnvClient`, each call carried out on the background loop that
-all clients of the process share (0.10.0 has a thread per client). It blocks, also
-inside a running event loop, as a notebook's cell does.
+Each call runs on the background loop that all clients of the process share (0.10.0 has
+a thread per client). It blocks, also inside a running event loop, as in a notebook.
 """
 
 from __future__ import annotations
@@ -11,16 +10,11 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from openenv_async.compat.client.client_types import StateT, StepResult
-from openenv_async.compat.client.deferred_call import Call
-from openenv_async.compat.client.sync_async import run_blocking
+from openenv_async.compat.client.sync_async import DeferredCall, run_blocking
 from openenv_sync import process
-
-if TYPE_CHECKING:
-    from openenv_async.compat.client.env_client import EnvClient
 
 ActT = TypeVar("ActT")
 ObsT = TypeVar("ObsT")
@@ -28,18 +22,19 @@ T = TypeVar("T")
 
 
 class SyncEnvClient(Generic[ActT, ObsT, StateT]):
-    """The blocking front of a client. Other attributes are the client's; its coroutine functions block here.
+    """The blocking form of an `EnvClient`. Other attributes are the client's; its coroutine functions block here.
 
     Args:
-        async_client: the client, not yet used from async code.
+        async_client: the `EnvClient`, not yet used from async code.
     """
 
-    def __init__(self, async_client: EnvClient[ActT, ObsT, StateT]) -> None:
+    # `Any` for the client: `env_client` imports this module.
+    def __init__(self, async_client: Any) -> None:
         self._async = async_client
 
     @property
-    def async_client(self) -> EnvClient[ActT, ObsT, StateT]:
-        """The client behind this one."""
+    def async_client(self) -> Any:
+        """The `EnvClient` behind this one."""
         return self._async
 
     @property
@@ -48,7 +43,7 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
         return None if portal is None else portal.loop
 
     def _run(self, coro: Awaitable[T]) -> T:
-        """Run what can be awaited on the background loop, and wait for it."""
+        """Run an awaitable on the background loop, and wait for it."""
         try:
             self._async._claim_execution_mode("sync")
         except RuntimeError:
@@ -62,46 +57,47 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
         return run_blocking(run, type(self._async).__name__)
 
     def connect(self) -> Self:
-        """Connect, if there is no usable connection; gives this client. Raises what `EnvClient.connect` raises."""
+        """Connect, if there is no usable connection; returns this client. Raises what `EnvClient.connect` raises."""
         self._async._run_sync(self._async._connect_async)
         return self
 
     def disconnect(self) -> None:
-        """End the session. A server that this client owns goes on."""
+        """Close the session. A server that this client owns keeps running."""
         self._async._run_sync(self._async._disconnect_async)
 
     def reset(self, **kwargs: Any) -> StepResult[ObsT]:
         """Begin an episode. Raises what `EnvClient.reset` raises."""
-        return self._async._run_sync(lambda: self._async._reset_async(**kwargs))
+        result: StepResult[ObsT] = self._async._run_sync(lambda: self._async._reset_async(**kwargs))
+        return result
 
     def step(self, action: ActT, **kwargs: Any) -> StepResult[ObsT]:
         """Play one action, once. Raises what `EnvClient.step` raises."""
-        return self._async._run_sync(lambda: self._async._step_async(action, **kwargs))
+        result: StepResult[ObsT] = self._async._run_sync(lambda: self._async._step_async(action, **kwargs))
+        return result
 
     def state(self) -> StateT:
         """Read the episode's state. Raises what `EnvClient.step` raises."""
-        return self._async._run_sync(self._async._state_async)
+        state: StateT = self._async._run_sync(self._async._state_async)
+        return state
 
     def close(self) -> None:
-        """End the session, those made by `new_session`, and the server if this client owns one. Safe to repeat."""
+        """Close the session, those of `new_session`, and the server if this client owns one. Safe to repeat."""
         self._async._run_sync(self._async._close_async)
 
     def new_session(self) -> SyncEnvClient[ActT, ObsT, StateT]:
         """Open another session on the same server; it closes with this one."""
-        child = self._async._run_sync(self._async._new_session_async)
-        return child.sync()
+        child: SyncEnvClient[ActT, ObsT, StateT] = self._async._run_sync(self._async._new_session_async).sync()
+        return child
 
     def __enter__(self) -> Self:
         self.connect()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
     def __getattr__(self, name: str) -> Any:
-        if name == "_async":  # looked for before it is there, by copy and pickle
+        if name == "_async":  # looked up by copy and pickle before it is set
             raise AttributeError(name)
         attribute = getattr(self._async, name)
         if inspect.iscoroutinefunction(attribute) or name in self._async._dispatched:
@@ -111,15 +107,18 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
     def _blocking(self, method: Any, /, *args: Any, **kwargs: Any) -> Any:
         self._async._claim_execution_mode("sync")
         outcome = method(*args, **kwargs)
-        if isinstance(outcome, Call) or inspect.iscoroutine(outcome):
+        if isinstance(outcome, DeferredCall) or inspect.iscoroutine(outcome):
             return self._run(outcome)
         return outcome
 
     def _step_payload(self, action: ActT) -> dict[str, Any]:
-        return self._async._step_payload(action)
+        payload: dict[str, Any] = self._async._step_payload(action)
+        return payload
 
     def _parse_result(self, payload: dict[str, Any]) -> StepResult[ObsT]:
-        return self._async._parse_result(payload)
+        result: StepResult[ObsT] = self._async._parse_result(payload)
+        return result
 
     def _parse_state(self, payload: dict[str, Any]) -> StateT:
-        return self._async._parse_state(payload)
+        state: StateT = self._async._parse_state(payload)
+        return state

@@ -1,5 +1,5 @@
-"""The folder that `python -m openenv_async.compat` puts first on PYTHONPATH, for the processes that it starts.
+"""The folder that `python -m openenv_async.compat` puts first on PYTHONPATH, for child processes.
 
-Uvicorn's workers and reloader, and servers that a trainer starts as a subprocess,
-are interpreters of their own. Nothing imports this package by its name.
+Uvicorn's workers and reloader, and servers that a trainer starts, are separate
+interpreters. Nothing imports this package by its name.
 """

@@ -1,6 +1,6 @@
-"""What an interpreter runs as it starts, where this folder is on its path: OpenEnv's names are answered there too.
+"""Run by an interpreter as it starts, if this folder is on its path: installs the import hook there too.
 
-The `sitecustomize` that would have been run without this one is run as well.
+The `sitecustomize` that would have run without this one runs as well.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import sys
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
-if __name__ == "sitecustomize":  # and nobody looks at this file by its longer name
+if __name__ == "sitecustomize":  # not when it is imported by its longer name
     sys.path[:] = [place for place in sys.path if os.path.abspath(place) != _HERE]
     _this = sys.modules.pop("sitecustomize")
     with contextlib.suppress(ModuleNotFoundError):
         importlib.import_module("sitecustomize")
     sys.modules.setdefault("sitecustomize", _this)  # the import system looks for it there
 
-    # An interpreter of another environment may not have this package; it has nothing to do with us then.
+    # An interpreter of another virtual environment may not have this package.
     with contextlib.suppress(ModuleNotFoundError):
         importlib.import_module("openenv_async.compat.finder").apply()

@@ -1,4 +1,4 @@
-"""The front of `openenv.core`: the clients, and everything that `openenv.core.env_server` has."""
+"""The front of `openenv.core`: the clients, and every name of `openenv.core.env_server`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from openenv_async.compat.modules import ABSENT, MODULES
-from openenv_async.compat.names.lazy import child, load
+from openenv_async.compat.names import child, load
 
 _CLIENTS = {
     "EnvClient": "env_client",

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from openenv_async.compat.modules import ABSENT, MODULES
-from openenv_async.compat.names.lazy import child, load
+from openenv_async.compat.names import child, load
 
 __version__ = "0.10.0"
 """The version whose names and behaviour are answered."""

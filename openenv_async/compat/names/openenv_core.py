@@ -1,4 +1,4 @@
-"""The front of `openenv_core`, the package's name of before: the same names as `openenv.core`, with a warning."""
+"""The front of `openenv_core`, the older name of `openenv.core`: the same names, with a warning."""
 
 from __future__ import annotations
 

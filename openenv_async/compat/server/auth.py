@@ -1,4 +1,4 @@
-"""The token and the origins of `openenv serve`, in front of an author's FastAPI app."""
+"""The token and the allowed origins of `openenv serve`, enforced in an author's FastAPI app."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ logger = logging.getLogger("openenv_async.compat")
 
 
 def guard(app: FastAPI, server: Server) -> None:
-    """Put a guard in front of every route of an app, unless another environment's is there, and show its server.
+    """Put a guard in front of every route of an app, unless another environment has, and record its server there.
 
     Raises:
-        RuntimeError: a token is required, but the app runs already and takes no guard any more.
+        RuntimeError: a token is required, but the app runs already and takes no more middleware.
     """
     classes: list[Any] = [middleware.cls for middleware in app.user_middleware]
     if AppGuard in classes:
@@ -36,7 +36,7 @@ def guard(app: FastAPI, server: Server) -> None:
 
 
 class AppGuard:
-    """A `Guard` that knows which origins the author lets in with `CORSMiddleware`."""
+    """A `Guard` that also allows the origins of the author's `CORSMiddleware`."""
 
     def __init__(self, app: Any, owner: FastAPI, settings: Settings, page: Gate) -> None:
         origins = [*settings.allow_origins]

@@ -1,8 +1,8 @@
-"""The event loop on which sessions live that outlast the request that made them.
+"""The event loop of the sessions that outlast the request that opened them.
 
-That is the loop of the app's lifespan. An app without one, mounted under another
-or driven by a test client with a loop for each request, gets a loop of its own in a
-thread, so that its sessions survive those that end.
+That is the loop of the app's lifespan. An app without a lifespan (mounted under
+another, or driven by a test client with a loop for each request) gets a loop in a
+thread, so that its sessions survive the loops that end.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ T = TypeVar("T")
 _END_S = 5.0
 
 
-class Home:
-    """Gives the loop.
+class BackgroundLoop:
+    """Chooses the loop, and starts the one in a thread when it is needed.
 
     Args:
-        farewell: run on the loop of its own when the process ends, if there is one then.
+        drain: run on the loop in the thread, if there is one, when the process ends.
     """
 
-    def __init__(self, farewell: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._farewell = farewell
+    def __init__(self, drain: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._drain = drain
         self._lifespan: asyncio.AbstractEventLoop | None = None
         self._own: asyncio.AbstractEventLoop | None = None
         self._starting = threading.Lock()
 
     def begin(self) -> None:
-        """The app's lifespan begins on the running loop."""
+        """Take the running loop, on which the app's lifespan begins."""
         self._lifespan = asyncio.get_running_loop()
 
     def end(self) -> None:
-        """The app's lifespan ends."""
+        """Forget that loop: the app's lifespan ends."""
         self._lifespan = None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop where new sessions live."""
+        """The loop of new sessions."""
         return self._lifespan or self.own
 
     @property
     def own(self) -> asyncio.AbstractEventLoop:
-        """The loop in a thread, started now if it does not run yet."""
+        """The loop in a thread, started now if it does not run."""
         with self._starting:
             if self._own is None:
                 self._own = asyncio.new_event_loop()
@@ -56,13 +56,13 @@ class Home:
 
     def _finish(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            asyncio.run_coroutine_threadsafe(self._farewell(), loop).result(_END_S)
-        except Exception:  # the process ends: nobody is left to hear of it
+            asyncio.run_coroutine_threadsafe(self._drain(), loop).result(_END_S)
+        except Exception:  # the process ends, and has no caller to tell
             return
 
 
 async def at(loop: asyncio.AbstractEventLoop, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Await a coroutine on another loop, or here if it is this one."""
+    """Await a coroutine on a loop: another one, or the running one."""
     if loop is asyncio.get_running_loop():
         return await make()
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(make(), loop))

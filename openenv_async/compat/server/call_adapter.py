@@ -1,9 +1,8 @@
 """How OpenEnv calls an environment, as the runtime's `CallAdapter`.
 
-`reset_async` and `step_async` take over from `reset` and `step` where the author
-overrode them; keyword arguments that a method does not take are left out; the
-author applies transforms. What goes out is written by pydantic. `json_messages` words
-the messages around it, `environment_calls` asks over HTTP.
+`reset_async` and `step_async` replace `reset` and `step` where the author overrode
+them; keyword arguments that a method does not take are left out; the author applies
+transforms. Pydantic writes the results.
 """
 
 from __future__ import annotations
@@ -18,15 +17,18 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from openenv_async.codec.encoding import encode_dumped_json
-from openenv_async.compat.server.codecs import invalid, loads
+from openenv_async.compat.client.utils import accepted
 from openenv_async.compat.server.interfaces import Environment
-from openenv_async.compat.server.jsonable import plain, split_of
-from openenv_async.compat.server.jsonrpc import JsonRpcErrorCode, JsonRpcResponse
-from openenv_async.compat.server.messages import WSObservationResponse, WSStateResponse
-from openenv_async.compat.server.models import EnvironmentMetadata
-from openenv_async.compat.server.request_body import ResetResponse, StepResponse
-from openenv_async.compat.server.serialization import serialize_observation
+from openenv_async.compat.server.mcp_types import JsonRpcErrorCode, JsonRpcResponse
+from openenv_async.compat.server.serialization import invalid, jsonable, loads, serialize_observation, split_of
 from openenv_async.compat.server.tools import answering, has_server, read_request
+from openenv_async.compat.server.types import (
+    EnvironmentMetadata,
+    ResetResponse,
+    StepResponse,
+    WSObservationResponse,
+    WSStateResponse,
+)
 from openenv_async.errors import EnvError, EnvironmentFailed
 from openenv_async.protocol.error_mapping import safe_text
 from openenv_async.runtime.call_adapter import CallAdapter, Codecs, Prepared, read_state, reset_arguments
@@ -79,12 +81,11 @@ class OpenEnvCallAdapter(CallAdapter):
         return lambda: read_state(env), ()
 
     def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
-        # The author's `_apply_transform` does it.
-        return None
+        return None  # the author's `_apply_transform` does it
 
     def session(self, env: Any, call: Call) -> AbstractAsyncContextManager[Any] | None:
-        # The connection to an MCP environment's tools. Over HTTP the environment has this one step, which opens the
-        # connection itself: tools run in the context of the one that opened it.
+        # The connection to an MCP environment's tools. Over HTTP the environment takes a single step, which opens it
+        # itself: tools run in the context of the code that opened it.
         opening = getattr(env, "mcp_session", None)
         return opening() if callable(opening) and call.wire is not Wire.HTTP else None
 
@@ -97,7 +98,7 @@ class OpenEnvCallAdapter(CallAdapter):
             raise _failed(exc) from exc
 
     def failure(self, exc: BaseException) -> EnvError | None:
-        # pydantic's errors, wherever they were raised, are a message that does not fit.
+        # A pydantic error of the environment's own code counts as an invalid message too, as on OpenEnv.
         return invalid(exc) if isinstance(exc, ValidationError) else None
 
 
@@ -113,18 +114,15 @@ def _failed(exc: BaseException) -> EnvError:
 
 
 def overrides(env: Any, name: str) -> bool:
-    """Say whether an environment, or a class of them, has a method of its own in place of the base's."""
+    """Return whether an environment, or a class of environments, overrides a method of the base class."""
     method = getattr(env, name, None)
     return method is not None and getattr(method, "__func__", method) is not getattr(Environment, name)
 
 
 def fit(method: Callable[..., Any], arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Give the keyword arguments that a bound method takes, and the names of those it does not."""
-    parameters = inspect.signature(method).parameters
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return arguments, []
-    fitted = {name: value for name, value in arguments.items() if name in parameters}
-    return fitted, [name for name in arguments if name not in parameters]
+    """Return the keyword arguments that a bound method takes, and the names of those it does not."""
+    fitted = accepted(method, arguments)
+    return fitted, [name for name in arguments if name not in fitted]
 
 
 def _prepare_step(codecs: Codecs, env: Any, call: Call) -> Prepared:
@@ -152,7 +150,7 @@ def _prepare_rpc(codecs: Codecs, env: Any, call: Call) -> Callable[[], Any]:
 
 
 def _prepare_task(env: Any, call: Call) -> Callable[[], Any]:
-    """Give what asks for tasks: in a dict, beside which a problem that has a status of its own may stand."""
+    """Return the function that asks for tasks: its dict holds the value, or a problem that has its own HTTP status."""
     name, *arguments = loads(call.payload)
 
     def ask() -> Any:
@@ -212,16 +210,16 @@ def _finish_task(codecs: Codecs, call: Call, value: Any) -> bytes:
     if name == "list_splits":
         found = [split_of(split) for split in found]
     elif name != "num_tasks":
-        found = plain(found)
+        found = jsonable(found)
     return encode_dumped_json({"value": found})
 
 
 def _finish_web(codecs: Codecs, call: Call, value: Any) -> bytes:
-    return encode_dumped_json(plain(drawn(value)))
+    return encode_dumped_json(jsonable(drawn(value)))
 
 
 def _written(cls: Any, value: Any) -> bytes:
-    """Write a value as FastAPI does with a response model: by the fields of the declared class."""
+    """Write a value as FastAPI does for a response model: by the fields of the declared class."""
     adapter = _adapter(cls)
     return adapter.dump_json(adapter.validate_python(value, from_attributes=True), by_alias=True)
 

@@ -1,14 +1,14 @@
-"""`openenv.core.env_server.exceptions`: what setting up a server or opening a session can raise."""
+"""`openenv.core.env_server.exceptions`: errors of setting up a server and of opening a session."""
 
 from __future__ import annotations
 
 
 class OpenEnvError(Exception):
-    """Base of what OpenEnv's server raises on purpose."""
+    """Base of the errors that OpenEnv's server raises."""
 
 
 class ConcurrencyConfigurationError(OpenEnvError):
-    """Several sessions were asked for, and the environment's class does not say that it can have them."""
+    """Several sessions were requested, and the environment's class does not declare support for them."""
 
     def __init__(self, environment_name: str, max_concurrent_envs: int, message: str | None = None) -> None:
         self.environment_name = environment_name

@@ -1,7 +1,7 @@
-"""How `/ws` words its messages, as OpenEnv 0.10.0 does: pydantic's problems, the same keys, the same texts.
+"""The messages of `/ws` as OpenEnv 0.10.0 words them: pydantic's problems, the same keys, the same texts.
 
-What is well is read by the runtime's own fast reader, which takes nothing that
-OpenEnv refuses; what it refuses is read again OpenEnv's way, for the same answer.
+A message is read by the runtime's own fast reader, which accepts nothing that OpenEnv
+refuses; what it refuses is read again as OpenEnv does, for the same answer.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel, ValidationError
 
-from openenv_async.compat.server.codecs import invalid
 from openenv_async.compat.server.mcp_types import WSMCPMessage
-from openenv_async.compat.server.messages import WSCloseMessage, WSResetMessage, WSStateMessage, WSStepMessage
+from openenv_async.compat.server.serialization import invalid, not_a_dict
+from openenv_async.compat.server.types import WSCloseMessage, WSResetMessage, WSStateMessage, WSStepMessage
 from openenv_async.errors import (
     CapacityError,
     EnvError,
@@ -44,17 +44,17 @@ _BESIDE: dict[type[EnvError], tuple[str, ...]] = {
     FactoryError: ("factory_name",),
     InvalidPayload: ("errors",),
 }
-"""What an error brings beside its message and code."""
+"""The details that are sent with an error, besides its message and code."""
 
 
 class OpenEnvMessages(JsonMessages):
-    """OpenEnv's wording.
+    """OpenEnv's message texts.
 
     Args:
         idle_timeout_s: seconds without a message after which a session ends; None: never.
     """
 
-    warns_early = False  # OpenEnv's reply has no place for it
+    warns_early = False  # OpenEnv's reply has no field for it
 
     def __init__(self, idle_timeout_s: float | None = None) -> None:
         self.idle_timeout_s = idle_timeout_s
@@ -91,8 +91,7 @@ def _read_slowly(message: str) -> Request:
     except RecursionError as exc:
         raise InvalidMessage("Invalid JSON: the message is nested too deep") from exc
     if not isinstance(fields, dict):
-        problem = {"type": "dict_type", "loc": [], "msg": "Input should be a valid dictionary", "input": fields}
-        raise InvalidPayload("Invalid message", errors=[problem])
+        raise not_a_dict(fields)
     kind = fields.get("type", "")
     for known in KINDS:
         if known == kind:

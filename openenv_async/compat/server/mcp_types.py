@@ -1,45 +1,113 @@
-"""`openenv.core.env_server.mcp_types`: tools as actions and observations.
+"""`openenv.core.env_server.mcp_types`: tools as actions and observations, and JSON-RPC 2.0 as `/mcp` speaks it.
 
-As in `models`, the docstrings of actions and observations and the descriptions of
-their fields are what `/schema` answers with.
+The docstrings of actions and observations and the descriptions of their fields are
+part of the wire format: `/schema` answers with them.
 """
 
 from __future__ import annotations
 
+import json
 from enum import Enum
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from openenv_async.compat.server.jsonrpc import (
-    JsonRpcError,
-    JsonRpcErrorCode,
-    JsonRpcRequest,
-    JsonRpcResponse,
-    McpMethod,
-)
-from openenv_async.compat.server.models import Action, BaseMessage, Observation
+from openenv_async.compat.server.types import Action, BaseMessage, Observation
+
+
+class JsonRpcErrorCode(int, Enum):
+    """The error codes of JSON-RPC 2.0, and one for server errors."""
+
+    PARSE_ERROR = -32700
+    INVALID_REQUEST = -32600
+    METHOD_NOT_FOUND = -32601
+    INVALID_PARAMS = -32602
+    INTERNAL_ERROR = -32603
+    SERVER_ERROR = -32000
+
+
+_TEXTS = {
+    JsonRpcErrorCode.PARSE_ERROR: "Parse error",
+    JsonRpcErrorCode.INVALID_REQUEST: "Invalid Request",
+    JsonRpcErrorCode.METHOD_NOT_FOUND: "Method not found",
+    JsonRpcErrorCode.INVALID_PARAMS: "Invalid params",
+    JsonRpcErrorCode.INTERNAL_ERROR: "Internal error",
+    JsonRpcErrorCode.SERVER_ERROR: "Server error",
+}
+
+
+class McpMethod(str, Enum):  # noqa: UP042 - `str(method)` is what it is on 0.10.0
+    """The methods of MCP that are answered."""
+
+    TOOLS_LIST = "tools/list"
+    TOOLS_CALL = "tools/call"
+
+
+class _JsonRpcObject(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class JsonRpcError(_JsonRpcObject):
+    """The error in an answer."""
+
+    code: int
+    message: str
+    data: Any | None = None
+
+    @classmethod
+    def from_code(cls, code: JsonRpcErrorCode, message: str | None = None, data: Any = None) -> JsonRpcError:
+        """Build an error with the standard's text, or another."""
+        return cls(code=code.value, message=message or _TEXTS.get(code, "Unknown error"), data=data)
+
+
+class JsonRpcRequest(_JsonRpcObject):
+    """One request."""
+
+    jsonrpc: Literal["2.0"]
+    method: str
+    params: dict[str, Any] = Field(default_factory=dict)
+    id: str | int | None = None
+
+
+class JsonRpcResponse(_JsonRpcObject):
+    """The answer to one request: a result, or an error."""
+
+    jsonrpc: Literal["2.0"] = "2.0"
+    result: Any | None = None
+    error: JsonRpcError | None = None
+    id: str | int | None = None
+
+    def model_dump(self, **kwargs: Any) -> dict[str, Any]:
+        # Either the error or the result is sent, never both.
+        data: dict[str, Any] = {"jsonrpc": self.jsonrpc, "id": self.id}
+        if self.error is not None:
+            data["error"] = self.error.model_dump()
+        else:
+            data["result"] = self.result
+        return data
+
+    def model_dump_json(self, **kwargs: Any) -> str:
+        return json.dumps(self.model_dump())
+
+    @classmethod
+    def success(cls, result: Any, request_id: str | int | None = None) -> JsonRpcResponse:
+        """Build the answer with a result."""
+        return cls(result=result, id=request_id)
+
+    @classmethod
+    def error_response(
+        cls,
+        code: JsonRpcErrorCode,
+        message: str | None = None,
+        data: Any = None,
+        request_id: str | int | None = None,
+    ) -> JsonRpcResponse:
+        """Build the answer with an error."""
+        return cls(error=JsonRpcError.from_code(code, message, data), id=request_id)
+
 
 RESERVED_TOOL_NAMES = frozenset(["reset", "step", "state", "close"])
-"""Names that no tool may have."""
-
-__all__ = [
-    "RESERVED_TOOL_NAMES",
-    "CallToolAction",
-    "CallToolObservation",
-    "JsonRpcError",
-    "JsonRpcErrorCode",
-    "JsonRpcRequest",
-    "JsonRpcResponse",
-    "ListToolsAction",
-    "ListToolsObservation",
-    "McpMethod",
-    "Tool",
-    "ToolError",
-    "ToolErrorType",
-    "WSMCPMessage",
-    "WSMCPResponse",
-]
+"""Names that a tool may not have."""
 
 
 class Tool(BaseModel):
@@ -132,7 +200,7 @@ class WSMCPMessage(BaseMessage):
 
 
 class WSMCPResponse(BaseModel):
-    """The answer to it."""
+    """The answer to a `WSMCPMessage`."""
 
     model_config = ConfigDict(extra="forbid")
 

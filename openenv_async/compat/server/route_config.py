@@ -1,4 +1,4 @@
-"""`openenv.core.env_server.route_config`: plain GET routes from a list."""
+"""`openenv.core.env_server.route_config`: GET routes from a list."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 @dataclass
 class GetEndpointConfig:
-    """One GET route and the function behind it."""
+    """One GET route and its handler."""
 
     path: str
     handler: Callable[[], Any]

@@ -1,8 +1,8 @@
-"""What runs behind an OpenEnv app's routes: the runtime's `Server`, and environments for single requests.
+"""The runtime behind an OpenEnv app's routes: its `Server`, and environments for single requests.
 
-Sessions over `/ws` and `/mcp` share one table and one cap. A plain HTTP request
-plays in an environment of its own that lives as long as the request, as on
-OpenEnv: it takes none of the sessions' slots.
+Sessions over `/ws` and `/mcp` share one table and one limit. A plain HTTP request
+plays in an environment of its own that lives as long as the request, as in OpenEnv,
+and takes none of the sessions' slots.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -19,11 +18,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from openenv_async.compat.server.auth import AppGuard
-from openenv_async.compat.server.background_loop import Home
+from openenv_async.compat.server.background_loop import BackgroundLoop
 from openenv_async.compat.server.blueprints import OneThread, OpenEnvBlueprint
 from openenv_async.compat.server.json_messages import OpenEnvMessages
-from openenv_async.compat.server.sessions import Sessions
-from openenv_async.compat.server.sockets import OwnConnection, serve_attached, serve_rpc
+from openenv_async.compat.server.sessions import OwnConnection, Sessions, serve_attached, serve_rpc
 from openenv_async.errors import EnvError
 from openenv_async.protocol.frames import SUBPROTOCOL
 from openenv_async.runtime.calls import Call, Outcome
@@ -35,36 +33,34 @@ from openenv_async.server.server import Server
 from openenv_async.server.settings import Settings
 from openenv_async.server.web.page_auth import SUBPROTOCOL as PAGE
 from openenv_async.server.web.page_messages import PageMessages
-from openenv_async.transport.link import Link, LinkClosed
+from openenv_async.transport.link import LinkClosed
 from openenv_async.transport.ws_server import accept_link
 
 MOST_REQUESTS = 1024
-"""Plain HTTP requests that have an environment at the same time; one more is refused."""
-
-logger = logging.getLogger("openenv_async.compat")
+"""Plain HTTP requests that may have an environment at the same time; one more is refused."""
 
 
 class Running:
-    """The server behind one `HTTPEnvServer`, whatever apps its routes are in."""
+    """The server behind one `HTTPEnvServer`, which may have its routes in several apps."""
 
     def __init__(self, blueprint: OpenEnvBlueprint, settings: Settings, idle_timeout_s: float | None) -> None:
         self.blueprint = blueprint
         self.server = Server(blueprint, settings)
-        self.server.page.on = False  # until its routes are there: see `web_interface`
-        self.dialect = OpenEnvMessages(idle_timeout_s)
+        self.server.page.on = False  # until `web_interface` adds the routes of the page
+        self.messages = OpenEnvMessages(idle_timeout_s)
         self.before_drain: list[Callable[[], Awaitable[None]]] = []
-        """What else ends with the app's lifespan."""
-        self.home = Home(self.drain)
+        """Awaited when the app's lifespan ends."""
+        self.home = BackgroundLoop(self.drain)
         self.sessions = Sessions(self.server.registry, idle_timeout_s, self.home)
-        # The server's blueprint, which knows its processes.
+        # The server's blueprint, not the argument: it has the process options.
         self.requests = Registry(self.server.blueprint, settings.limits, MOST_REQUESTS)
         self.requests.observer = self.server.registry.observer
 
     async def once(self, call: Call) -> Outcome:
-        """Do one call with an environment of its own, which is closed when this returns.
+        """Do one call in a new environment, which is closed when this returns.
 
         Raises:
-            Exception: what the environment or its factory raised, or an `EnvError` of the runtime's own.
+            Exception: what the environment or its factory raised, or an `EnvError` of the runtime.
         """
         try:
             session = await open_request_session(self.requests)
@@ -76,7 +72,7 @@ class Running:
             raise cause_of(error) from None
 
     async def serve_socket(self, websocket: Any) -> None:
-        """Serve one connection to `/ws` to its end, on either wire."""
+        """Serve one connection to `/ws` until it ends, on either wire."""
         offered = websocket.scope.get("subprotocols", ())
         native = SUBPROTOCOL in offered
         page = not native and self.server.page.speaks(offered)
@@ -89,18 +85,16 @@ class Running:
             await NativeConnection(self.server, link).run()
         elif page:
             idle_s = self.server.limits.page_idle_timeout_s
-            await JsonConnection(self.server, link, PageMessages(self.dialect, idle_s)).run()
+            await JsonConnection(self.server, link, PageMessages(self.messages, idle_s)).run()
         else:
-            await self._serve_json(link, websocket.query_params.get("session_id"))
-
-    async def _serve_json(self, link: Link, attached_to: str | None) -> None:
-        if attached_to:
-            await serve_attached(link, attached_to, self.server, self.dialect, self.sessions)
-        else:
-            await OwnConnection(self.server, link, self.dialect, self.sessions).run()
+            attached_to = websocket.query_params.get("session_id")
+            if attached_to:
+                await serve_attached(link, attached_to, self.server, self.messages, self.sessions)
+            else:
+                await OwnConnection(self.server, link, self.messages, self.sessions).run()
 
     async def serve_rpc_socket(self, websocket: Any) -> None:
-        """Serve one connection to `/mcp` to its end."""
+        """Serve one connection to `/mcp` until it ends."""
         try:
             link = await accept_link(websocket.receive, websocket.send, None)
         except LinkClosed:
@@ -108,7 +102,7 @@ class Running:
         await serve_rpc(link, self.sessions)
 
     def start(self) -> None:
-        """Take work (again)."""
+        """Accept work, after `drain` too."""
         self.home.begin()
         self.server.start()
         self.requests.closing = False
@@ -124,7 +118,7 @@ class Running:
         self.home.end()
 
     def lifespan_around(self, inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """Give a lifespan that runs another one inside this server's."""
+        """Return a lifespan that runs another one inside this server's."""
 
         @contextlib.asynccontextmanager
         async def lifespan(app: Any) -> AsyncIterator[Any]:
@@ -139,10 +133,10 @@ class Running:
 
 
 def _extensions(scope: Any) -> Any:
-    """Give what the HTTP server offers, unless a middleware may want to see what passes."""
+    """Return the HTTP server's extensions, unless a middleware may have to see the messages."""
     app = scope.get("app")
     if scope.get("root_path") or app is None:
-        return None  # mounted: the middleware of the apps around it is not known
+        return None  # mounted: the middleware of the outer apps is not known
     classes = [middleware.cls for middleware in app.user_middleware]
     return scope.get("extensions") if all(_sees_http_only(cls) for cls in classes) else None
 
@@ -154,11 +148,11 @@ def _sees_http_only(cls: Any) -> bool:
 
 
 def cause_of(error: EnvError) -> Exception:
-    """Give what the environment raised, for the app's own handlers of exceptions; else the error itself."""
+    """Return what the environment raised, for the app's exception handlers; else the error itself."""
     cause = error.__cause__
     return cause if isinstance(cause, Exception) else error
 
 
 def without_bound(settings: Settings) -> Settings:
-    """Give an environment's constructor any time it takes, as OpenEnv does."""
+    """Return settings without a time limit on an environment's constructor, as OpenEnv has none."""
     return dataclasses.replace(settings, limits=dataclasses.replace(settings.limits, create_timeout_s=None))

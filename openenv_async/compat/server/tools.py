@@ -1,29 +1,31 @@
-"""Tools of an environment, asked by JSON-RPC beside its steps: `tools/list` and `tools/call`.
+"""An environment's tools, called by JSON-RPC besides its steps: `tools/list` and `tools/call`.
 
 An environment has tools if it has an `mcp_client` or an `mcp_server`, or if its
 actions are tool actions, which then go through `step()`. `call_adapter` runs this
-where the environment lives; `mcp_routes` and `sessions` own the messages around it.
+where the environment lives; `routes` and `sessions` own the messages.
 """
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import anyio
 from pydantic import ValidationError
 
-from openenv_async.compat.server.jsonable import plain
-from openenv_async.compat.server.jsonrpc import JsonRpcErrorCode, JsonRpcRequest, JsonRpcResponse, McpMethod
+from openenv_async.compat.client.utils import run_async_safely
 from openenv_async.compat.server.mcp_types import (
     CallToolAction,
     CallToolObservation,
+    JsonRpcErrorCode,
+    JsonRpcRequest,
+    JsonRpcResponse,
     ListToolsAction,
     ListToolsObservation,
+    McpMethod,
 )
+from openenv_async.compat.server.serialization import jsonable
 from openenv_async.protocol.error_mapping import safe_text
 
 T = TypeVar("T")
@@ -40,7 +42,7 @@ class RpcFailed(Exception):
 
 
 def read_request(fields: Any) -> JsonRpcRequest | JsonRpcResponse:
-    """Read a request's fields; what is wrong with them is the answer."""
+    """Read the fields of a request; for invalid fields return the answer that says so."""
     try:
         return JsonRpcRequest.model_validate(fields)
     except ValidationError as exc:
@@ -48,20 +50,20 @@ def read_request(fields: Any) -> JsonRpcRequest | JsonRpcResponse:
 
 
 def has_server(env: Any) -> bool:
-    """Say whether an environment has tools of its own, beside its actions."""
+    """Return whether an environment has tools of its own, besides its actions."""
     return getattr(env, "mcp_client", None) is not None or getattr(env, "mcp_server", None) is not None
 
 
 def answering(
     env: Any, request: JsonRpcRequest, action_cls: Any, step: Callable[[Any], Any]
 ) -> Callable[[], JsonRpcResponse | Awaitable[JsonRpcResponse]]:
-    """Give what answers a request, to be called where the environment lives. It raises nothing.
+    """Return the function that answers a request, to be called where the environment lives. It raises nothing.
 
     Args:
         env: the environment.
-        request: what is asked.
+        request: the request.
         action_cls: the class of its actions.
-        step: its step, which may be a coroutine function.
+        step: its step method, which may be a coroutine function.
     """
     if inspect.iscoroutinefunction(step) or has_server(env):
 
@@ -70,7 +72,7 @@ def answering(
                 if has_server(env):
                     return _success(request, await _ask_server(env, request))
                 return _success(request, _observed(request, await step(_action(request, action_cls))))
-            except Exception as exc:  # whatever a tool raises is the answer
+            except Exception as exc:  # anything that a tool raises is the answer
                 return _failure(request, exc)
 
         return answer_async
@@ -95,7 +97,7 @@ def _failure(request: JsonRpcRequest, exc: Exception) -> JsonRpcResponse:
 
 
 def _tool_name(request: JsonRpcRequest) -> Any:
-    """Give the tool that is called, None for a list of them; what is no such request is refused."""
+    """Return the name of the tool to call, None for a list of tools; raise for any other request."""
     if request.method == McpMethod.TOOLS_LIST:
         return None
     if request.method != McpMethod.TOOLS_CALL:
@@ -123,7 +125,7 @@ def _observed(request: JsonRpcRequest, observation: Any) -> Any:
         raise RpcFailed(JsonRpcErrorCode.INTERNAL_ERROR, text)
     if isinstance(observation, ListToolsObservation):
         return {"tools": [tool.model_dump() for tool in observation.tools]}
-    return plain(observation)
+    return jsonable(observation)
 
 
 async def _ask_server(env: Any, request: JsonRpcRequest) -> Any:
@@ -131,11 +133,11 @@ async def _ask_server(env: Any, request: JsonRpcRequest) -> Any:
     client, arguments = getattr(env, "mcp_client", None), request.params.get("arguments", {})
     if not client:
         return await _ask_without_client(env.mcp_server, name, arguments)
-    # Reentrant: where the session holds a connection of this client's open, this opens none.
+    # Reentrant: a connection of this client that the session holds open is used.
     async with client:
         if name is None:
             return {"tools": [_listed(tool) for tool in await client.list_tools()]}
-        return plain(await client.call_tool(name=name, arguments=arguments))
+        return jsonable(await client.call_tool(name=name, arguments=arguments))
 
 
 def _listed(tool: Any) -> Any:
@@ -155,12 +157,12 @@ async def _ask_without_client(server: Any, name: Any, arguments: dict[str, Any])
         raise RpcFailed(JsonRpcErrorCode.INVALID_PARAMS, f"Tool not found: {name}")
     function = tools[name].fn
     if inspect.iscoroutinefunction(function):
-        return plain(await function(**arguments))
-    return plain(await anyio.to_thread.run_sync(lambda: function(**arguments)))
+        return jsonable(await function(**arguments))
+    return jsonable(await anyio.to_thread.run_sync(lambda: function(**arguments)))
 
 
 async def _tools_of(server: Any) -> dict[str, Any]:
-    # FastMCP 2 gives a dict of them, FastMCP 3 a list.
+    # FastMCP 2 returns a dict of tools, FastMCP 3 a list.
     if hasattr(server, "get_tools"):
         found = await server.get_tools()
         if isinstance(found, dict):
@@ -171,27 +173,5 @@ async def _tools_of(server: Any) -> dict[str, Any]:
 
 
 def get_server_tools(mcp_server: Any) -> dict[str, Any]:
-    """Give a FastMCP server's tools by their names, from code that does not await."""
-    return run_blocking(_tools_of(mcp_server))
-
-
-def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, in a thread of its own where an event loop runs in this one."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(coroutine)
-    outcome: list[Any] = []
-
-    def work() -> None:
-        try:
-            outcome.extend((True, asyncio.run(coroutine)))
-        except BaseException as exc:  # it belongs to the caller
-            outcome.extend((False, exc))
-
-    thread = threading.Thread(target=work, name="openenv blocking coroutine")
-    thread.start()
-    thread.join()
-    if not outcome[0]:
-        raise outcome[1]
-    return cast("T", outcome[1])
+    """Return the tools of a FastMCP server by name, from code that does not await."""
+    return run_async_safely(_tools_of(mcp_server))

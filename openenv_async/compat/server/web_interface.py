@@ -1,35 +1,133 @@
-"""`openenv.core.env_server.web_interface`: one environment to try by hand, at `/web`.
+"""`openenv.core.env_server.web_interface`: a page at `/web` to try an environment by hand.
 
 OpenEnv draws this page with Gradio. Here it is the page of `server.web`, which has a
 session of its own over `/ws`; an author's own `gradio_builder` is mounted in its place
 where Gradio is installed. `/web/reset /web/step /web/state /web/metadata` answer as
-OpenEnv's do; `web_session` holds the environment behind them.
+OpenEnv's do, from one environment that the page shares.
 """
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import inspect
+import json
 import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 from fastapi import Body, FastAPI, HTTPException, Response
 from fastapi.responses import RedirectResponse
 
-from openenv_async.compat.server.http_server import HTTPEnvServer, app_and_server
+from openenv_async.compat.server.background_loop import at
 from openenv_async.compat.server.interfaces import Environment
-from openenv_async.compat.server.models import EnvironmentMetadata, ServerMode, State
-from openenv_async.compat.server.request_body import ConcurrencyConfig
-from openenv_async.compat.server.web_session import WebInterfaceManager
+from openenv_async.compat.server.routes import HTTPEnvServer, app_and_server
+from openenv_async.compat.server.serialization import deserialize_action_with_preprocessing
+from openenv_async.compat.server.server_handle import cause_of
+from openenv_async.compat.server.sessions import KeptSession
+from openenv_async.compat.server.types import ConcurrencyConfig, EnvironmentMetadata, ServerMode, State
+from openenv_async.errors import EnvError
+from openenv_async.runtime.calls import Call, Wire
+from openenv_async.runtime.registry import Registry
+from openenv_async.runtime.request_session import open_request_session
 from openenv_async.server.http import HttpRoutes
 from openenv_async.server.web.routes import PageRoutes
 
 logger = logging.getLogger("openenv_async.compat")
 
 __all__ = ["WebInterfaceManager", "create_web_interface_app", "load_environment_metadata"]
+
+
+class WebInterfaceManager:
+    """The environment behind an app's web page, in a session opened on first use; `gradio_builder` receives it.
+
+    Args:
+        env: the environment's class, a function that builds one, an environment, or an `HTTPEnvServer`.
+        action_cls: the class of actions.
+        observation_cls: the class of observations.
+        metadata: the environment's description on the page; by default its class's name.
+    """
+
+    def __init__(
+        self, env: Any, action_cls: Any, observation_cls: Any, metadata: EnvironmentMetadata | None = None
+    ) -> None:
+        if not isinstance(env, HTTPEnvServer):
+            one = env
+            env = HTTPEnvServer(env if callable(env) else lambda: one, action_cls, observation_cls)
+        server: HTTPEnvServer = env
+        self.action_cls, self.observation_cls = action_cls, observation_cls
+        self.metadata = metadata or EnvironmentMetadata(
+            name=server.env_name, description=f"{server.env_name} environment"
+        )
+        self._server = server
+        self._session: KeptSession | None = None
+        running = server.running
+        self._registry = Registry(running.server.blueprint, running.server.limits, 1)
+        running.before_drain.append(self.aclose)
+
+    async def reset_environment(self, reset_kwargs: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Begin an episode and return the first observation, as it is sent."""
+        return _decoded(await self.reset_json(reset_kwargs or {}))
+
+    async def step_environment(self, action_data: dict[str, Any]) -> dict[str, Any]:
+        """Take a step and return the observation, as it is sent.
+
+        Raises:
+            pydantic.ValidationError: the action does not fit.
+        """
+        return _decoded(await self.step_json(action_data))
+
+    async def get_state_async(self) -> dict[str, Any]:
+        """Return the state."""
+        return _decoded(await self.state_json())
+
+    async def reset_json(self, arguments: dict[str, Any]) -> bytes:
+        """Do what `reset_environment` does, and return JSON."""
+        return await self._call(Call("reset", json.dumps(arguments).encode(), Wire.JSON))
+
+    async def step_json(self, action_data: dict[str, Any]) -> bytes:
+        """Do what `step_environment` does, and return JSON."""
+        action = await anyio.to_thread.run_sync(deserialize_action_with_preprocessing, action_data, self.action_cls)
+        return await self._call(Call("step", json.dumps(action.model_dump(mode="json")).encode(), Wire.JSON))
+
+    async def state_json(self) -> bytes:
+        """Do what `get_state_async` does, and return JSON."""
+        return await self._call(Call("state", b"", Wire.JSON))
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the state, to code that does not await."""
+        return _decoded(
+            asyncio.run_coroutine_threadsafe(self._call_here(Call("state", b"", Wire.JSON)), self._loop).result()
+        )
+
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        # Not the loop of the app's lifespan, on which `get_state` may block.
+        return self._server.running.home.own
+
+    async def _call(self, call: Call) -> bytes:
+        return await at(self._loop, lambda: self._call_here(call))
+
+    async def _call_here(self, call: Call) -> bytes:
+        try:
+            if self._session is None or self._session.over:
+                self._session = KeptSession(await open_request_session(self._registry))
+            return (await self._session.call(call)).data
+        except EnvError as error:
+            raise cause_of(error) from None
+
+    async def aclose(self) -> None:
+        """Close the session, if there is one."""
+        if self._session is not None:
+            await self._session.aclose()
+
+
+def _decoded(data: bytes) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(data)
+    return value
 
 
 def create_web_interface_app(
@@ -49,24 +147,24 @@ def create_web_interface_app(
     mode: ServerMode | str | None = None,
     reset_observation_cls: type[Any] | None = None,
 ) -> FastAPI:
-    """Make the app of an environment with a web page at `/web`.
+    """Build the app of an environment with a web page at `/web`.
 
     Args:
-        env: as of `create_app`, like the other arguments that both have.
-        action_cls: see there.
-        observation_cls: see there.
-        env_name: see there.
-        max_concurrent_envs: see there.
-        concurrency_config: see there.
-        gradio_builder: gives a page of the author's own; it is called with the manager, the action's fields, the
+        env: as for `create_app`, like every argument not described here.
+        action_cls: see `create_app`.
+        observation_cls: see `create_app`.
+        env_name: see `create_app`.
+        max_concurrent_envs: see `create_app`.
+        concurrency_config: see `create_app`.
+        gradio_builder: builds a page of the author's own; it is called with the manager, the action's fields, the
             metadata, whether it is a chat, the title and a text, and mounted in place of the plain page.
-        custom_tab_name: without meaning here, where there are no tabs.
-        custom_tab_primary: without meaning here.
-        show_default_tab: without meaning here.
+        custom_tab_name: ignored, as there are no tabs.
+        custom_tab_primary: ignored.
+        show_default_tab: ignored.
         title_override: the page's title.
-        state_cls: see there.
-        mode: see there.
-        reset_observation_cls: see there.
+        state_cls: see `create_app`.
+        mode: see `create_app`.
+        reset_observation_cls: see `create_app`.
     """
     app, server = app_and_server(
         env,
@@ -105,7 +203,7 @@ def create_web_interface_app(
 
 
 def load_environment_metadata(env: Any, env_name: str | None = None) -> EnvironmentMetadata:
-    """Say what an environment is, with its README where that is found, without building one."""
+    """Describe an environment, with its README if that is found, without building one."""
     factory = getattr(env, "func", env)
     own_name = str(getattr(factory, "__name__", "environment"))
     name = own_name if inspect.isclass(factory) else env_name or own_name
@@ -124,28 +222,28 @@ def _register(app: FastAPI, server: HTTPEnvServer, manager: WebInterfaceManager)
     @app.get("/", include_in_schema=False)
     @app.get("/web", include_in_schema=False)
     async def web_root() -> RedirectResponse:
-        """Lead to the page."""
+        """Redirect to the page."""
         return RedirectResponse(url="/web/")
 
     @app.get("/web/metadata")
     async def web_metadata() -> dict[str, Any]:
-        """Say what the environment is."""
+        """Describe the environment."""
         return manager.metadata.model_dump()
 
     @app.post("/web/reset")
     async def web_reset(request: dict[str, Any] | None = Body(default=None)) -> Response:  # noqa: B008
-        """Begin an episode in the page's environment."""
+        """Begin an episode in the environment of the page."""
         return _json(await manager.reset_json(request or {}))
 
     @app.post("/web/step")
     async def web_step(request: dict[str, Any]) -> Response:
-        """Take a step in it."""
+        """Take a step in the environment of the page."""
         action = {"message": request["message"]} if "message" in request else request.get("action", {})
         return _json(await manager.step_json(action))
 
     @app.get("/web/state")
     async def web_state() -> Response:
-        """Give its state."""
+        """Return the state of the environment of the page."""
         try:
             return _json(await manager.state_json())
         except RuntimeError as exc:
@@ -182,8 +280,8 @@ def _mounted(app: FastAPI, builder: Callable[..., Any], manager: WebInterfaceMan
     is_chat = "tokens" in getattr(manager.action_cls, "model_fields", {})
     try:
         blocks = builder(manager, fields, manager.metadata, is_chat, title, "")
-    except ImportError as error:  # of OpenEnv's own Gradio parts, most likely
-        logger.warning("the page that gradio_builder= makes is left out: %s", error)
+    except ImportError as error:  # most likely of OpenEnv's own Gradio code
+        logger.warning("the page of gradio_builder= is left out: %s", error)
         return False
     gradio.mount_gradio_app(app, blocks, path="/web")
     return True

@@ -8,7 +8,7 @@ import logging
 import traceback
 from typing import Any
 
-from openenv_async.compat.server.models import CodeExecResult
+from openenv_async.compat.server.types import CodeExecResult
 
 logger = logging.getLogger("openenv_async.compat")
 

@@ -15,8 +15,7 @@ from support.servers import bounded
 from support.tools_server import Tools
 
 from openenv_async.compat.client.client_types import StepResult
-from openenv_async.compat.client.mcp_client import MCPToolClient
-from openenv_async.compat.client.mcp_results import GenericMCPObservation
+from openenv_async.compat.client.mcp_client import GenericMCPObservation, MCPToolClient
 from openenv_async.compat.server.mcp_types import (
     CallToolAction,
     CallToolObservation,

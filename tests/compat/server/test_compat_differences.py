@@ -12,7 +12,9 @@ from support.compat_envs import Said, Say, opened, recording
 from support.servers import Journal, bounded, serving
 
 from openenv_async import AsyncEnv
-from openenv_async.compat.server import Environment, Observation, State, create_app
+from openenv_async.compat.server.http_server import create_app
+from openenv_async.compat.server.interfaces import Environment
+from openenv_async.compat.server.types import Observation, State
 from openenv_async.errors import EnvironmentFailed, InvalidPayload
 
 

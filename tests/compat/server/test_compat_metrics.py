@@ -13,7 +13,7 @@ from support.servers import serving
 from openenv_async import AsyncEnv
 from openenv_async.compat.server.http_server import create_fastapi_app
 from openenv_async.compat.server.interfaces import Environment
-from openenv_async.compat.server.models import Action, Observation, State
+from openenv_async.compat.server.types import Action, Observation, State
 
 
 class Act(Action):

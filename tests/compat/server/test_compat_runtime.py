@@ -16,8 +16,9 @@ from support.compat_envs import Said, Say, opened, recording
 from support.servers import Journal, bounded, gathered, serving
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from openenv_async.compat.server import ConcurrencyConfig, HTTPEnvServer, create_app
 from openenv_async.compat.server.exceptions import ConcurrencyConfigurationError
+from openenv_async.compat.server.http_server import HTTPEnvServer, create_app
+from openenv_async.compat.server.types import ConcurrencyConfig
 from openenv_async.server import settings
 from openenv_async.server.options import COMMAND_LINE, Given
 

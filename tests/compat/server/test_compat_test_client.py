@@ -13,8 +13,9 @@ from starlette.testclient import TestClient
 from support.compat_envs import Said, Say, recording
 from support.servers import Journal
 
-from openenv_async.compat.server import Action, Observation, State, create_fastapi_app
+from openenv_async.compat.server.http_server import create_fastapi_app
 from openenv_async.compat.server.mcp_environment import MCPEnvironment
+from openenv_async.compat.server.types import Action, Observation, State
 from openenv_async.compat.server.web_interface import create_web_interface_app
 
 

@@ -8,8 +8,9 @@ import pytest
 from fastmcp import FastMCP
 from requirements import requirement
 
-from openenv_async.compat.server import CallToolAction, ListToolsAction, Observation, State
 from openenv_async.compat.server.mcp_environment import MCPEnvironment
+from openenv_async.compat.server.mcp_types import CallToolAction, ListToolsAction
+from openenv_async.compat.server.types import Observation, State
 
 
 class Moded(MCPEnvironment):

@@ -1,1 +1,1 @@
-"""`openenv.core.containers`: where servers come from, by OpenEnv's names. See `runtime`."""
+"""`openenv.core.containers`: the package of `runtime`, by OpenEnv's name."""

@@ -1,7 +1,8 @@
 """`openenv.core.containers.runtime.providers`: a server in a container, started and stopped by calls that block.
 
-Owns OpenEnv's names and signatures. What happens with the engine is
-`openenv_async.providers.docker`'s matter, and runs on the background loop.
+Owns OpenEnv's names and signatures; `openenv_async.providers.docker` talks to the
+engine, on the background loop. A server that was started is stopped when the
+interpreter exits before its owner did.
 """
 
 from __future__ import annotations
@@ -11,16 +12,98 @@ import sys
 import time
 import warnings
 from abc import ABC, abstractmethod
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from openenv_async.compat.client.containers.blocking import NotReady, start_blocking, stop_blocking, wait_blocking
 from openenv_async.compat.client.sync_async import run_blocking
-from openenv_async.compat.names.lazy import load
+from openenv_async.compat.names import load
 from openenv_async.errors import ServerNotStarted
+from openenv_sync import process
+from openenv_sync.loop import OWNER_EXIT_GRACE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from openenv_async.providers.base import BaseProvider
 
 if TYPE_CHECKING:
     from openenv_async.providers import DockerProvider
+
+
+class NotReady(RuntimeError, TimeoutError):
+    """A server could not be started, or was not healthy in time: OpenEnv's providers raise either type."""
+
+
+class AtExit:
+    """Stops a provider when the interpreter exits before its owner stopped it."""
+
+    def __init__(self, provider: BaseProvider) -> None:
+        self._provider = provider
+
+    async def close(self) -> None:
+        """Stop the provider."""
+        await self._provider.stop()
+
+
+_kept: dict[int, AtExit] = {}
+
+
+def keep(provider: BaseProvider) -> None:
+    """Stop a provider when the interpreter exits, unless `forget` is called before."""
+    _kept[id(provider)] = ending = AtExit(provider)
+    process.portal().hold(ending, OWNER_EXIT_GRACE_S)
+
+
+def forget(provider: BaseProvider) -> None:
+    """Cancel `keep` for a provider that has been stopped."""
+    ending = _kept.pop(id(provider), None)
+    if ending is not None:
+        portal = process.current()
+        if portal is not None:
+            portal.let_go(ending)
+
+
+def start_blocking(provider: BaseProvider) -> str:
+    """Start a provider of `openenv_async.providers` from code that does not await.
+
+    Raises:
+        NotReady: it could not be started.
+    """
+    try:
+        url = run_blocking(provider.start, type(provider).__name__)
+    except ServerNotStarted as exc:
+        raise NotReady(str(exc)) from exc
+    keep(provider)
+    return url
+
+
+def stop_blocking(provider: BaseProvider) -> None:
+    """Stop a provider of `openenv_async.providers` from code that does not await."""
+    forget(provider)
+    run_blocking(provider.stop, type(provider).__name__)
+
+
+async def _not_checked() -> None:
+    """Stand for a server whose process or container is not known."""
+
+
+def wait_blocking(base_url: str, timeout_s: float, still_alive: Callable[[], Awaitable[None]] = _not_checked) -> None:
+    """Wait until a server is healthy.
+
+    Args:
+        base_url: where it is.
+        timeout_s: seconds in all.
+        still_alive: raises `ServerNotStarted` when the server has ended.
+
+    Raises:
+        TimeoutError: it is not after `timeout_s` seconds.
+    """
+    from openenv_async.providers.base import wait_until_healthy
+
+    try:
+        run_blocking(lambda: wait_until_healthy(base_url, timeout_s, still_alive), "wait_for_ready")
+    except ServerNotStarted as exc:
+        raise NotReady(str(exc)) from exc
+
 
 __all__ = ["ContainerProvider", "LocalDockerProvider", "RuntimeProvider"]
 
@@ -28,7 +111,7 @@ PATIENCE_S = 60.0
 """Seconds that `start_container` waits for a server to be healthy."""
 
 ENGINE_WAIT_S = 5.0
-"""Seconds that the engine may take to say that it is there."""
+"""Seconds that the engine may take to answer."""
 
 _PASSED_ON: dict[str, tuple[str, tuple[type, ...]]] = {
     "volumes": ("volumes", (dict,)),
@@ -39,9 +122,9 @@ _PASSED_ON: dict[str, tuple[str, tuple[type, ...]]] = {
     "timeout_s": ("start_timeout_s", (int, float)),
     "start_timeout_s": ("start_timeout_s", (int, float)),
 }
-"""Further arguments of `start_container`: what our provider calls them, and what they are. 0.10.0 uses none."""
+"""Further arguments of `start_container`, with their names and types in `DockerProvider`. 0.10.0 uses none."""
 
-_ABSENT = {
+ABSENT = {
     "DockerSwarmProvider": "start the service with docker and give the client its base_url, or use LocalDockerProvider",
     "KubernetesProvider": "start the pod with kubectl and give the client its base_url, or use LocalDockerProvider",
 }
@@ -54,13 +137,13 @@ class ContainerProvider(ABC):
     def start_container(
         self, image: str, port: int | None = None, env_vars: dict[str, str] | None = None, **kwargs: Any
     ) -> str:
-        """Start a container and give its URL.
+        """Start a container and return its URL.
 
         Args:
-            image: what to run.
+            image: the image to run.
             port: where to publish it; None lets the provider choose.
             env_vars: variables of the server.
-            kwargs: the provider's own.
+            kwargs: further arguments of the provider.
 
         Raises:
             RuntimeError: it could not be started.
@@ -79,23 +162,21 @@ class ContainerProvider(ABC):
         """
 
     def close(self) -> None:  # noqa: B027 - most hold nothing
-        """Free what the provider holds besides the container."""
+        """Free resources that the provider holds besides the container."""
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
 
 class RuntimeProvider(ABC):
-    """Starts one server that is no container, and stops it. For subclasses."""
+    """Starts one server that is not a container, and stops it. For subclasses."""
 
     @abstractmethod
     def start(self, port: int | None = None, env_vars: dict[str, str] | None = None, **kwargs: Any) -> str:
-        """Start the server and give its URL."""
+        """Start the server and return its URL."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -113,9 +194,7 @@ class RuntimeProvider(ABC):
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.stop()
 
 
@@ -138,16 +217,16 @@ class LocalDockerProvider(ContainerProvider):
     def start_container(
         self, image: str, port: int | None = None, env_vars: dict[str, str] | None = None, **kwargs: Any
     ) -> str:
-        """Start a container, pulling its image if need be, and give its URL.
+        """Start a container, pulling its image if need be, and return its URL.
 
-        Waits until the server is healthy, but no more than 60 seconds: one that takes longer is `wait_for_ready`'s.
+        Waits until the server is healthy, but at most 60 seconds; `wait_for_ready` waits longer.
 
         Args:
             image: e.g. `"my-env:latest"`; its server listens on port 8000.
             port: where to publish it; None: a free one.
             env_vars: variables of the server.
-            kwargs: `volumes`, `memory` (bytes), `cpus`, `network`, `container_port`, and `timeout_s`, after which a
-                server that is not healthy is given up. Others warn.
+            kwargs: `volumes`, `memory` (bytes), `cpus`, `network`, `container_port`, and `timeout_s`, after which
+                starting fails if the server is not healthy. Others warn.
 
         Raises:
             RuntimeError: it could not be started, or has ended; nothing is left behind. Also a TimeoutError.
@@ -177,7 +256,6 @@ class LocalDockerProvider(ContainerProvider):
             raise NotReady(f"{exc}\n{logs}".rstrip()) from exc
 
     def stop_container(self) -> None:
-        """Stop the container and remove it; nothing happens when there is none."""
         provider, self._provider = self._provider, None
         name, self._container_id, self._container_name = self._container_id, None, None
         if provider is not None:
@@ -186,24 +264,19 @@ class LocalDockerProvider(ContainerProvider):
             run_blocking(lambda: _remove(name), "LocalDockerProvider")
 
     def wait_for_ready(self, base_url: str, timeout_s: float = 30.0) -> None:
-        """Return when the server is healthy.
-
-        Raises:
-            TimeoutError: it is not after `timeout_s` seconds, or its container has ended.
-        """
         if self._provider is not None:
             wait_blocking(base_url, timeout_s, self._provider.still_alive)
         else:
             wait_blocking(base_url, timeout_s)
 
     def _find_available_port(self) -> int:
-        """Find a port that nobody listens on."""
+        """Return a port that is free now."""
         from openenv_async.providers.base import free_port
 
         return free_port()
 
     def _generate_container_name(self, image: str) -> str:
-        """Make up a name for a container of this image."""
+        """Return a name for a container of this image."""
         return f"{image.rpartition('/')[2].partition(':')[0]}-{time.time_ns() // 1_000_000}"
 
 
@@ -220,7 +293,7 @@ def _known(options: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _remove(name: str) -> None:
-    """Stop and remove a container that is not of our starting."""
+    """Stop and remove a container that a subclass started."""
     import aiodocker
 
     docker = aiodocker.Docker()
@@ -229,7 +302,7 @@ async def _remove(name: str) -> None:
         await container.stop(t=10)
         await container.delete(force=True, v=True)
     except aiodocker.DockerError as exc:
-        if exc.status not in (404, 409):  # gone already, or being removed by somebody else
+        if exc.status not in (404, 409):  # removed already, or being removed
             raise
     finally:
         await docker.close()
@@ -253,4 +326,4 @@ async def _ask_engine() -> None:
 
 
 def __getattr__(name: str) -> Any:
-    return load(sys.modules[__name__], name, {}, _ABSENT)
+    return load(sys.modules[__name__], name, {}, ABSENT)

@@ -1,8 +1,8 @@
-"""`openenv.core.containers.runtime.uv_provider`: a project served in a virtual environment that uv makes for it.
+"""`openenv.core.containers.runtime.uv_provider`: a project served in a virtual environment that uv creates.
 
-What the project declares serves it: `openenv serve` where that is this package,
-else uvicorn, as OpenEnv's own projects bring it. Processes, clones and health are
-`openenv_async.providers.local`'s matter.
+A project that declares this package runs `openenv serve`, any other uvicorn, as
+OpenEnv's own projects do. `openenv_async.providers.local` owns processes, clones and
+health.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from openenv_async.compat.client.containers.blocking import NotReady, forget, keep
-from openenv_async.compat.client.containers.providers import RuntimeProvider
+from openenv_async.compat.client.containers.providers import NotReady, RuntimeProvider, forget, keep
 from openenv_async.compat.client.sync_async import run_blocking
 from openenv_async.errors import ServerNotStarted
 from openenv_async.providers.base import free_port
@@ -22,11 +21,11 @@ from openenv_async.providers.local import LocalProcessProvider, find_uv
 
 _GIT = "git+"
 _UNBOUNDED_S = 24 * 3600.0
-"""`wait_for_ready` says how long; until then a server may take its time."""
+"""No limit of its own: `wait_for_ready` has one."""
 
 
 class _Project(LocalProcessProvider):
-    """A project run by uv as it declares."""
+    """A project that uv runs as it declares."""
 
     def __init__(self, source: str, port: int, env: dict[str, str], serving: tuple[str, ...]) -> None:
         super().__init__(source, runner="uv", port=port, env=env, start_timeout_s=_UNBOUNDED_S)
@@ -54,9 +53,9 @@ class UVProvider(RuntimeProvider):
         project_path: its folder, or `git+https://host/repository`, which is cloned.
         app: its ASGI app.
         host: the address to listen on.
-        reload: start anew when a file changes.
+        reload: restart when a file changes.
         env_vars: variables of the server.
-        context_timeout_s: seconds it may take to be healthy, unless `wait_for_ready` is told otherwise.
+        context_timeout_s: seconds until it must be healthy, by default, in `wait_for_ready`.
 
     Raises:
         RuntimeError: uv is not installed.
@@ -93,7 +92,7 @@ class UVProvider(RuntimeProvider):
         return self._base_url
 
     def start(self, port: int | None = None, env_vars: dict[str, str] | None = None, workers: int = 1, **_: Any) -> str:
-        """Begin to start the server and give its URL; `wait_for_ready` waits for it.
+        """Begin to start the server and return its URL; `wait_for_ready` waits for it.
 
         Args:
             port: where to listen; None: a free one.
@@ -101,7 +100,7 @@ class UVProvider(RuntimeProvider):
             workers: how many processes serve.
 
         Raises:
-            RuntimeError: it runs already.
+            RuntimeError: it is running already.
         """
         if self._project is not None:
             raise RuntimeError("UVProvider is already running")
@@ -126,8 +125,8 @@ class UVProvider(RuntimeProvider):
             timeout_s: seconds; None: `context_timeout_s`.
 
         Raises:
-            TimeoutError: it is not by then; it goes on starting until `stop()`.
-            RuntimeError: it has ended, with its last lines; or it was not started.
+            TimeoutError: it is not by then; it keeps starting until `stop()`.
+            RuntimeError: it has ended, with its last lines of output; or it was not started.
         """
         starting, limit_s = self._starting, self.context_timeout_s if timeout_s is None else timeout_s
         if starting is None:
@@ -145,7 +144,7 @@ class UVProvider(RuntimeProvider):
         run_blocking(wait, "UVProvider")
 
     def stop(self) -> None:
-        """Stop the server and remove what was cloned; nothing happens when there is none."""
+        """Stop the server and remove its clone; nothing happens when there is none."""
         project, self._project = self._project, None
         starting, self._starting = self._starting, None
         self._base_url = None
