@@ -23,10 +23,10 @@ PEER = $$($(BIN)/python -c 'from benchmarks.peer import peer_python; print(peer_
 run: $(INSTALLED)  ## Write an environment into ./run, serve it, play an episode, stop the server
 	@$(BIN)/python examples/first_run.py
 
-test: $(INSTALLED)  ## Run the tests; ARGS="-k name" chooses some
+test: $(INSTALLED)  ## Run the tests but the slow ones; ARGS="-k name" chooses some
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/python -m pytest $(APART)
-	$(BIN)/python -m pytest $(ENGINE)
+	$(BIN)/python -m pytest -m 'not slow' $(APART)
+	$(BIN)/python -m pytest -m 'not slow' $(ENGINE)
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
@@ -51,7 +51,7 @@ screenshots: $(INSTALLED)  ## Make the README's picture of the web page anew
 	tests/browser/browser.sh
 	OPENENV_SCREENSHOTS=1 OPENENV_TEST_ALL=1 $(BIN)/python -m pytest tests/browser/test_web_look.py -k picture_of_the_page
 
-test-all: check  ## The checks, then every test: none may be skipped
+test-all: check  ## The checks, then every test, on every loop: none may be skipped
 	tests/browser/browser.sh
 	OPENENV_PEER="$${OPENENV_PEER:-$(PEER)}" OPENENV_TEST_ALL=1 $(BIN)/python -m pytest $(APART)
 	OPENENV_TEST_ALL=1 tests/docker/engine.sh $(BIN)/python -m pytest $(ENGINE)

@@ -1,4 +1,8 @@
-"""What every test gets: two event loops, and no silent skips when everything must run."""
+"""What every test gets: its event loops, no silent skips when everything must run, and no second run of what passed.
+
+`make test` sets nothing; `make test-all` sets OPENENV_TEST_ALL. Where `.ci/run` calls one after the other,
+OPENENV_TESTS_PASSED names a file: the first run writes there what passed, and the second leaves that out.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import asyncio
 import math
 import os
 from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +18,11 @@ import pytest
 pytest_plugins = ["support.docker_fixtures", "support.browser_fixtures"]
 
 TEST_ALL = os.environ.get("OPENENV_TEST_ALL") == "1"
+PASSED = os.environ.get("OPENENV_TESTS_PASSED", "")
+
+TESTS = Path(__file__).parent
+CORE = ("client", "openenv_sync", "protocol", "resume", "runtime", "server", "transport", "wires")
+"""Folders whose async tests run on every loop each time; the others do so in `make test-all`."""
 
 
 class DebugLoop(asyncio.SelectorEventLoop):
@@ -41,10 +51,42 @@ def loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run each async test on every loop. One that must not be repeated chooses with
-    `@pytest.mark.asyncio(loop_factories=["asyncio-debug"])`.
+    """Choose the loops of a test: every loop, or asyncio's alone outside of `CORE`.
+
+    A test whose subject is not the loop chooses one with `@pytest.mark.asyncio(loop_factories=["asyncio-debug"])`.
     """
-    return loop_factories()
+    factories = loop_factories()
+    mark = item.get_closest_marker("asyncio")
+    if TEST_ALL or (mark is not None and "loop_factories" in mark.kwargs) or _is_core(item.path):
+        return factories
+    return {"asyncio-debug": factories["asyncio-debug"]}
+
+
+def _is_core(path: Path) -> bool:
+    return path.is_relative_to(TESTS) and path.relative_to(TESTS).parts[0] in CORE
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the run before has passed."""
+    if not (TEST_ALL and PASSED and Path(PASSED).exists()):
+        return
+    passed = set(Path(PASSED).read_text(encoding="utf-8").splitlines())
+
+    def is_done(item: pytest.Item) -> bool:
+        # A test that runs on one loop alone does not bear the loop's name.
+        alone = item.nodeid.replace("[asyncio-debug]", "").replace("[asyncio-debug-", "[")
+        return item.nodeid in passed or alone in passed
+
+    config.hook.pytest_deselected(items=[item for item in items if is_done(item)])
+    items[:] = [item for item in items if not is_done(item)]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Write down what passed, once: in the process that the others report to."""
+    if PASSED and not TEST_ALL and "PYTEST_XDIST_WORKER" not in os.environ:
+        if report.when == "call" and report.passed and "\n" not in report.nodeid:
+            with Path(PASSED).open("a", encoding="utf-8") as file:
+                file.write(report.nodeid + "\n")
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

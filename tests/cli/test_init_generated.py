@@ -22,6 +22,8 @@ from openenv_async.cli.names import parse_name
 from openenv_async.cli.project import create_project
 from openenv_async.cli.scaffolding import Models
 
+pytestmark = pytest.mark.slow
+
 PLAY = """
 import sys
 from my_env import MyAction, MyEnv, MyObservation

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from example_server import EXAMPLES, ROOT, run_python, served
+
+pytestmark = pytest.mark.slow
 
 SCRIPT = str(EXAMPLES / "train_cartpole.py")
 

@@ -12,6 +12,8 @@ from example_server import EXAMPLES, ROOT, run_python, served
 from openenv_async.cli.names import parse_name
 from openenv_async.cli.scaffolding import render
 
+pytestmark = pytest.mark.slow
+
 PACKAGES = ["coding_env", "echo_env", "wordle_env"]
 UNCHANGED = [".dockerignore", "openenv.yaml", "py.typed", "server/Dockerfile", "server/__init__.py"]
 """What an author has no reason to edit, and what therefore must follow the template."""

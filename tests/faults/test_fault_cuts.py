@@ -21,7 +21,7 @@ from support.fault_plans import Cuts, drawn, healthy, seeded
 from support.fault_proxy import Proxy
 from support.servers import bounded
 
-pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_factories=["uvloop"])]
 
 SESSIONS, CUTS = 200, 1000
 FEWER_CUTS = CUTS if TEST_ALL else 200

@@ -14,7 +14,7 @@ from support.fault_plans import Cuts, Kind, Often, Plan, drawn, healthy, seeded
 from support.fault_proxy import Address, Proxy
 from support.servers import bounded
 
-pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_factories=["uvloop"])]
 
 SESSIONS, LONGEST_S = 40, 40.0
 

@@ -12,7 +12,7 @@ from server_process import server_process
 from support.fault_proxy import Proxy
 from support.servers import bounded
 
-pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_factories=["uvloop"])]
 
 SESSIONS, EPISODE = 200, 25
 GRACE_S = 20.0

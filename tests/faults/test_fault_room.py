@@ -12,7 +12,7 @@ from support.servers import bounded
 
 SLOTS, CLIENTS, EPISODES, STEPS = 4, 64, 3, 5
 
-pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_factories=["uvloop"])]
 
 
 @requirement("faults:room")

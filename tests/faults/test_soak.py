@@ -9,6 +9,8 @@ from soak import soak
 from support.fault_plans import seeded
 from support.servers import bounded
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 30.0 if TEST_ALL else 3.0
 
 

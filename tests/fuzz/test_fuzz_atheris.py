@@ -10,6 +10,8 @@ from conftest import TEST_ALL
 from fuzz_decoders import HARNESSES, fuzz, plant
 from requirements import requirement
 
+pytestmark = pytest.mark.slow
+
 INSTALLED = [name for name in HARNESSES if importlib.util.find_spec("atheris") is not None]
 SECONDS = 5.0 if TEST_ALL else 1.0
 

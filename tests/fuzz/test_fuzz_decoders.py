@@ -18,6 +18,8 @@ from openenv_async.protocol import openenv_json
 from openenv_async.protocol.batching import CLIENT_SIDE, SERVER_SIDE, BadFrame, Inbox, Outbox, split_array
 from openenv_async.protocol.frames import AnyFrame, Closed, Open, Reply, Step, encode_batch
 
+pytestmark = pytest.mark.slow
+
 MOST_BYTES = 500
 SIDES = pytest.mark.parametrize("decoder", [SERVER_SIDE, CLIENT_SIDE], ids=["server", "client"])
 AFTER: dict[int, list[AnyFrame]] = {id(SERVER_SIDE): [Open(2**40)], id(CLIENT_SIDE): [Closed(2**40)]}

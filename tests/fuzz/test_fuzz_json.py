@@ -18,6 +18,8 @@ from support.servers import bounded
 from openenv_async.errors import EnvError
 from openenv_async.protocol.openenv_json import read_request
 
+pytestmark = pytest.mark.slow
+
 CODES = ("INVALID_JSON", "UNKNOWN_TYPE", "VALIDATION_ERROR", "EXECUTION_ERROR")
 
 

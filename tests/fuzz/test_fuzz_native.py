@@ -34,6 +34,8 @@ from openenv_async.protocol.frames import (
     Step,
 )
 
+pytestmark = pytest.mark.slow
+
 THEIRS = range(1, 7)
 """Sessions that are open before anything is sent, for the messages to hit."""
 

@@ -16,6 +16,8 @@ from support.servers import bounded
 
 from openenv_async.protocol.frames import SUBPROTOCOL
 
+pytestmark = pytest.mark.slow
+
 HANDSHAKE = (
     "GET /ws HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n"
     "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{}\r\n"

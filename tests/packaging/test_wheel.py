@@ -17,6 +17,8 @@ from openenv_async import __version__
 from openenv_async.cli.uv_lock import find_uv
 from openenv_async.cli.wheel import build_wheel
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

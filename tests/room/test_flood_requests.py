@@ -28,6 +28,8 @@ from openenv_async.protocol.frames import (
     encode_batch,
 )
 
+pytestmark = pytest.mark.slow
+
 RESET = msgspec.Raw(msgspec.msgpack.encode({}))
 ONE_LOOP = pytest.mark.asyncio(loop_factories=["uvloop"])
 """The server is another process with a loop of its own; the flood's is of no matter."""
