@@ -149,8 +149,8 @@ class CallAdapter(Protocol):
             call: its first step.
         """
 
-    def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
-        """Return what changes the method's result before it is written; None: nothing does."""
+    def transform(self, env: Any, call: Call) -> Callable[[Any], Any]:
+        """Return what changes the method's result before it is written. Called where `env.transform` is not None."""
 
     def finish(self, codecs: Codecs, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
         """Write what the method returned.
@@ -197,11 +197,9 @@ class NativeCallAdapter(CallAdapter):
     def session(self, env: Any, call: Call) -> AbstractAsyncContextManager[Any] | None:
         return None
 
-    def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
-        transform = getattr(env, "transform", None)
-        if transform is None:
-            return None
-        return transform if callable(transform) and call.kind in ("reset", "step") else None
+    def transform(self, env: Any, call: Call) -> Callable[[Any], Any]:
+        transform: Callable[[Any], Any] = env.transform
+        return transform if callable(transform) and call.kind in ("reset", "step") else _unchanged
 
     def finish(self, codecs: Codecs, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
         if call.kind in ("metadata", "web"):
@@ -224,6 +222,10 @@ class NativeCallAdapter(CallAdapter):
     def failure(self, exc: BaseException) -> EnvError | None:
         # Others of ours belong to another server that the environment plays on: SessionLost is not this session's.
         return exc if isinstance(exc, (InvalidPayload, EnvironmentFailed)) else None
+
+
+def _unchanged(value: Any) -> Any:
+    return value
 
 
 NATIVE = NativeCallAdapter()

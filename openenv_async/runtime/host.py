@@ -100,21 +100,20 @@ class Host:
         Raises:
             EnvError: anything that went wrong; the environment is as it left itself. The coroutine raises it too.
         """
-        env, adapter = self._env, self._adapter
+        env, adapter, kind = self._env, self._adapter, call.kind
         if env is None:
             raise EnvironmentFailed("the environment is closed", exception_type="RuntimeError")
         function, warnings = adapter.prepare(self._blueprint, env, call)
         try:
-            if offload is not None and not self._is_coroutine(call.kind):
+            if offload is not None and not (self._coroutines.get(kind) or self._is_coroutine(kind)):
                 function = functools.partial(_offloaded, offload, function)
-            if not self._entered and call.kind in ("step", "mcp"):
+            if not self._entered and kind in ("step", "mcp"):
                 function = self._entering(call, function)
             value = function()
             if type(value) is CoroutineType or inspect.isawaitable(value):
                 return self._finish(call, value, warnings, offload)
-            transform = adapter.transform(env, call)
-            if transform is not None:
-                value = transform(value)
+            if getattr(env, "transform", None) is not None:
+                value = adapter.transform(env, call)(value)
         except BaseException as exc:  # SystemExit and KeyboardInterrupt of an environment must not end the server
             raise self._failed(call, exc) from exc
         return adapter.finish(self._blueprint, call, value, warnings)
@@ -124,9 +123,9 @@ class Host:
     ) -> Outcome:
         try:
             value = await work
-            transform = self._adapter.transform(self._env, call)
-            if transform is not None:
-                value = transform(value) if offload is None else await offload(lambda: transform(value))
+            if getattr(self._env, "transform", None) is not None:
+                transform = functools.partial(self._adapter.transform(self._env, call), value)
+                value = transform() if offload is None else await offload(transform)
         except BaseException as exc:  # as in `call`
             if _is_ours(exc):
                 raise

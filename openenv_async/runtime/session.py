@@ -20,10 +20,10 @@ from msgspec import structs
 from openenv_async.errors import EnvironmentCrashed, StepTimeout
 from openenv_async.limits import Limits
 from openenv_async.protocol.batching import too_large
-from openenv_async.protocol.session_states import CALL, DONE, Move, SessionState, State
+from openenv_async.protocol.session_states import CALL, DONE, MOVES, Move, SessionState, State
 from openenv_async.runtime.calls import Call, CallCancelled, Outcome
 from openenv_async.runtime.current_session import SESSION, SESSIONS
-from openenv_async.runtime.executors.base import CALLBACK, TASK, Executor
+from openenv_async.runtime.executors.base import CALLBACK, TASK, Begin, Executor
 from openenv_async.runtime.session_stats import QUICK_S, SessionStats
 
 Request = tuple[int, Call | Outcome | BaseException]
@@ -126,13 +126,14 @@ class CallInFlight:
 class Session:
     """One client's session. `submit()` and `close()` it; its task does the rest.
 
-    A call is begun by `_begin`, in the turn of the event loop in which it arrives where that is possible. One that
-    has to be awaited is then awaited by the task; each ends in `_end`.
+    `submit` begins a call in the turn of the event loop in which it arrives, unless the session is busy. The task
+    awaits the calls that have to be awaited and begins those that were queued. Each call ends in `_end`.
     """
 
     __slots__ = (
         "__weakref__",
         "_aside",
+        "_begin",
         "_context",
         "_delivery",
         "_ending",
@@ -203,6 +204,7 @@ class Session:
         self.task: asyncio.Task[None] | None = None
         self._context = copy_context()
         self._executor: Executor | None = None
+        self._begin: Begin | None = None
         self._waker: asyncio.Future[None] | None = None
         self._delivery: Awaitable[None] | None = None
         """To be awaited before the next call."""
@@ -263,13 +265,39 @@ class Session:
         )
         return self.task
 
-    def submit(self, rid: int, call: Call) -> None:
-        """Make a call, or queue it behind others; its result goes to the sink's `deliver`."""
-        if self.idle:
-            self._begin(rid, call, in_task=False)
-        else:
+    def submit(self, rid: int, call: Call, *, in_task: bool = False) -> None:
+        """Begin a call, or queue it behind others; its result goes to the sink's `deliver`.
+
+        Args:
+            rid: the request's id.
+            call: what to do.
+            in_task: the session's task submits a call that was queued.
+        """
+        if not self.idle and not in_task:
             self.queue.append((rid, call))
             self._wake()
+            return
+        if self.step_timeout_s is not None and call.timeout_s is None:
+            call = structs.replace(call, timeout_s=self.step_timeout_s)
+        flight = self.flight
+        # As `state.move`, which would be another function call.
+        self.state.now = MOVES[self.state.now][CALL]
+        self.idle = False
+        flight.rid, flight.call, flight.kind, flight.kept = rid, call, call.kind, None
+        flight.began_at = time.perf_counter()
+        if in_task or self._begin is None:
+            return
+        try:
+            outcome = self._begin(call)
+        except Exception as exc:  # as in _serve
+            self._end(exc)
+            return
+        if outcome is CALLBACK:
+            flight.in_callback = True
+        elif outcome is TASK:
+            self._wake()
+        else:
+            self._end(outcome)
 
     def answer(self, rid: int, outcome: Outcome | BaseException) -> None:
         """Queue an outcome that takes no environment, e.g. a refusal, so that it is delivered in its turn."""
@@ -349,7 +377,7 @@ class Session:
         """
         assert self.task is not None  # `start` made the task that runs this
         self._executor = executor
-        executor.bind(self.task, self._context, self._on_outcome)
+        self._begin = executor.bind(self.task, self._context, self._end)
         if executor.step_timeout_s is not None:
             self.step_timeout_s = executor.step_timeout_s
         self.state.move(Move.OPENED)
@@ -363,7 +391,7 @@ class Session:
         finally:
             # Also when the task is cancelled: no call begins in a session that ends, and a late outcome is dropped.
             self.idle = False
-            self.flight.call = None
+            self.flight.call = self._begin = self._executor = None
             if self._idle_timer is not None:
                 self._idle_timer.cancel()
 
@@ -379,7 +407,7 @@ class Session:
                     outcome: Outcome | BaseException = await executor.call(call)
                 except Exception as exc:  # the sink tells the caller; a bug of ours is logged on its way to the wire
                     outcome = exc
-                self._end(call, outcome)
+                self._end(outcome)
             elif flight.call is None and self.queue:
                 self._take(*self.queue.popleft())
             elif flight.call is None and (self._ending is Ending.AFTER_CALL or self._idle_left_s() <= 0):
@@ -390,47 +418,22 @@ class Session:
                 await self._waker
 
     def _take(self, rid: int, item: Call | Outcome | BaseException) -> None:
-        if isinstance(item, Call) and not (item.kind == "reset" and self._ending is Ending.AFTER_EPISODE):
-            self._begin(rid, item, in_task=True)
-            return
         if isinstance(item, Call):
+            if item.kind != "reset" or self._ending is not Ending.AFTER_EPISODE:
+                self.submit(rid, item, in_task=True)
+                return
             assert self.reason is not None  # `retire` has set it
             self.finish(self.reason)
             item = self.reason
         self._idle_from = time.perf_counter()
         self._delivery = self.sink.deliver(self, rid, item)
 
-    def _begin(self, rid: int, call: Call, *, in_task: bool) -> None:
-        """Begin a call without waiting; where it ends at once, end it."""
-        assert self._executor is not None  # `serve` has set it
-        if self.step_timeout_s is not None and call.timeout_s is None:
-            call = structs.replace(call, timeout_s=self.step_timeout_s)
-        flight = self.flight
-        self.state.move(CALL)
-        self.idle = False
-        flight.rid, flight.call, flight.kind, flight.kept = rid, call, call.kind, None
-        flight.began_at = time.perf_counter()
-        try:
-            outcome = self._executor.begin(call, in_task=in_task)
-        except Exception as exc:  # as in _serve
-            self._end(call, exc)
-            return
-        if outcome is CALLBACK:
-            flight.in_callback = True
-        elif outcome is TASK:
-            self._wake()
-        else:
-            self._end(call, outcome)
-
-    def _on_outcome(self, outcome: Outcome | BaseException) -> None:
-        """Receive the outcome of a call that the executor made elsewhere."""
-        call = self.flight.call
-        if call is not None:  # else the session has ended meanwhile
-            self._end(call, outcome)
-
-    def _end(self, call: Call, outcome: Outcome | BaseException) -> None:
+    def _end(self, outcome: Outcome | BaseException) -> None:
         """End the call in flight: count it, move to the state that it left, and deliver its outcome."""
         flight, stats, observer = self.flight, self.stats, self.observer
+        call = flight.call
+        if call is None:  # the session has ended meanwhile
+            return
         flight.call, flight.in_callback = None, False
         self.idle_since = now = time.perf_counter()
         latency_s = now - flight.began_at
@@ -447,24 +450,26 @@ class Session:
                     observer = observer if observer is None or observer.hears_quick else None
             elif call.kind == "reset":
                 self.episodes += 1
-            self.state.move(DONE)
+            self.state.now = MOVES[self.state.now][DONE]
         else:
-            stats.errors += 1
-            hung = isinstance(outcome, StepTimeout) and not outcome.details.get("session_usable")
-            self.was_broken = hung or isinstance(outcome, EnvironmentCrashed)
-            self.state.move(Move.BREAK if self.was_broken else DONE)
+            self._fail(outcome)
         if observer is not None:
             observer.called(self, flight.rid, call, outcome, latency_s)
         if flight.cancelled or isinstance(outcome, CallCancelled):
             flight.cancelled = False
         else:
-            if self.token:
-                flight.kept = outcome
+            flight.kept = outcome if self.token else None
             self._delivery = self.sink.deliver(self, flight.rid, outcome)
         if self._delivery is None and not self.queue and self._ending is GOES_ON and not self.was_broken:
             self.idle = True
         else:
             self._wake()
+
+    def _fail(self, error: BaseException) -> None:
+        self.stats.errors += 1
+        hung = isinstance(error, StepTimeout) and not error.details.get("session_usable")
+        self.was_broken = hung or isinstance(error, EnvironmentCrashed)
+        self.state.move(Move.BREAK if self.was_broken else DONE)
 
     def limit_idle(self, timeout_s: float | None) -> None:
         """End the session after so many seconds, from now on, with nothing in flight and nothing asked; None: never."""

@@ -80,8 +80,8 @@ class OpenEnvCallAdapter(CallAdapter):
             return functools.partial(draw, env, loads(call.payload)), ()
         return lambda: read_state(env), ()
 
-    def transform(self, env: Any, call: Call) -> Callable[[Any], Any] | None:
-        return None  # the author's `_apply_transform` does it
+    def transform(self, env: Any, call: Call) -> Callable[[Any], Any]:
+        return lambda value: value  # the author's `_apply_transform` has changed it
 
     def session(self, env: Any, call: Call) -> AbstractAsyncContextManager[Any] | None:
         # The connection to an MCP environment's tools. Over HTTP the environment takes a single step, which opens it

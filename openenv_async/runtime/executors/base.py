@@ -16,19 +16,22 @@ from openenv_async.runtime.calls import Call, Outcome
 
 
 class Pending(Enum):
-    """How a call that has not ended in `Executor.begin` goes on."""
+    """How a call goes on that has not ended when it was begun."""
 
     TASK = auto()
-    """The session's task awaits `call()`."""
+    """The session's task awaits `Executor.call`."""
     CALLBACK = auto()
-    """Its outcome is passed to the callback that `bind` was given."""
+    """The executor passes the outcome to the callback that `bind` was given, in a later turn of the event loop."""
 
 
 TASK: Final = Pending.TASK
 CALLBACK: Final = Pending.CALLBACK
 
-Begun = Outcome | Literal[Pending.TASK, Pending.CALLBACK]
-"""What `Executor.begin` returns."""
+Begin = Callable[[Call], Outcome | Literal[Pending.TASK, Pending.CALLBACK]]
+"""Begins a call outside of the session's task, without waiting; returns the outcome where the call ends at once.
+
+Raises `EnvError` when the call has failed, and `CallCancelled` when the session's task is being cancelled.
+"""
 
 OnOutcome = Callable[[Outcome | BaseException], None]
 """Receives what a call ended with."""
@@ -46,27 +49,17 @@ class Executor(Protocol):
     step_timeout_s: float | None
     """What the environment's class allows for a reset or step, in seconds."""
 
-    def bind(self, task: asyncio.Task[None], context: Context, on_outcome: OnOutcome) -> None:
-        """Set the session's task and context, and the callback for outcomes. Called once, before `begin`."""
-
-    def begin(self, call: Call, *, in_task: bool) -> Begun:
-        """Begin a call without waiting, and finish it at once where that takes no waiting.
+    def bind(self, task: asyncio.Task[None], context: Context, on_outcome: OnOutcome) -> Begin:
+        """Make calls for a session: return the function that begins them. Called once, before any call.
 
         Args:
-            call: what to do.
-            in_task: the session's own task is the caller.
-
-        Returns:
-            The outcome, or how the call goes on. The callback is never called before this returns.
-
-        Raises:
-            EnvError: the call has failed.
-            CallCancelled: the session's task is being cancelled.
+            task: the session's.
+            context: the task's.
+            on_outcome: receives the outcomes of calls that go on as `Pending.CALLBACK`.
         """
-        return TASK
 
     async def call(self, call: Call) -> Outcome:
-        """Make one call, or finish the one for which `begin` returned `TASK`. Always awaited by the same task.
+        """Make one call, or finish one that was begun and goes on as `Pending.TASK`. Awaited by one task alone.
 
         Raises:
             StepTimeout: `call.timeout_s` seconds passed; `session_usable` says whether the environment lives.

@@ -9,12 +9,13 @@ import types
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Awaitable, Coroutine, Generator
 from contextvars import Context
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 from openenv_async.environment import Execution
 from openenv_async.errors import StepTimeout
 from openenv_async.runtime.calls import Call, CallCancelled, Outcome
-from openenv_async.runtime.executors.base import TASK, Begun, Executor, OnOutcome
+from openenv_async.runtime.executors.base import TASK, Begin, Executor, OnOutcome, Pending
 from openenv_async.runtime.executors.bounded_cancel import LeftBehind, leavable
 from openenv_async.runtime.executors.offload import Offload
 from openenv_async.runtime.executors.thread import AbandonedThreads, report_cancelled
@@ -119,23 +120,20 @@ class InlineExecutor(Executor):
         self.step_timeout_s = host.step_timeout_s
         self._host, self._offload, self._session_id = host, offload, session_id
         self._task: asyncio.Task[None] | None = None
-        self._context: Context | None = None
         self._in_flight = False
         self._cancelled = False
         self._driver = _Driver()
         self._begun: _BegunCall | None = None
         self._within = False
-        """`begin` is called from within other tasks, which have to step aside."""
+        """Calls begin within other tasks, which have to step aside."""
 
-    def bind(self, task: asyncio.Task[None], context: Context, on_outcome: OnOutcome) -> None:
-        self._task, self._context = task, context
+    def bind(self, task: asyncio.Task[None], context: Context, on_outcome: OnOutcome) -> Begin:
+        self._task = task
+        return partial(context.run, partial(self._begin, task))
 
-    def begin(self, call: Call, *, in_task: bool) -> Begun:
+    def _begin(self, task: asyncio.Task[None], call: Call) -> Outcome | Literal[Pending.TASK]:
         # As the session's task and in its context: the environment cannot tell such a call from any other. Most steps
         # of async environments wait for nothing, so that the task need not be woken for them.
-        task, context = self._task, self._context
-        if in_task or task is None or context is None:
-            return TASK
         self._cancelled = False
         loop = task.get_loop()
         outer = asyncio.current_task() if self._within else None
@@ -147,29 +145,25 @@ class InlineExecutor(Executor):
                     raise
                 # Finding out by the error takes 15 µs, and asking each time takes time too, so it is remembered.
                 self._within = True
-                return self.begin(call, in_task=False)
+                return self._begin(task, call)
         else:
             _leave_task(loop, outer)
             _enter_task(loop, task)
-        try:
-            return context.run(self._begin, call)
-        finally:
-            _leave_task(loop, task)
-            if outer is not None:
-                _enter_task(loop, outer)
-
-    def _begin(self, call: Call) -> Begun:
         driver = self._driver
-        work = self._traced(call) if call.trace else self._host.call(call, self._offload)
-        if type(work) is Outcome:
-            return work
         try:
+            work = self._traced(call) if call.trace else self._host.call(call, self._offload)
+            if type(work) is Outcome:
+                return work
             first = driver.send(work)
         except BaseException as exc:
             self._driver = _Driver()
             if isinstance(exc, asyncio.CancelledError):
                 raise CallCancelled from None
             raise
+        finally:
+            _leave_task(loop, task)
+            if outer is not None:
+                _enter_task(loop, outer)
         if first is not _DONE:
             self._begun = _BegunCall(driver, first)
             self._driver = _Driver()
@@ -195,7 +189,7 @@ class InlineExecutor(Executor):
         else:
             work, self._begun = self._begun, None
             if self._cancelled and self._task is not None:
-                self._task.cancel()  # `cancel` came between `begin` and now
+                self._task.cancel()  # `cancel` came after the call began
         self._in_flight = True
         bound: Awaitable[Outcome] = leavable(work, self._patience_s)
         try:

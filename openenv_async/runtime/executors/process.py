@@ -18,7 +18,7 @@ from openenv_async.environment import Execution
 from openenv_async.errors import EnvironmentCrashed, FactoryError, StepTimeout
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.current_session import about
-from openenv_async.runtime.executors.base import CALLBACK, TASK, Begun, Executor, OnOutcome
+from openenv_async.runtime.executors.base import CALLBACK, TASK, Begin, Executor, OnOutcome, Pending
 from openenv_async.runtime.processes import messages
 from openenv_async.runtime.processes.handle import Process, Sitter
 from openenv_async.runtime.processes.messages import Facts, Kind, Op, Opening, Reply
@@ -111,10 +111,11 @@ class ProcessExecutor(Executor, Sitter):
             await self.aclose()
             raise
 
-    def bind(self, task: asyncio.Task[None], context: Context, on_outcome: OnOutcome) -> None:
+    def bind(self, task: asyncio.Task[None], context: Context, on_outcome: OnOutcome) -> Begin:
         self._on_outcome = on_outcome
+        return self._begin
 
-    def begin(self, call: Call, *, in_task: bool) -> Begun:
+    def _begin(self, call: Call) -> Pending:
         if call.timeout_s is not None:
             return TASK
         self._send(call, self._on_outcome)

@@ -11,7 +11,7 @@ from openenv_async.environment import Execution
 from openenv_async.errors import StepTimeout
 from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.current_session import about
-from openenv_async.runtime.executors.base import CALLBACK, TASK, Begun, Executor, OnOutcome
+from openenv_async.runtime.executors.base import CALLBACK, TASK, Begin, Executor, OnOutcome, Pending
 from openenv_async.runtime.host import Host
 from openenv_async.runtime.threads import PinnedThread
 from openenv_async.tracing import run_under
@@ -83,10 +83,11 @@ class ThreadExecutor(Executor):
         self._in_flight = False
         self._closing: asyncio.Future[None] | None = None
 
-    def bind(self, task: asyncio.Task[None], context: Context, on_outcome: OnOutcome) -> None:
+    def bind(self, task: asyncio.Task[None], context: Context, on_outcome: OnOutcome) -> Begin:
         self._on_outcome = on_outcome
+        return self._begin
 
-    def begin(self, call: Call, *, in_task: bool) -> Begun:
+    def _begin(self, call: Call) -> Pending:
         if call.timeout_s is not None:
             return TASK
         self._in_flight = True
@@ -99,7 +100,7 @@ class ThreadExecutor(Executor):
     def _ended(self, outcome: Outcome | None, error: BaseException | None) -> None:
         self._in_flight = False
         result = error if outcome is None else outcome
-        assert result is not None and self._on_outcome is not None  # `begin` comes after `bind`
+        assert result is not None and self._on_outcome is not None  # `bind` comes first
         self._on_outcome(result)
 
     async def call(self, call: Call) -> Outcome:
