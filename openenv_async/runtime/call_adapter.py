@@ -109,7 +109,7 @@ Prepared = tuple[Callable[[], Any], tuple[str, ...]]
 """What to call, and warnings for the caller."""
 
 
-class Codecs(Protocol):
+class EnvironmentCodecs(Protocol):
     """The codecs of an environment's classes: its `Blueprint`."""
 
     @property
@@ -134,7 +134,7 @@ class CallAdapter(Protocol):
     def is_coroutine(self, env: Any, kind: CallKind) -> bool:
         """Return whether the method behind a call is `async def`. Must not run it."""
 
-    def prepare(self, codecs: Codecs, env: Any, call: Call) -> Prepared:
+    def prepare(self, codecs: EnvironmentCodecs, env: Any, call: Call) -> Prepared:
         """Read the call's bytes; returns what to call, and warnings.
 
         Raises:
@@ -152,7 +152,7 @@ class CallAdapter(Protocol):
     def transform(self, env: Any, call: Call) -> Callable[[Any], Any]:
         """Return what changes the method's result before it is written. Called where `env.transform` is not None."""
 
-    def finish(self, codecs: Codecs, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
+    def finish(self, codecs: EnvironmentCodecs, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
         """Write what the method returned.
 
         Raises:
@@ -174,7 +174,7 @@ class NativeCallAdapter(CallAdapter):
         # `state` is a property: looking it up on the instance would run it here.
         return kind != "state" and inspect.iscoroutinefunction(getattr(env, name, None))
 
-    def prepare(self, codecs: Codecs, env: Any, call: Call) -> Prepared:
+    def prepare(self, codecs: EnvironmentCodecs, env: Any, call: Call) -> Prepared:
         if call.kind == "step":
             codec = codecs.action
             decode = codec.decode_msgpack if call.wire is calls.NATIVE else codec.decode_json
@@ -201,7 +201,7 @@ class NativeCallAdapter(CallAdapter):
         transform: Callable[[Any], Any] = env.transform
         return transform if callable(transform) and call.kind in ("reset", "step") else _unchanged
 
-    def finish(self, codecs: Codecs, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
+    def finish(self, codecs: EnvironmentCodecs, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
         if call.kind in ("metadata", "web"):
             return Outcome(_METADATA.encode_json(drawn(value) if call.kind == "web" else value))
         if call.kind == "state":

@@ -22,6 +22,7 @@ from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.factory import start_executor
 from openenv_async.runtime.resumption import DetachedSessions
 from openenv_async.runtime.session import Session, SessionObserver, Sink
+from openenv_async.runtime.session_observer import combined
 
 logger = logging.getLogger("openenv_async")
 
@@ -58,6 +59,10 @@ class Registry:
     def by_state(self) -> dict[str, int]:
         """Return how many sessions are in each state; `opening` includes those that wait for a slot."""
         return dict(Counter(session.state.now.name.lower() for session in self.sessions.values()))
+
+    def observe(self, observer: SessionObserver) -> None:
+        """Add an observer of every session that begins from now on."""
+        self.observer = combined(self.observer, observer)
 
     def open(
         self,

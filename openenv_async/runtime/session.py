@@ -437,7 +437,7 @@ class Session:
         flight.call, flight.in_callback = None, False
         self.idle_since = now = time.perf_counter()
         latency_s = now - flight.began_at
-        if type(outcome) is Outcome:
+        if isinstance(outcome, Outcome):
             size = len(outcome.data)
             if size > self.limits.max_message_bytes:
                 outcome = too_large(size, self.limits.max_message_bytes)

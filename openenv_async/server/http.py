@@ -1,15 +1,16 @@
 """The HTTP routes: OpenEnv's, and sessions over plain requests.
 
-Without `x-session-id` a request gets an environment of its own, as OpenEnv does. A
-reset keeps its environment and names it in that header; requests that carry the
-name play on with it until `DELETE /session`, or until it has been idle for
-`Limits.http_idle_timeout_s`.
+Without `x-session-id` a request gets an environment of its own, as in OpenEnv. A reset keeps its environment and
+names the session in that header; requests with that header go to it until `DELETE /session`, or until the session
+has been idle for `Limits.http_idle_timeout_s`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -36,11 +37,11 @@ class RequestBodies:
         self._arriving = 0
 
     async def read(self, request: Request) -> bytes:
-        """Give a whole body, without the space around it; an empty one is an empty object.
+        """Return a whole body, without the space around it; an empty one is an empty object.
 
         Raises:
             PayloadTooLarge: it is larger than a message may be.
-            HTTPException: 408, it took too long; 503, others that are arriving leave no room for it.
+            HTTPException: 408, it took too long; 503, other bodies that are arriving leave no room for it.
         """
         limit = self._limits.max_message_bytes
         told = request.headers.get("content-length", "")
@@ -76,7 +77,7 @@ class RequestBodies:
 
 SESSION_HEADER = "x-session-id"
 REQUEST_HEADER = "x-request-id"
-"""Of answers: the request's number in its session, which the log has too."""
+"""In responses: the request's number in its session, which the log has too."""
 
 STATUS = {
     "INVALID_JSON": 422,
@@ -91,10 +92,34 @@ STATUS = {
     "SESSION_LOST": 404,
     "USAGE": 409,
 }
-"""The HTTP status of each error code; what is not here is 500."""
+"""The HTTP status of each error code; 500 for the others."""
 
 _STEP_KEYS = frozenset({"action", "timeout_s", "request_id"})
 _MOST_TOLD = 8
+
+
+Handler = Callable[["HttpRoutes", Request], Awaitable[Response]]
+
+
+def answered(handler: Handler) -> Handler:
+    """Have a handler's errors answered, and its traffic counted."""
+
+    @functools.wraps(handler)
+    async def answer(routes: HttpRoutes, request: Request) -> Response:
+        traffic = routes.traffic
+        traffic.connections += 1
+        try:
+            response = await handler(routes, request)
+        except HTTPException:
+            raise
+        except ClientDisconnect:
+            return Response(status_code=400)  # the client left before its request was whole, and does not read this
+        except Exception as exc:  # every failure has an answer; a bug of ours is logged on its way
+            response = _failure(exc)
+        traffic.sent += len(response.body)
+        return response
+
+    return answer
 
 
 class HttpRoutes:
@@ -103,8 +128,8 @@ class HttpRoutes:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._sessions: dict[str, RequestSession] = {}
-        self._traffic = server.traffic["http"]
-        self._bodies = RequestBodies(server.limits, self._traffic)
+        self.traffic = server.traffic["http"]
+        self._bodies = RequestBodies(server.limits, self.traffic)
 
     async def health(self, request: Request) -> Response:
         """`GET /health`: the server answers."""
@@ -132,7 +157,7 @@ class HttpRoutes:
         return _json(msgspec.json.encode({**schemas, "reset_observation": schemas["observation"]}))
 
     def schemas(self) -> dict[str, Any]:
-        """Give the JSON Schemas of action, observation and state."""
+        """Return the JSON Schemas of action, observation and state."""
         blueprint = self._server.blueprint
         return {
             "action": blueprint.action.schema(),
@@ -140,41 +165,19 @@ class HttpRoutes:
             "state": blueprint.state.schema(),
         }
 
+    @answered
     async def metadata(self, request: Request) -> Response:
-        """`GET /metadata`: what the environment says of itself."""
-        return await self._guarded(self._once, Call("metadata", b"", Wire.HTTP, self._server.limits.state_timeout_s))
+        """`GET /metadata`: the environment's description of itself."""
+        return await self._once(Call("metadata", b"", Wire.HTTP, self._server.limits.state_timeout_s))
 
+    @answered
     async def state(self, request: Request) -> Response:
         """`GET /state`: of the session named in the header, or of a fresh environment."""
-        call = Call("state", b"", Wire.HTTP, self._server.limits.state_timeout_s)
-        return await self._guarded(self._play, request, call)
+        return await self._call(request, Call("state", b"", Wire.HTTP, self._server.limits.state_timeout_s))
 
+    @answered
     async def reset(self, request: Request) -> Response:
         """`POST /reset`: the body's keys are the arguments; answers with `x-session-id`."""
-        return await self._guarded(self._reset, request)
-
-    async def step(self, request: Request) -> Response:
-        """`POST /step`: `{"action": {...}, "timeout_s": seconds}`."""
-        return await self._guarded(self._step, request)
-
-    async def end(self, request: Request) -> Response:
-        """`DELETE /session`: end the session named in the header."""
-        return await self._guarded(self._end, request)
-
-    async def _guarded(self, handler: Any, *args: Any) -> Response:
-        self._traffic.connections += 1
-        try:
-            response: Response = await handler(*args)
-        except HTTPException:
-            raise
-        except ClientDisconnect:
-            return Response(status_code=400)  # it left before its request was whole, and nobody reads this
-        except Exception as exc:  # every failure has an answer; a bug of ours is logged on its way
-            response = _failure(exc)
-        self._traffic.sent += len(response.body)
-        return response
-
-    async def _reset(self, request: Request) -> Response:
         body = await self._bodies.read(request)
         _fields(body)  # before an environment is built for it
         call = Call("reset", body, Wire.HTTP)
@@ -185,15 +188,17 @@ class HttpRoutes:
         try:
             outcome = await session.call(call)
         except BaseException:
-            # The caller never learns the name of a session whose reset failed.
+            # The client does not learn the id of a session whose reset failed.
             await session.aclose()
             raise
         self._keep(session)
         return _outcome(outcome, session)
 
-    async def _step(self, request: Request) -> Response:
+    @answered
+    async def step(self, request: Request) -> Response:
+        """`POST /step`: `{"action": {...}, "timeout_s": seconds}`."""
         fields = _fields(await self._bodies.read(request))
-        action, timeout_s = fields.get("action"), _timeout(fields.get("timeout_s"))
+        action, raw_timeout = fields.get("action"), fields.get("timeout_s")
         if action is None or bytes(action).lstrip()[:1] != b"{":
             problem = "missing" if action is None else "dict_type"
             raise InvalidPayload(
@@ -201,11 +206,21 @@ class HttpRoutes:
                 path="action",
                 errors=[{"type": problem, "loc": ["body", "action"], "msg": "`action` must be an object"}],
             )
-        unknown = sorted(fields.keys() - _STEP_KEYS)[:_MOST_TOLD]
-        ignored = tuple(f"{key[:40]!r} is ignored: a step takes no such argument" for key in unknown)
-        return await self._play(request, Call("step", action, Wire.HTTP, timeout_s), ignored)
+        call = Call("step", action, Wire.HTTP, None if raw_timeout is None else _timeout(raw_timeout))
+        unknown = fields.keys() - _STEP_KEYS
+        return await self._call(request, call, _ignored(unknown) if unknown else ())
 
-    async def _play(self, request: Request, call: Call, ignored: tuple[str, ...] = ()) -> Response:
+    @answered
+    async def end(self, request: Request) -> Response:
+        """`DELETE /session`: end the session named in the header."""
+        session = self._named(request)
+        if session is None:
+            text = f"name the session to end in the {SESSION_HEADER} header"
+            raise InvalidPayload(text, path=SESSION_HEADER)
+        await session.aclose()
+        return Response(status_code=204)
+
+    async def _call(self, request: Request, call: Call, ignored: tuple[str, ...] = ()) -> Response:
         session = self._named(request)
         if session is None:
             return await self._once(call, ignored)
@@ -217,14 +232,6 @@ class HttpRoutes:
             return _outcome(await session.call(call), None, ignored)
         finally:
             await session.aclose()
-
-    async def _end(self, request: Request) -> Response:
-        session = self._named(request)
-        if session is None:
-            text = f"name the session to end in the {SESSION_HEADER} header"
-            raise InvalidPayload(text, path=SESSION_HEADER)
-        await session.aclose()
-        return Response(status_code=204)
 
     def _keep(self, session: RequestSession) -> None:
         name = session.id
@@ -251,9 +258,11 @@ def _fields(body: bytes) -> dict[str, msgspec.Raw]:
         raise InvalidPayload("the body must be a JSON object", errors=[problem]) from exc
 
 
-def _timeout(raw: msgspec.Raw | None) -> float | None:
-    if raw is None:
-        return None
+def _ignored(unknown: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{key[:40]!r} is ignored: a step takes no such argument" for key in sorted(unknown)[:_MOST_TOLD])
+
+
+def _timeout(raw: msgspec.Raw) -> float | None:
     try:
         value = msgspec.json.decode(raw, type=float | None)
     except (msgspec.DecodeError, UnicodeError) as exc:
@@ -287,7 +296,7 @@ def _failure(exc: Exception) -> Response:
 
 
 async def plain_failure(request: Request, exc: Exception) -> Response:
-    """Answer what went wrong outside the routes: no such path or method, a class without a JSON Schema."""
+    """Answer errors from outside the routes: no such path or method, a class without a JSON Schema."""
     if request.scope["type"] != "http":
         raise exc
     if isinstance(exc, HTTPException):

@@ -52,7 +52,7 @@ class JsonConnection(Sink, ServerConnection):
         self._kinds: dict[int, Kind] = {}
         self._began = False
         self._early: set[int] = set()
-        """Steps that came before any reset. OpenEnv's client sends them when it has lost an episode, unknown to it."""
+        """Steps before any reset: OpenEnv's client sends them when it has lost an episode without noticing."""
         self._large: dict[int, int] = {}
         """Bytes of the large requests among them."""
         self._room = asyncio.Event()
@@ -77,7 +77,7 @@ class JsonConnection(Sink, ServerConnection):
             await self._over.wait()
             if self._refusal is not None:
                 await self._say(self._messages.failure(self._refusal))
-            # Clients take the close for the release of the slot: it comes when the slot is free.
+            # Clients take the close for the release of the slot, so it comes when the slot is free.
             await self._link.aclose()
 
     async def drain(self, grace_s: float) -> None:
@@ -109,17 +109,21 @@ class JsonConnection(Sink, ServerConnection):
             self._stop.set_result(None)
 
     def _received(self, message: Message) -> None:
-        """Give one message to the session."""
+        """Pass one message to the session."""
         kind: Kind = "step"
         answer: Call | Outcome | BaseException
+        limits = self._server.limits
         self._traffic.received += len(message)
         try:
-            request = self._messages.read(self._fitting(message))
+            size = len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
+            if size > limits.max_message_bytes:
+                raise too_large(size, limits.max_message_bytes)
+            request = self._messages.read(message)
             kind = request.kind
             if kind == "close":
                 self._end()
                 return
-            answer = self._messages.call(request, self._server.limits)
+            answer = self._messages.call(request, limits)
         except Exception as exc:  # every failure has a frame; a bug of ours is logged on its way
             answer = exc
             if self._server.metrics is not None:
@@ -135,7 +139,7 @@ class JsonConnection(Sink, ServerConnection):
         self._submit(kind, answer)
 
     def _submit(self, kind: Kind, answer: Call | Outcome | BaseException) -> None:
-        assert self._session is not None  # _take() took care
+        assert self._session is not None  # `_received` has checked
         self._rid += 1
         self._kinds[self._rid] = kind
         if kind == "reset":
@@ -144,7 +148,8 @@ class JsonConnection(Sink, ServerConnection):
             self._early.add(self._rid)
         if isinstance(answer, Call) and len(answer.payload) > LARGE_BYTES:
             self._large[self._rid] = len(answer.payload)
-        self._hold_if_full()
+        if self._large or self._saying or self._pausing or len(self._kinds) >= MAX_QUEUED:
+            self._hold_if_full()
         if isinstance(answer, Call):
             self._session.submit(self._rid, answer)
         else:
@@ -155,15 +160,8 @@ class JsonConnection(Sink, ServerConnection):
             return answer
         return SessionBroken("the environment hung or crashed and was given up; call reset() for a fresh one")
 
-    def _fitting(self, message: Message) -> Message:
-        limit = self._server.limits.max_message_bytes
-        size = len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
-        if size > limit:
-            raise too_large(size, limit)
-        return message
-
     def _tell(self, text: str) -> None:
-        """Say something that nobody waits for."""
+        """Send a message from a task of its own."""
         self._keep(asyncio.ensure_future(self._say(text)))
         self._hold_if_full()
 
@@ -181,7 +179,7 @@ class JsonConnection(Sink, ServerConnection):
         return len(self._large) > 1 and sum(self._large.values()) > self._server.limits.max_connection_bytes
 
     def _hold_if_full(self) -> None:
-        # Never hold(False) from here: that pushes what waits, inside the message that is being taken.
+        # Never hold(False) here: that would push what waits within the message that is being handled.
         if self._push is not None and self._is_full():
             self._push.hold(True)
 
@@ -193,7 +191,7 @@ class JsonConnection(Sink, ServerConnection):
             self._push.hold(full)
 
     def _pause_for(self, work: Coroutine[Any, Any, None]) -> None:
-        """Take no message until `work` is done, so that what it answers is answered in its turn."""
+        """Read no message until `work` is done, so that its answer comes in its turn."""
         self._pausing = True
         if self._push is not None:
             self._push.hold(True)
@@ -245,12 +243,12 @@ class JsonConnection(Sink, ServerConnection):
         if session.was_broken:
             self._refuse_all(waiting, SessionBroken("the environment hung or crashed and was given up; call reset()"))
         elif waiting and self._served and error is not None and not isinstance(error, ServerClosing):
-            # The reset that was to bring a new environment could not.
+            # The reset for a new environment has failed.
             self._refuse_all(waiting, error)
             if isinstance(error, SessionLost):
                 self._end()
         elif isinstance(error, SessionLost):
-            # Nobody asked, but a client that reads this knows why its connection ends.
+            # For clients that read on until their connection ends.
             self._refusal = self._refusal or error
             self._end()
         else:

@@ -36,12 +36,12 @@ class MetricsRoute:
         sources = Sources(
             metrics=server.metrics,
             registry=server.registry,
-            monitor=server.observing.monitor,
+            monitor=server.telemetry.monitor,
             traffic=server.traffic,
             processes=server.processes,
             connections=_open(server),
             info=_info(server),
-            created_at=server.observing.created_at,
+            created_at=server.telemetry.created_at,
         )
         text, content_type = expose(sources, request.headers.get("accept", ""))
         return Response(text, headers={"content-type": content_type})

@@ -152,7 +152,7 @@ class NativeConnection(Sink, ServerConnection):
 
     async def run(self) -> None:
         """Serve the connection until either side ends it; sessions that may be resumed outlive it."""
-        self._put(hello(self._server.id, self._limits, traces=self._server.observing.spans is not None))
+        self._put(hello(self._server.id, self._limits, traces=self._server.telemetry.spans is not None))
         self._server.traffic["native"].connections += 1
         self._server.connections.add(self)
         lost = True

@@ -1,4 +1,4 @@
-"""The running server behind an app: its sessions and its connections, and how they all end."""
+"""The server behind an app: its sessions, its connections, and how they start and end."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.registry import Registry
 from openenv_async.runtime.server_stats import ServerStats
-from openenv_async.runtime.session import SessionObserver
-from openenv_async.runtime.session_observer import combined
 from openenv_async.server.log_filter import FILTER, protect
 from openenv_async.server.settings import Settings
-from openenv_async.server.telemetry import Observing
+from openenv_async.server.telemetry import Telemetry
 from openenv_async.server.web.page_auth import Gate
 from openenv_async.transport.byte_counters import Traffic
 
@@ -37,12 +35,12 @@ class ServerConnection(Protocol):
 
 
 class Server:
-    """What `create_app` makes and its routes share."""
+    """Made by `create_app`, shared by its routes."""
 
     def __init__(self, blueprint: Blueprint, settings: Settings) -> None:
         self.processes: ProcessPool | None = None
         if blueprint.execution == "process":
-            # Here, because no other execution has any use for what it imports.
+            # Imported here, because no other execution needs it.
             from openenv_async.runtime.processes.pool import ProcessPool
 
             self.processes = ProcessPool(settings.processes, settings.limits)
@@ -56,37 +54,33 @@ class Server:
         self.connections: set[ServerConnection] = set()
         self._draining: asyncio.Task[None] | None = None
         self.traffic = {wire: Traffic() for wire in ("native", "json", "http")}
-        """What has passed, by wire."""
-        self.observing = Observing(self)
-        self.metrics = self.observing.metrics
-        """Counts for `/metrics`; None: nobody asked for them."""
+        """Bytes and connections, by wire."""
+        self.telemetry = Telemetry(self.registry, settings)
+        self.metrics = self.telemetry.metrics
+        """For `/metrics`; None: metrics are off."""
         self.stats = ServerStats()
         """Figures for operators."""
-        self.observe(self.stats)
+        self.registry.observe(self.stats)
         self.recorder: Recorder | None = None
         if settings.record is not None:
-            # Here, because most servers record nothing.
+            # Imported here, because most servers record nothing.
             from openenv_async.recording.recorder import Recorder
 
             protect([settings.token])
             self.recorder = Recorder(settings.record, blueprint.name, FILTER.without_known)
-            self.observe(self.recorder)
-
-    def observe(self, observer: SessionObserver) -> None:
-        """Add an observer of every session that begins from now on."""
-        self.registry.observer = combined(self.registry.observer, observer)
+            self.registry.observe(self.recorder)
 
     def start(self) -> None:
-        """Take work (again): called as the app's lifespan begins.
+        """Accept sessions, also after a drain. Called as the app's lifespan begins.
 
         Raises:
-            FactoryError: the environment cannot be had in processes, as it was to be.
+            FactoryError: the environment cannot be built in processes.
         """
         if self.processes is not None:
             self.processes.begin(self.blueprint)
         self.registry.closing = False
         self._draining = None
-        self.observing.start()
+        self.telemetry.start()
 
     async def drain(self, grace_s: float | None = None) -> None:
         """Refuse new sessions, let calls finish, close every environment and every socket. Safe to repeat.
@@ -97,10 +91,10 @@ class Server:
         await self._end(self.limits.grace_s if grace_s is None else grace_s, episodes=False)
 
     async def retire(self, grace_s: float | None = None) -> None:
-        """Drain as a server that is being replaced: episodes in progress may be played on within the time.
+        """Drain as a server that is being replaced: episodes in progress may go on within the time.
 
         A session ends when its client closes it or resets, when nothing was asked of it for `Limits.drain_idle_s`
-        seconds, and at the end of the time. After `drain` it does nothing more than wait.
+        seconds, and at the end of the time. After `drain` it only waits.
 
         Args:
             grace_s: seconds in all; None: `Limits.grace_s`.
@@ -115,7 +109,7 @@ class Server:
 
     async def _drain(self, grace_s: float, episodes: bool) -> None:
         self.registry.closing = True
-        self.observing.draining(grace_s)
+        self.telemetry.draining(grace_s)
         for connection in list(self.connections):
             await connection.drain(grace_s)
         await self.registry.drain(grace_s, episodes=episodes)
@@ -126,4 +120,4 @@ class Server:
         closing = [asyncio.ensure_future(connection.aclose()) for connection in list(self.connections)]
         if closing:
             await asyncio.wait(closing, timeout=5)
-        await self.observing.stop()
+        await self.telemetry.stop()

@@ -1,6 +1,6 @@
-"""What looks on while a server runs: counts, the log of its sessions, spans, and how late its event loop is.
+"""A server's metrics, session log, spans and event-loop monitor: which are on, and when they begin and end.
 
-Owns what is switched on, and when it begins and ends. The parts are in `observe`.
+The parts are in `observe`.
 """
 
 from __future__ import annotations
@@ -14,31 +14,32 @@ from openenv_async.observe.loop_monitor import LoopMonitor
 from openenv_async.observe.metrics import Metrics
 from openenv_async.observe.session_log import CallLog, SessionLog
 from openenv_async.observe.session_log import logger as sessions_logger
+from openenv_async.runtime.registry import Registry
+from openenv_async.server.settings import Settings
 
 if TYPE_CHECKING:
     from openenv_async.observe.spans import Spans
-    from openenv_async.server.server import Server
 
 logger = logging.getLogger("openenv_async")
 
 
-class Observing:
-    """The watches of one server.
+class Telemetry:
+    """What observes one server.
 
     Args:
-        server: made by `Server` itself, as the last of its parts.
+        registry: its sessions.
+        settings: say what is on.
     """
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, registry: Registry, settings: Settings) -> None:
+        self._registry, self._settings = registry, settings
         self.created_at = time.time()
-        settings = server.settings
         self.metrics: Metrics | None = None
         if settings.metrics and importlib.util.find_spec("prometheus_client") is not None:
             self.metrics = Metrics()
-            server.observe(self.metrics)
-        server.observe(SessionLog())
-        self.monitor = LoopMonitor(server.blueprint.name, server.limits.loop_blocked_s)
+            registry.observe(self.metrics)
+        registry.observe(SessionLog())
+        self.monitor = LoopMonitor(registry.blueprint.name, registry.limits.loop_blocked_s)
         self.spans: Spans | None = None
         self._logs_calls = False
 
@@ -46,21 +47,21 @@ class Observing:
         """Begin with the app's lifespan, on its event loop."""
         if not self._logs_calls and sessions_logger.isEnabledFor(logging.DEBUG):
             self._logs_calls = True
-            self._server.observe(CallLog())
-        # After the server's processes: a fork takes no thread along.
+            self._registry.observe(CallLog())
+        # After the server's processes, since threads do not survive a fork.
         self.monitor.start()
         self._trace()
 
     def draining(self, grace_s: float) -> None:
-        """The server begins to end."""
-        registry = self._server.registry
+        """Log that the server begins to drain."""
+        registry = self._registry
         sessions, busy = len(registry.sessions), sum(s.in_flight is not None for s in registry.sessions.values())
         fields = {"event": "draining", "sessions": sessions, "calls": busy, "grace_s": grace_s}
         text = "draining: %d sessions, %d calls in flight, up to %g s"
         logger.log(logging.INFO if sessions else logging.DEBUG, text, sessions, busy, grace_s, extra=fields)
 
     async def stop(self) -> None:
-        """End with the server; waits, within a bound, for spans that are still to be sent."""
+        """End with the server; waits for a bounded time until the last spans are sent."""
         self.monitor.stop()
         if self.spans is not None:
             await self.spans.flush()
@@ -69,8 +70,8 @@ class Observing:
         if self.spans is None:
             from openenv_async.tracing import wanted
 
-            if wanted(self._server.settings.otel):
+            if wanted(self._settings.otel):
                 from openenv_async.observe.spans import Spans
 
-                self.spans = Spans(self._server.blueprint.name)
-                self._server.observe(self.spans)
+                self.spans = Spans(self._registry.blueprint.name)
+                self._registry.observe(self.spans)

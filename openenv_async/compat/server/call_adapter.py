@@ -31,7 +31,7 @@ from openenv_async.compat.server.types import (
 )
 from openenv_async.errors import EnvError, EnvironmentFailed
 from openenv_async.protocol.error_mapping import safe_text
-from openenv_async.runtime.call_adapter import CallAdapter, Codecs, Prepared, read_state, reset_arguments
+from openenv_async.runtime.call_adapter import CallAdapter, EnvironmentCodecs, Prepared, read_state, reset_arguments
 from openenv_async.runtime.calls import Call, CallKind, Outcome, Wire
 from openenv_async.runtime.rendering import draw, drawn
 
@@ -51,7 +51,7 @@ class OpenEnvCallAdapter(CallAdapter):
             return False
         return overrides(env, f"{kind}_async") or inspect.iscoroutinefunction(getattr(env, kind, None))
 
-    def prepare(self, codecs: Codecs, env: Any, call: Call) -> Prepared:
+    def prepare(self, codecs: EnvironmentCodecs, env: Any, call: Call) -> Prepared:
         try:
             return self._prepare(codecs, env, call)
         except EnvError:
@@ -59,7 +59,7 @@ class OpenEnvCallAdapter(CallAdapter):
         except BaseException as exc:  # a validator of the author's may raise anything
             raise _failed(exc) from exc
 
-    def _prepare(self, codecs: Codecs, env: Any, call: Call) -> Prepared:
+    def _prepare(self, codecs: EnvironmentCodecs, env: Any, call: Call) -> Prepared:
         if call.kind == "step":
             return _prepare_step(codecs, env, call)
         if call.kind == "reset":
@@ -89,7 +89,7 @@ class OpenEnvCallAdapter(CallAdapter):
         opening = getattr(env, "mcp_session", None)
         return opening() if callable(opening) and call.wire is not Wire.HTTP else None
 
-    def finish(self, codecs: Codecs, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
+    def finish(self, codecs: EnvironmentCodecs, call: Call, value: Any, warnings: tuple[str, ...]) -> Outcome:
         try:
             return Outcome(_FINISH[call.kind](codecs, call, value), warnings)
         except EnvError:
@@ -125,7 +125,7 @@ def fit(method: Callable[..., Any], arguments: dict[str, Any]) -> tuple[dict[str
     return fitted, [name for name in arguments if name not in fitted]
 
 
-def _prepare_step(codecs: Codecs, env: Any, call: Call) -> Prepared:
+def _prepare_step(codecs: EnvironmentCodecs, env: Any, call: Call) -> Prepared:
     method = env.step_async if overrides(env, "step_async") else env.step
     arguments: dict[str, Any] = {}
     if call.wire is Wire.HTTP:
@@ -141,7 +141,7 @@ def _prepare_step(codecs: Codecs, env: Any, call: Call) -> Prepared:
     return functools.partial(method, action, **fitted), ()
 
 
-def _prepare_rpc(codecs: Codecs, env: Any, call: Call) -> Callable[[], Any]:
+def _prepare_rpc(codecs: EnvironmentCodecs, env: Any, call: Call) -> Callable[[], Any]:
     request = read_request(loads(call.payload))
     if isinstance(request, JsonRpcResponse):
         return lambda: request
@@ -180,7 +180,7 @@ def _problem(exc: Exception) -> dict[str, Any]:
     return {"problem": "IndexError" if isinstance(exc, IndexError) else "NotImplementedError"}
 
 
-def _finish_observation(codecs: Codecs, call: Call, value: Any) -> bytes:
+def _finish_observation(codecs: EnvironmentCodecs, call: Call, value: Any) -> bytes:
     if call.wire is Wire.NATIVE:
         return codecs.observation.encode_native(value)
     data = serialize_observation(value)
@@ -190,7 +190,7 @@ def _finish_observation(codecs: Codecs, call: Call, value: Any) -> bytes:
     return encode_dumped_json(response.model_dump())
 
 
-def _finish_state(codecs: Codecs, call: Call, value: Any) -> bytes:
+def _finish_state(codecs: EnvironmentCodecs, call: Call, value: Any) -> bytes:
     if call.wire is Wire.HTTP:
         return _written(codecs.state.cls, value)
     if call.wire is Wire.NATIVE:
@@ -199,11 +199,11 @@ def _finish_state(codecs: Codecs, call: Call, value: Any) -> bytes:
     return encode_dumped_json(WSStateResponse(data=data).data)
 
 
-def _finish_metadata(codecs: Codecs, call: Call, value: Any) -> bytes:
+def _finish_metadata(codecs: EnvironmentCodecs, call: Call, value: Any) -> bytes:
     return _written(EnvironmentMetadata, value)
 
 
-def _finish_task(codecs: Codecs, call: Call, value: Any) -> bytes:
+def _finish_task(codecs: EnvironmentCodecs, call: Call, value: Any) -> bytes:
     if "problem" in value:
         return encode_dumped_json(value)
     name, found = loads(call.payload)[0], value["value"]
@@ -214,8 +214,8 @@ def _finish_task(codecs: Codecs, call: Call, value: Any) -> bytes:
     return encode_dumped_json({"value": found})
 
 
-def _finish_web(codecs: Codecs, call: Call, value: Any) -> bytes:
-    return encode_dumped_json(jsonable(drawn(value)))
+def _finish_web(codecs: EnvironmentCodecs, call: Call, value: Any) -> bytes:
+    return encode_dumped_json(plain(drawn(value)))
 
 
 def _written(cls: Any, value: Any) -> bytes:
@@ -229,7 +229,7 @@ def _adapter(cls: Any) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
 
 
-def _finish_rpc(codecs: Codecs, call: Call, value: Any) -> bytes:
+def _finish_rpc(codecs: EnvironmentCodecs, call: Call, value: Any) -> bytes:
     try:
         return encode_dumped_json(value.model_dump())
     except EnvError as error:
