@@ -73,7 +73,7 @@ _KNOWN = frozenset(cls.code for cls in vars(errors).values() if isinstance(cls, 
 class Metrics(SessionObserver):
     """A `SessionObserver` that counts."""
 
-    hears_quick = False
+    wants_quick = False
 
     def __init__(self) -> None:
         self.latencies = {kind: Histogram() for kind in KINDS}

@@ -1,5 +1,5 @@
-"""Environments at work: the sessions, the executors they run on, the slots they take.
+"""Sessions, the executors that run their environments, and the slots they take.
 
-Knows the values' bytes (`codec`) and the session's states (`protocol`), not how
-bytes travel: `server` turns frames and requests into `Request`s and replies back.
+Knows the values' bytes (`codec`) and the session's states (`protocol`), not how bytes travel: `server` turns frames
+and requests into calls, and outcomes into replies.
 """

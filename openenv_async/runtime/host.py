@@ -133,7 +133,7 @@ class Host:
         return self._adapter.finish(self._blueprint, call, value, warnings)
 
     def _entering(self, call: Call, function: Callable[[], Any]) -> Callable[[], Any]:
-        """Have the first step enter the adapter's context, where there is one."""
+        """Return `function` within the adapter's context around the environment, where there is one."""
         self._entered = True
         context = self._adapter.session(self._env, call)
         if context is None:

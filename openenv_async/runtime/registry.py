@@ -1,6 +1,6 @@
 """The table of a server's sessions on all wires, with one cap.
 
-Owns each session's task from slot to closed environment. `admission_queue` owns the slots and who gets the next one.
+Owns each session's task from slot to closed environment. `admission_queue` owns the slots and decides who gets the next one.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Registry:
         party: object = None,
         trace: str = "",
     ) -> Session:
-        """Begin a session; the sink hears `opened`, or `ended` with the reason.
+        """Open a session; the sink is told by `opened`, or by `ended` with the reason.
 
         Args:
             sink: where its results go.

@@ -1,7 +1,7 @@
-"""What an environment draws for the web page: HTML of an observation, and actions to offer as buttons.
+"""An environment's own rendering for the web page: HTML of an observation, and actions to offer as buttons.
 
-Asks any environment that has `render_web` or `web_actions`, whoever's base class
-it has; `call_adapter` calls this where the environment lives.
+For any environment that has `render_web` or `web_actions`, whatever its base class. `call_adapter` calls this where
+the environment lives.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from openenv_async.errors import EnvironmentFailed, InvalidPayload
 _METHODS = ("render_web", "web_actions")
 
 Answers = tuple[Any, Any]
-"""What `render_web` and `web_actions` gave."""
+"""What `render_web` and `web_actions` returned."""
 
 
 def may_draw(env_cls: type | None, bases: Iterable[type]) -> bool:
-    """Say whether environments of this class might draw something.
+    """Return whether environments of this class may render something.
 
     Args:
-        env_cls: None: not known, so they might.
-        bases: classes whose own methods draw nothing.
+        env_cls: None: not known, so they may.
+        bases: classes whose own methods render nothing.
     """
     if env_cls is None:
         return True
@@ -32,24 +32,24 @@ def may_draw(env_cls: type | None, bases: Iterable[type]) -> bool:
 
 
 def draw(env: Any, observation: Any) -> Answers | Awaitable[Answers]:
-    """Ask for both; gives an awaitable where one of the methods is `async def`. Runs the author's code.
+    """Call both methods; returns an awaitable where one is `async def`. Runs the author's code.
 
     Args:
         env: the environment.
         observation: the fields, `reward` and `done`.
 
     Raises:
-        InvalidPayload: the observation is no map.
+        InvalidPayload: the observation is not a map.
     """
     if not isinstance(observation, dict):
         raise InvalidPayload("a web message needs `data`: an observation", path="data")
     html, actions = (getattr(env, name, None) for name in _METHODS)
     over = observation.get("done") is True
-    given = (
+    values = (
         html(observation) if callable(html) else None,
         actions(observation) if callable(actions) and not over else [],
     )
-    return _settled(*given) if any(inspect.isawaitable(value) for value in given) else given
+    return _settled(*values) if any(inspect.isawaitable(value) for value in values) else values
 
 
 async def _settled(html: Any, actions: Any) -> Answers:
@@ -60,10 +60,10 @@ async def _settled(html: Any, actions: Any) -> Answers:
 
 
 def drawn(answers: Answers) -> dict[str, Any]:
-    """Give the reply's `data` of what the methods gave.
+    """Return the reply's `data` for what the methods returned.
 
     Raises:
-        EnvironmentFailed: they gave something else than they should.
+        EnvironmentFailed: they returned something else than they should.
     """
     html, actions = answers
     if html is not None and not isinstance(html, str):

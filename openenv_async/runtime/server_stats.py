@@ -19,7 +19,7 @@ SAMPLE = 4096
 class ServerStats(SessionObserver):
     """Sums up the sessions that are there, and remembers the sums of those that have ended."""
 
-    hears_quick = False
+    wants_quick = False
 
     def __init__(self) -> None:
         self.began_at = time.time()

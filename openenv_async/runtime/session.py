@@ -1,8 +1,8 @@
 """One session: a task that owns one environment, from its first call to its closed environment.
 
-Owns the queue of requests, the state (`protocol.session_states`) and the order of calls, and defines who is told of
-them. Does not know the wire: results go to the `Sink` that opened the session. `registry` provides the slot and runs
-the task; an `Executor` holds the environment.
+Owns the queue of requests, the state (`protocol.session_states`) and the order of calls. Does not know the wire:
+results go to the `Sink` that opened the session, and `SessionObserver`s are told of everything. `registry` provides
+the slot and runs the task; an `Executor` holds the environment.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class SessionObserver:
     wait nor raise.
     """
 
-    hears_quick = True
-    """`called` is also for successful steps shorter than `session_stats.QUICK_S`. They are nearly all there are, and
+    wants_quick = True
+    """`called` is wanted also for successful steps shorter than `session_stats.QUICK_S`. They are nearly all there are, and
     what `SessionStats` has of them may be enough."""
 
     def waiting(self, session: Session) -> None:
@@ -447,7 +447,7 @@ class Session:
                 stats.latencies_s.append(latency_s)
                 if latency_s < QUICK_S:
                     stats.quick_s += latency_s
-                    observer = observer if observer is None or observer.hears_quick else None
+                    observer = observer if observer is None or observer.wants_quick else None
             elif call.kind == "reset":
                 self.episodes += 1
             self.state.now = MOVES[self.state.now][DONE]
@@ -498,7 +498,7 @@ class Session:
         return self._idle_timeout_s - (time.perf_counter() - max(self.idle_since, self._idle_from))
 
     def _wake(self) -> None:
-        """Have the session's task look at what there is to do."""
+        """Wake the session's task, so that it looks at what there is to do."""
         self.idle = False
         waker = self._waker
         if waker is not None and not waker.done():

@@ -21,7 +21,7 @@ class CombinedObserver(SessionObserver):
         self._observers = tuple(one for observer in observers for one in _members(observer))
         listening = [one for one in self._observers if type(one).called is not SessionObserver.called]
         self._called: tuple[Called, ...] = tuple(one.called for one in listening)
-        self.hears_quick = any(one.hears_quick for one in listening)
+        self.wants_quick = any(one.wants_quick for one in listening)
         if len(self._called) == 1:
             self.called = self._called[0]  # type: ignore[method-assign, assignment]
         elif len(self._called) == 2:

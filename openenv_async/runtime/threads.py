@@ -39,7 +39,7 @@ class ScheduledThread(Protocol):
     """It has ended and takes no more turns."""
 
     wake: Callable[[], None]
-    """Have it do what is queued. May be called from any thread, and once too often does no harm."""
+    """Wake it to run what is queued. May be called from any thread, also when nothing is queued."""
 
 
 class ThreadScheduler:
@@ -61,7 +61,7 @@ class ThreadScheduler:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, thread: ScheduledThread) -> None:
-        """Have a thread do what is queued for it, now or when it is its turn. Called on the event loop."""
+        """Let a thread run what is queued for it, now or when it is its turn. Called on the event loop."""
         if not thread.quick:
             thread.wake()
             return
@@ -144,7 +144,7 @@ class Completions:
         self.scheduler = ThreadScheduler(loop, self._drain)
 
     def post(self, thread: PinnedThread, on_result: OnResult, result: Any, error: BaseException | None) -> None:
-        """Have `on_result` called on the event loop. Called in `thread`, whose turn ends with it."""
+        """Call `on_result` on the event loop. Called in `thread`, whose turn ends with it."""
         self._ready.append((on_result, result, error))
         # Appending before reading, here, and disarming before emptying, in _drain, lose no
         # wake-up; the worst that a race can do is one wake-up too many.

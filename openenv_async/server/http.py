@@ -102,7 +102,7 @@ Handler = Callable[["HttpRoutes", Request], Awaitable[Response]]
 
 
 def answered(handler: Handler) -> Handler:
-    """Have a handler's errors answered, and its traffic counted."""
+    """Decorate a handler: its errors are answered, and its traffic is counted."""
 
     @functools.wraps(handler)
     async def answer(routes: HttpRoutes, request: Request) -> Response:

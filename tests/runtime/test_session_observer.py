@@ -122,7 +122,7 @@ def test_nobody_looks_on_unless_asked() -> None:
 class Frugal(Diary):
     """Is content with what sessions keep of their quick steps."""
 
-    hears_quick = False
+    wants_quick = False
 
 
 @pytest.mark.parametrize("together_with_another", [False, True])

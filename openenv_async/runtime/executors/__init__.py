@@ -1,5 +1,5 @@
-"""Where an environment's code runs, as named objects behind one Protocol.
+"""Executors: where an environment's code runs, behind one Protocol (`base`).
 
-`inline` is the event loop, `thread` a thread that a session keeps for life, `process`
-a seat in a process (`runtime.processes`). `start.start_executor` chooses.
+`inline` is the event loop, `thread` a thread that a session keeps for life, `process` a child process
+(`runtime.processes`). `factory.start_executor` chooses.
 """

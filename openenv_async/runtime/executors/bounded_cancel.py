@@ -1,4 +1,4 @@
-"""Awaiting an author's coroutine without being held by it: one that goes on although it was cancelled is left."""
+"""Awaits an author's coroutine, but not for long after its cancellation: one that goes on all the same is closed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class LeftBehind(Exception):
-    """It did not end in time after it was cancelled, and was closed where it stood: nothing of it goes on."""
+    """A coroutine did not end in time after it was cancelled, and was closed where it stood."""
 
 
 @types.coroutine
@@ -20,8 +20,8 @@ def leavable(work: Awaitable[T], grace_s: Callable[[], float]) -> Generator[Any,
     """Await `work` as part of the current task.
 
     Args:
-        work: what may swallow its cancellation.
-        grace_s: asked when it is first cancelled: the seconds that it has from then on.
+        work: may swallow its cancellation.
+        grace_s: called when it is first cancelled; returns the seconds that it has from then on.
 
     Raises:
         LeftBehind: it went on for longer. The cancellation that it swallowed counts as before.
@@ -42,10 +42,10 @@ def leavable(work: Awaitable[T], grace_s: Callable[[], float]) -> Generator[Any,
         while True:
             try:
                 sent = yield waits_for
-            except BaseException as exc:  # whatever it is, it is the coroutine's to see
+            except BaseException as exc:  # whatever it is, the coroutine handles it
                 if left and task is not None:
                     task.uncancel()
-                    # Whatever the author's code makes of that, SystemExit too: nobody is left to hear of it.
+                    # Whatever the author's code makes of that, SystemExit too: there is no caller to tell.
                     with contextlib.suppress(BaseException):
                         steps.close()
                     raise LeftBehind from None

@@ -78,7 +78,7 @@ class ProcessExecutor(Executor, Sitter):
         process.sitters[seat] = self
 
     async def open(self, opening: Opening, factory_name: str, close_timeout_s: float) -> None:
-        """Have the environment built; what fails here has left nothing behind.
+        """Build the environment; when that fails, nothing of it is left.
 
         Raises:
             FactoryError: the factory raised, took longer than the opening says, or ended its process.
