@@ -220,7 +220,7 @@ class NativeCallAdapter(CallAdapter):
         return Outcome(codec.encode_http_json(value), warnings)
 
     def failure(self, exc: BaseException) -> EnvError | None:
-        # Other errors of this package come from another server that the environment uses: SessionLost is not this session's.
+        # Others, e.g. SessionLost, come from another server that the environment plays on.
         return exc if isinstance(exc, (InvalidPayload, EnvironmentFailed)) else None
 
 

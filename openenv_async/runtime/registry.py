@@ -1,6 +1,6 @@
 """The table of a server's sessions on all wires, with one cap.
 
-Owns each session's task from slot to closed environment. `admission_queue` owns the slots and decides who gets the next one.
+Owns each session's task from slot to closed environment. `admission_queue` owns the slots and their order.
 """
 
 from __future__ import annotations

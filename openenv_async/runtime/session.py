@@ -57,7 +57,7 @@ class SessionObserver:
     """
 
     wants_quick = True
-    """`called` is wanted also for successful steps shorter than `session_stats.QUICK_S`. They are nearly all there are, and
+    """Call `called` also for successful steps shorter than `session_stats.QUICK_S`. They are nearly all there are, and
     what `SessionStats` has of them may be enough."""
 
     def waiting(self, session: Session) -> None:
