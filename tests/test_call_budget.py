@@ -155,12 +155,12 @@ class Way(NamedTuple):
 
 
 WAYS = {
-    "native": Way(partial(sessions, AsyncAdder, 1, "native"), 82),
-    "native, 32 sessions": Way(partial(sessions, AsyncAdder, 32, "native"), 40.8, 32),
+    "native": Way(partial(sessions, AsyncAdder, 1, "native"), 56),
+    "native, 32 sessions": Way(partial(sessions, AsyncAdder, 32, "native"), 37.6, 32),
     "json": Way(partial(sessions, AsyncAdder, 1, "json"), 66),
-    "thread": Way(partial(sessions, Adder, 1, "native", execution="thread"), 93),
-    "process": Way(partial(sessions, Adder, 1, "native", execution="process"), 92),
-    "http": Way(over_http, 53),
+    "thread": Way(partial(sessions, Adder, 1, "native", execution="thread"), 62),
+    "process": Way(partial(sessions, Adder, 1, "native", execution="process"), 61),
+    "http": Way(over_http, 52),
 }
 """The budgets are calls per step, as low as they have been."""
 

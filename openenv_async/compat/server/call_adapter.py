@@ -215,7 +215,7 @@ def _finish_task(codecs: EnvironmentCodecs, call: Call, value: Any) -> bytes:
 
 
 def _finish_web(codecs: EnvironmentCodecs, call: Call, value: Any) -> bytes:
-    return encode_dumped_json(plain(drawn(value)))
+    return encode_dumped_json(jsonable(drawn(value)))
 
 
 def _written(cls: Any, value: Any) -> bytes:
