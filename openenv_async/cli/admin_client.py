@@ -15,6 +15,7 @@ import httpx
 
 from openenv_async.client.options import find_target
 from openenv_async.errors import UsageError
+from openenv_async.server.operator_key import HEADER, find_key
 from openenv_async.transport.address import is_loopback
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -37,6 +38,13 @@ class NoSuchSession(Refused):
 def token_option(command: F) -> F:
     """Add `--token` to a command."""
     return click.option("--token", envvar="OPENENV_TOKEN", show_envvar=True, help="Of the server.")(command)
+
+
+def _credentials(url: str, token: str | None) -> dict[str, str]:
+    if token:
+        return {"Authorization": f"Bearer {token}"}
+    key = find_key(url)
+    return {HEADER: key} if key else {}
 
 
 class Operator:
@@ -62,7 +70,7 @@ class Operator:
         direct = target.unix_path is not None or is_loopback(urlsplit(target.url).hostname or "")
         self._http = httpx.Client(
             base_url=target.url.removesuffix("ws"),
-            headers={"Authorization": f"Bearer {token}"} if token else {},
+            headers=_credentials(self.url, token),
             timeout=timeout_s,
             transport=transport,
             trust_env=not direct,

@@ -69,9 +69,13 @@ def _serve(name: str, options: dict[str, Any], show_settings: bool) -> None:
 
     target = locate(name)
     request = gather(name, target.folder, options)
-    # The overrides carry it from here on. Programs that an environment starts inherit the variables, and an
-    # agent's code may be among them.
+    # The overrides carry it from here on. Programs that an environment starts inherit the variables and can read
+    # this process's first ones in /proc, and an agent's code may be among them.
     os.environ.pop("OPENENV_TOKEN", None)
+    if token := request.asked("token"):
+        from openenv_async.server.proc_secrets import hide_secret
+
+        hide_secret(token)
     tls = _certificate(request)
     apply_compat(request.value("compat"))
     if show_settings:

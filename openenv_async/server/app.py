@@ -61,7 +61,13 @@ class EnvApp(Starlette):
             routes += PageRoutes(server, http.capacity, http.schemas).routes()
         settings = server.settings
         protect([settings.token])
-        guard = Middleware(Guard, token=settings.token, allow_origins=settings.allow_origins, page=server.page)
+        guard = Middleware(
+            Guard,
+            token=settings.token,
+            allow_origins=settings.allow_origins,
+            page=server.page,
+            operator_key=server.operator_key,
+        )
         handlers: Any = {HTTPException: plain_failure, EnvError: plain_failure}
         super().__init__(
             debug=False, routes=routes, middleware=[guard], exception_handlers=handlers, lifespan=_lifespan

@@ -1,8 +1,7 @@
-"""Routes for operators: `GET /sessions`, `DELETE /sessions/{id}`, and who may use them.
+"""Routes for operators: `GET /sessions` and `DELETE /sessions/{id}`.
 
-An operator is a client with the server's token or, where the server has none, one on the server's own machine. Others
-may play, but neither see nor end other clients' sessions. `server.session_listing` writes the list,
-`runtime.registry` ends sessions.
+An operator has the server's token or, where the server has none, the key of its start: see `security` and
+`operator_key`. `server.session_listing` writes the list, `runtime.registry` ends sessions.
 """
 
 from __future__ import annotations
@@ -20,15 +19,13 @@ from starlette.routing import Route
 
 from openenv_async.errors import SessionLost
 from openenv_async.runtime.session import Session
+from openenv_async.server.security import OPERATOR
 from openenv_async.server.server import Server
 from openenv_async.server.session_listing import MOST_LISTED, SORTS, ListQuery, list_sessions
-from openenv_async.transport.address import is_loopback
 
 logger = logging.getLogger("openenv_async")
 
 CLOSED_BY_OPERATOR = "the session was closed by the server's operator"
-
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 
 class BadQuery(Exception):
@@ -44,21 +41,6 @@ def operator_routes(server: Server) -> list[Route]:
     ]
 
 
-def may_operate(request: Request, token: str | None) -> bool:
-    """Return whether an authorized request may see and end other clients' sessions.
-
-    Without a token it must come from this machine: not through a proxy, and by a name that a web page
-    elsewhere cannot have pointed here.
-    """
-    if token is not None:
-        return True
-    if any(header in request.headers for header in _FORWARDED):
-        return False
-    host = request.client.host if request.client is not None else ""
-    # A unix socket has no address: its file says who may use it.
-    return not host or (is_loopback(host) and is_loopback(request.url.hostname or ""))
-
-
 class Operators:
     """The handlers of the operators' routes."""
 
@@ -67,7 +49,7 @@ class Operators:
 
     async def list_sessions(self, request: Request) -> Response:
         """`GET /sessions?limit=100&offset=0&sort=age`: list the sessions."""
-        if not may_operate(request, self._server.settings.token):
+        if not request.scope.get(OPERATOR):
             return _forbidden()
         try:
             query = _query(request.query_params)
@@ -77,7 +59,7 @@ class Operators:
 
     async def close_session(self, request: Request) -> Response:
         """`DELETE /sessions/{id}?grace_s=10`: end a session; answers when its slot is free."""
-        if not may_operate(request, self._server.settings.token):
+        if not request.scope.get(OPERATOR):
             return _forbidden()
         name = request.path_params["session_id"]
         try:
@@ -134,8 +116,8 @@ def _grace(query: Mapping[str, str], default_s: float) -> float:
 
 def _forbidden() -> Response:
     text = (
-        "without a token a server shows its sessions to its own machine only: ask there, by 127.0.0.1 and not through "
-        "a proxy, or give the server a token (--token or OPENENV_TOKEN)"
+        "only an operator may list and end sessions: ask with `openenv top` or `openenv sessions` on the server's own "
+        "machine, as its user, or give the server a token (--token or OPENENV_TOKEN) and send it"
     )
     return _refused(403, "FORBIDDEN", text)
 

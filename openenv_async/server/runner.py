@@ -30,6 +30,7 @@ from openenv_async.limits import MIB, Limits
 from openenv_async.server.hypercorn_connection import WorkerConfig
 from openenv_async.server.hypercorn_worker import Worker
 from openenv_async.server.lifespan import Lifespan
+from openenv_async.server.operator_key import OperatorKey
 from openenv_async.server.sockets import BACKLOG, Bind, Listeners
 
 logger = logging.getLogger("openenv_async.server")
@@ -137,9 +138,11 @@ async def serve(
         try:
             await lifespan.startup(_STARTUP_TIMEOUT_S)
             await worker.listen(listeners.sockets)
-            if ready is not None:
-                ready([url.replace("http://", "https://") if options.tls else url for url in listeners.urls])
-            await (stop or asyncio.Event()).wait()
+            urls = [url.replace("http://", "https://") if options.tls else url for url in listeners.urls]
+            with _operator_key(app, urls):
+                if ready is not None:
+                    ready(urls)
+                await (stop or asyncio.Event()).wait()
         finally:
             replaced = isinstance(stop, Stop) and stop.replaced and not options.handover
             await _despite_cancellation(_end(app, worker, lifespan, listeners, options, replaced))
@@ -217,6 +220,19 @@ async def _end(
     await worker.close(linger_s)
     listeners.close()
     await lifespan.shutdown(bound_s)
+
+
+@contextlib.contextmanager
+def _operator_key(app: ASGIApp, urls: list[str]) -> Iterator[None]:
+    """Publish the key of the app's operators while the server listens."""
+    key = getattr(getattr(app, "server", None), "operator_key", None)
+    if isinstance(key, OperatorKey):
+        key.publish(urls)
+    try:
+        yield
+    finally:
+        if isinstance(key, OperatorKey):
+            key.withdraw()
 
 
 async def _despite_cancellation(ending: Coroutine[Any, Any, None]) -> None:

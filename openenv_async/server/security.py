@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from openenv_async.codec.safe_text import safe_text
+from openenv_async.server.operator_key import HEADER, OperatorKey
 from openenv_async.server.web.page_auth import Gate
 from openenv_async.transport.in_process import AsgiApp
 from openenv_async.transport.ws_server import Receive, Send
@@ -21,8 +23,16 @@ OPEN_PATHS = frozenset({"/health"})
 """Answered without a token, so that an orchestrator can probe a server it may not use."""
 
 
+OPERATOR = "openenv.operator"
+"""Key of the ASGI scope: whether the request may list and end sessions."""
+
+
 class Guard:
-    """Refuses requests without the token, and those of web pages from elsewhere.
+    """Decides for every route and WebSocket of a server who may ask, and says on the way who is an operator.
+
+    A request passes when it does not come from a web page of another origin and carries the token, where there is one.
+    `scope[OPERATOR]` tells the routes behind it whether it may list and end sessions: with the token, or without one
+    with the key of this server's start (`operator_key`).
 
     Args:
         app: what is guarded.
@@ -31,14 +41,24 @@ class Guard:
             server's own; `"*"` allows every page. An origin is the server's own when it is the host of
             the request; on a loopback socket without a token it must be a name of this machine, too.
         page: what is open to the server's own web page.
+        origin_pattern: regular expression; origins that it matches as a whole are allowed besides.
+        operator_key: key of this start; None: an operator needs the token.
     """
 
     def __init__(
-        self, app: AsgiApp, token: str | None, allow_origins: tuple[str, ...], page: Gate | None = None
+        self,
+        app: AsgiApp,
+        token: str | None,
+        allow_origins: tuple[str, ...],
+        page: Gate | None = None,
+        *,
+        origin_pattern: str | None = None,
+        operator_key: OperatorKey | None = None,
     ) -> None:
-        self._app, self._page = app, page
+        self._app, self._page, self._operator_key = app, page, operator_key
         self._token = token.encode() if token else None
         self._origins = frozenset(origin.rstrip("/").lower() for origin in allow_origins)
+        self._pattern = re.compile(origin_pattern) if origin_pattern else None
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope, or refuse it."""
@@ -47,15 +67,16 @@ class Guard:
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             shown = scope["type"] == "http" and self._page is not None and self._page.shows(path)
             # The page's own files are the same on every server. A page that may not go on can say so.
-            if not shown and not self._origin_fits(scope, headers):
-                origin = headers.get(b"origin", b"").decode("latin-1")
-                text = f"pages of {origin} may not use this server; allow them with --allow-origin {origin}"
-                await _refuse(scope, receive, send, 403, "FORBIDDEN_ORIGIN", text)
+            problem = None if shown else self._foreign(scope, path, headers)
+            if problem is not None:
+                await _refuse(scope, receive, send, 403, "FORBIDDEN_ORIGIN", problem)
                 return
-            if self._token is not None and not (shown or self._is_open(path, scope) or self._token_fits(headers)):
+            has_token = self._token is not None and self._token_fits(headers)
+            if self._token is not None and not (has_token or shown or self._is_open(path, scope)):
                 text = "this server needs a token: send it as `Authorization: Bearer TOKEN` (token= of the client)"
                 await _refuse(scope, receive, send, 401, "UNAUTHORIZED", text)
                 return
+            scope[OPERATOR] = has_token or self._key_fits(headers)
         await self._app(scope, receive, send)
 
     def _is_open(self, path: str, scope: Any) -> bool:
@@ -67,19 +88,50 @@ class Guard:
         kind, _, given = headers.get(b"authorization", b"").partition(b" ")
         return kind.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._token or b"")
 
-    def _origin_fits(self, scope: Any, headers: dict[bytes, bytes]) -> bool:
+    def _key_fits(self, headers: dict[bytes, bytes]) -> bool:
+        given = headers.get(HEADER.encode())
+        return (
+            self._token is None
+            and given is not None
+            and self._operator_key is not None
+            and (self._operator_key.fits(given))
+        )
+
+    def _foreign(self, scope: Any, path: str, headers: dict[bytes, bytes]) -> str | None:
+        """Return why a request comes from a web page that may not ask; None: it does not."""
         origin = headers.get(b"origin")
-        if origin is None or "*" in self._origins:
-            return True
-        text = origin.decode("latin-1").rstrip("/").lower()
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        if text in self._origins:
+        if "*" in self._origins:
+            return None
+        if origin is not None:
+            shown = safe_text(origin.decode("latin-1"))
+            if self._origin_fits(scope, shown.rstrip("/").lower(), host):
+                return None
+            return f"pages of {shown} may not use this server; allow them with --allow-origin {shown}"
+        # A browser sends no Origin with a GET that opens an image, a script or a page; but it says whose page asks.
+        if scope["type"] == "websocket" or path in OPEN_PATHS:
+            return None
+        site = headers.get(b"sec-fetch-site", b"none")
+        if site not in (b"none", b"same-origin"):
+            return "pages of other sites may not use this server; allow one with --allow-origin ORIGIN"
+        if self._trusts_host(scope, host):
+            return None
+        shown = safe_text(host)
+        return (
+            f"this server does not answer as {shown}: give it a token, or allow its pages with --allow-origin {shown}"
+        )
+
+    def _origin_fits(self, scope: Any, origin: str, host: str) -> bool:
+        if origin in self._origins or (self._pattern is not None and self._pattern.fullmatch(origin)):
             return True
-        if not host or text.partition("://")[2] != host:
-            return False
-        # Whoever has a domain can let it lead to this machine, once a browser has loaded a page from it (DNS
+        return bool(host) and origin.partition("://")[2] == host and self._trusts_host(scope, host)
+
+    def _trusts_host(self, scope: Any, host: str) -> bool:
+        # The owner of a domain can let it lead to this machine, once a browser has loaded a page from it (DNS
         # rebinding): then the page's origin is the host that the browser asks for. It cannot know a token.
-        return self._token is not None or not _is_loopback(scope) or _is_ours(host)
+        if self._token is not None or not host or not _is_loopback(scope) or _is_ours(host):
+            return True
+        return any(origin.partition("://")[2] == host for origin in self._origins)
 
 
 def _is_loopback(scope: Any) -> bool:

@@ -11,6 +11,7 @@ from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.registry import Registry
 from openenv_async.runtime.server_stats import ServerStats
 from openenv_async.server.log_filter import FILTER, protect
+from openenv_async.server.operator_key import OperatorKey
 from openenv_async.server.settings import Settings
 from openenv_async.server.telemetry import Telemetry
 from openenv_async.server.web.page_auth import Gate
@@ -50,6 +51,7 @@ class Server:
         self.page = Gate(settings.interface, settings.token)
         self.limits = settings.limits
         self.id = secrets.token_hex(6)
+        self.operator_key = OperatorKey()
         self.registry = Registry(blueprint, settings.limits, settings.limits.max_sessions)
         self.connections: set[ServerConnection] = set()
         self._draining: asyncio.Task[None] | None = None

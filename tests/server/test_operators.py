@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from requirements import requirement
-from support.operator_client import close, listed, until_listed
+from support.operator_client import close, listed, operator_headers, until_listed
 from support.play_env import play_app
 from support.raw_clients import raw_client
 from support.servers import Journal, bounded, serving
@@ -18,6 +18,7 @@ from support.servers import Journal, bounded, serving
 from openenv_async import AsyncEnv
 from openenv_async.errors import SessionLost
 from openenv_async.limits import Limits
+from openenv_async.server.operator_key import HEADER, find_key
 from openenv_async.server.operators import CLOSED_BY_OPERATOR
 
 
@@ -84,8 +85,9 @@ async def test_the_list_is_paged_and_sorted() -> None:
     "query", ["limit=0", "limit=1001", "limit=-1", "limit=x", "offset=1.5", "sort=colour", "page=2", "limit=%C2%B2"]
 )
 async def test_a_query_without_sense_is_refused_with_a_sentence(query: str) -> None:
-    async with serving(play_app(Journal())) as served, httpx.AsyncClient(base_url=served.url) as http:
-        answer = await bounded(http.get(f"/sessions?{query}"))
+    async with serving(play_app(Journal())) as served:
+        async with httpx.AsyncClient(base_url=served.url, headers=operator_headers(served.url)) as http:
+            answer = await bounded(http.get(f"/sessions?{query}"))
     assert answer.status_code == 422 and "must be" in answer.text or "takes limit" in answer.text
 
 
@@ -166,29 +168,69 @@ async def test_a_session_that_waits_for_a_slot_is_closed_too() -> None:
         assert (await held.step({"n": 1})).observation["total"] == 1
 
 
+STRANGERS: dict[str, dict[str, str]] = {
+    "by the loopback address": {},
+    "through a proxy that says so": {"x-forwarded-for": "203.0.113.9"},
+    "through a proxy that forwards": {"forwarded": "for=203.0.113.9"},
+    "with a wrong key": {HEADER: "x" * 43},
+    "with an empty key": {HEADER: ""},
+    "with a token that there is not": {"authorization": "Bearer correct-horse-battery"},
+}
+
+
 @requirement("sessions:operators")
-async def test_without_a_token_only_this_machine_may_look_and_close(tmp_path: Path) -> None:
+@pytest.mark.parametrize("socket", ["tcp", "unix"])
+@pytest.mark.parametrize("headers", STRANGERS.values(), ids=STRANGERS)
+async def test_without_a_token_an_address_makes_no_operator(
+    headers: dict[str, str], socket: str, tmp_path: Path
+) -> None:
     app = play_app(Journal())
-    async with serving(app) as served, AsyncEnv(served.url) as env:
+    bind: Any = ("127.0.0.1", 0) if socket == "tcp" else tmp_path / "socket"
+    async with serving(app, bind) as served, AsyncEnv(served.url) as env:
         await env.reset()
-        async with httpx.AsyncClient(base_url=served.url) as http:
-            for headers in (
-                {"x-forwarded-for": "203.0.113.9"},
-                {"forwarded": "for=203.0.113.9"},
-                {"host": "rebound.example.org"},
-            ):
-                refused = await bounded(http.get("/sessions", headers=headers))
-                assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN"), headers
-                assert "token" in refused.json()["message"]
-                assert (await bounded(http.delete("/sessions/x", headers=headers))).status_code == 403
-        remote = httpx.ASGITransport(app=app, client=("203.0.113.9", 4711))
-        async with httpx.AsyncClient(transport=remote, base_url="http://127.0.0.1") as http:
-            assert (await bounded(http.get("/sessions"))).status_code == 403
+        transport = httpx.AsyncHTTPTransport(uds=str(tmp_path / "socket")) if socket == "unix" else None
+        base = "http://localhost" if socket == "unix" else served.url
+        async with httpx.AsyncClient(transport=transport, base_url=base, headers=headers) as http:
+            refused = await bounded(http.get("/sessions"))
+            assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
+            assert "token" in refused.json()["message"]
+            (name,) = app.server.registry.sessions
+            assert (await bounded(http.delete(f"/sessions/{name}"))).status_code == 403
+            with_key = await bounded(http.get("/sessions", headers=operator_headers(served.url)))
+            assert [row["id"] for row in with_key.json()["sessions"]] == [name]
         assert (await env.step({"n": 1})).observation["total"] == 1
-    async with serving(play_app(Journal()), tmp_path / "socket"):
-        transport = httpx.AsyncHTTPTransport(uds=str(tmp_path / "socket"))
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
-            assert (await bounded(http.get("/sessions"))).status_code == 200
+
+
+@requirement("sessions:operators")
+async def test_the_key_of_a_start_is_in_a_private_file_while_it_listens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    app = play_app(Journal())
+    async with serving(app) as served:
+        (file,) = (tmp_path / "openenv").iterdir()
+        assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+        assert find_key(served.url) == app.server.operator_key.value
+        port = served.url.rpartition(":")[2]
+        assert find_key(f"http://localhost:{port}") == app.server.operator_key.value
+        # Never sent to a server of another address.
+        assert find_key(f"http://192.0.2.1:{port}") is None
+        assert find_key(f"http://127.0.0.1:{int(port) - 1}") is None
+        file.chmod(0o644)
+        assert find_key(served.url) is None
+    assert list((tmp_path / "openenv").iterdir()) == []
+
+
+@requirement("sessions:operators")
+async def test_a_folder_that_others_may_write_holds_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "openenv").mkdir()
+    (tmp_path / "openenv").chmod(0o777)
+    async with serving(play_app(Journal())) as served:
+        assert find_key(served.url) is None
+    assert "no key file for operators" in caplog.text
 
 
 @requirement("sessions:operators")

@@ -10,9 +10,17 @@ import httpx
 
 from support.servers import BOUND_S, bounded
 
+from openenv_async.server.operator_key import HEADER, find_key
+
+
+def operator_headers(url: str) -> dict[str, str]:
+    """What the commands on the server's own machine send."""
+    key = find_key(url)
+    return {HEADER: key} if key else {}
+
 
 async def listed(url: str, **query: Any) -> dict[str, Any]:
-    async with httpx.AsyncClient(base_url=url) as http:
+    async with httpx.AsyncClient(base_url=url, headers=operator_headers(url)) as http:
         answer = await bounded(http.get("/sessions", params=query))
     assert answer.status_code == 200, answer.text
     said: dict[str, Any] = answer.json()
@@ -20,7 +28,7 @@ async def listed(url: str, **query: Any) -> dict[str, Any]:
 
 
 async def close(url: str, name: str, **query: Any) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=url, headers=operator_headers(url), timeout=30) as http:
         return await bounded(http.delete(f"/sessions/{name}", params=query))
 
 

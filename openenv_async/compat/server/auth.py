@@ -10,8 +10,6 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from openenv_async.server.security import Guard
 from openenv_async.server.server import Server
-from openenv_async.server.settings import Settings
-from openenv_async.server.web.page_auth import Gate
 from openenv_async.transport.ws_server import Receive, Send
 
 logger = logging.getLogger("openenv_async.compat")
@@ -27,7 +25,7 @@ def guard(app: FastAPI, server: Server) -> None:
     if AppGuard in classes:
         return
     if app.middleware_stack is None:
-        app.add_middleware(AppGuard, owner=app, settings=server.settings, page=server.page)
+        app.add_middleware(AppGuard, owner=app, server=server)
         app.server = server  # type: ignore[attr-defined]  # where `openenv serve` looks for the settings
     elif server.settings.token is not None:
         raise RuntimeError("a token is required, but the app runs already: call register_routes() before it starts")
@@ -38,14 +36,24 @@ def guard(app: FastAPI, server: Server) -> None:
 class AppGuard:
     """A `Guard` that also allows the origins of the author's `CORSMiddleware`."""
 
-    def __init__(self, app: Any, owner: FastAPI, settings: Settings, page: Gate) -> None:
+    def __init__(self, app: Any, owner: FastAPI, server: Server) -> None:
+        settings = server.settings
         origins = [*settings.allow_origins]
+        patterns: list[str] = []
         for middleware in owner.user_middleware:
             cls: Any = middleware.cls
             if cls is CORSMiddleware:
                 known: dict[str, Any] = middleware.kwargs
-                origins += ["*"] if known.get("allow_origin_regex") else known.get("allow_origins", ())
-        self._guard = Guard(app, token=settings.token, allow_origins=tuple(origins), page=page)
+                origins += known.get("allow_origins", ())
+                patterns += filter(None, [known.get("allow_origin_regex")])
+        self._guard = Guard(
+            app,
+            token=settings.token,
+            allow_origins=tuple(origins),
+            page=server.page,
+            origin_pattern="|".join(f"(?:{pattern})" for pattern in patterns) or None,
+            operator_key=server.operator_key,
+        )
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope, or refuse it."""
