@@ -173,7 +173,7 @@ _SECURITY: dict[str, str] = {
     "security:every-route": "With a token every route and path but /health refuses who has none or a wrong one.",
     "security:no-traceback": "Peers see no traceback and no path of the server unless it runs with --debug.",
     "security:log": "Tokens, Authorization headers and secret query parameters or variables never reach the log.",
-    "security:proc": "What an environment starts cannot read the server's token in the variables or arguments of its parent process.",
+    "security:proc": "What an environment starts cannot read the server's token in /proc of its parent process.",
 }
 
 _CHECK = {

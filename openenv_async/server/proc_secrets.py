@@ -14,7 +14,7 @@ import sys
 logger = logging.getLogger("openenv_async.server")
 
 _ARG_START, _ENV_END = 45, 48
-"""Places of `arg_start, arg_end, env_start, env_end` in `/proc/self/stat`, counted after the command's name; proc(5)."""
+"""Places of `arg_start` and `env_end` in `/proc/self/stat`, counted behind the command's name; source: proc(5)."""
 
 
 def hide_secret(secret: str) -> bool:

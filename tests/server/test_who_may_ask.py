@@ -1,4 +1,4 @@
-"""Which requests a server answers: by Host, Origin, Sec-Fetch-Site, token and proxy headers, on every route and wire."""
+"""Which requests a server answers: by Host, Origin, Sec-Fetch-Site, token and proxy headers, on each route and wire."""
 
 from __future__ import annotations
 
