@@ -8,9 +8,8 @@ from typing import Any
 
 import httpx
 
-from support.servers import BOUND_S, bounded
-
 from openenv_async.server.operator_key import HEADER, find_key
+from support.servers import BOUND_S, bounded
 
 
 def operator_headers(url: str) -> dict[str, str]:

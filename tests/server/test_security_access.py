@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from live import Journal, bounded, serving
-from live_envs import play_app
 from requirements import requirement
+from support.play_env import play_app
+from support.servers import Journal, bounded, serving
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
