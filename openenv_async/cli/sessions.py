@@ -28,7 +28,8 @@ Examples:
 def sessions() -> None:
     """See who plays on a running server, and end what must end.
 
-    It takes the server's token; a server without one answers on its own machine only.
+    It takes the server's token. A server without one answers its own user on its own
+    machine, by the key that it keeps in a file.
     """
 
 

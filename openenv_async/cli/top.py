@@ -51,8 +51,8 @@ def top(url: str, interval: float, sort: str, once: bool, as_json: bool, token: 
     """Watch who plays on the server at URL, by default the one at http://127.0.0.1:8000. Ctrl-C ends it.
 
     The table shows as many sessions as the terminal has lines. A server that
-    goes away is waited for. It takes the server's token; a server without one
-    answers on its own machine only.
+    goes away is waited for. It takes the server's token. A server without one answers
+    its own user on its own machine, by the key that it keeps in a file.
     """
     try:
         with Operator(url, token) as operator:

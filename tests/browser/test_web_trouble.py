@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from support.browser_fixtures import Site, Visit
+from support.operator_client import operator_headers
 from support.web_compat_env import lamp_app
 from support.web_envs import GATE, EchoEnvironment, FailEnvironment, app
 
@@ -210,12 +211,13 @@ def test_a_session_that_an_operator_ends_stays_ended_until_somebody_wants_anothe
     url = site(lambda: app(EchoEnvironment)).url
     page = visit(url + "/web").page
     echoed(page, "before")
-    [session] = httpx.get(f"{url}/sessions").json()["sessions"]
-    assert httpx.delete(f"{url}/sessions/{session['id']}").is_success
+    operator = operator_headers(url)
+    [session] = httpx.get(f"{url}/sessions", headers=operator).json()["sessions"]
+    assert httpx.delete(f"{url}/sessions/{session['id']}", headers=operator).is_success
     state(page, "asleep")
     expect(page.locator("#notices")).to_contain_text("operator")
     expect(page.locator("#notices")).to_contain_text("The episode is over: Reset begins another.")
-    assert httpx.get(f"{url}/sessions").json()["sessions"] == []
+    assert httpx.get(f"{url}/sessions", headers=operator).json()["sessions"] == []
     page.locator("#reset").click()
     expect(page.locator("#timeline .call")).to_have_count(1)
     state(page, "ready")
