@@ -7,7 +7,7 @@ OPERATING = {
     "sessions:paged": "The list is bounded and sorted by what was asked for, for thousands of sessions.",
     "sessions:closed": "DELETE /sessions/{id} ends a session: SESSION_LOST for its client, close() once, a free slot.",
     "sessions:hung": "A session whose call hangs is closed too: its thread is given up, its process killed.",
-    "sessions:operators": "The token, or without one the key of this start, lets a client see and end sessions; no address does.",
+    "sessions:operators": "The token, or without one the key of this start, lets a client see and end sessions.",
     "top:table": "openenv top shows a server's sessions in a terminal, refreshed, and leaves the terminal clean.",
     "top:gone": "openenv top says when its server goes away, and goes on when it is back.",
     "top:plain": "openenv top --once and --json work in pipes and without its extra, which is named.",
