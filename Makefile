@@ -12,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 CODE := openenv_async openenv_sync tests examples benchmarks
 
 # What shares a container engine runs one after the other, everything else in WORKERS processes: most of it waits.
-ENGINE := tests/docker tests/providers tests/guide tests/validation/test_validation_full.py \
+ENGINE := tests/docker tests/providers tests/guide tests/conformance/test_project_container.py \
 	tests/compat/client/containers
 APART := -n $(WORKERS) --dist loadfile $(ENGINE:%=--ignore=%)
 PEER = $$($(BIN)/python -c 'from benchmarks.peer import peer_python; print(peer_python(lambda line: None))')

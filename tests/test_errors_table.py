@@ -15,6 +15,8 @@ from support import ROOT
 from openenv_async import errors
 from openenv_async.client import episodes
 from openenv_async.client.options import Options
+from openenv_async.conformance import findings
+from openenv_async.conformance.schema import actions
 from openenv_async.errors import EnvError, InvalidPayload, StepTimeout, from_wire
 from openenv_async.hub import failures as hub_failures
 from openenv_async.images import errors as image_errors
@@ -23,7 +25,6 @@ from openenv_async.protocol.error_mapping import describe
 from openenv_async.protocol.frames import Failure, encode
 from openenv_async.server.runner import ServeOptions
 from openenv_async.transport.address import Address
-from openenv_async.validation import checks, generating
 
 DOC = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 
@@ -32,7 +33,7 @@ def tree(base: type[EnvError]) -> list[type[EnvError]]:
     return [base, *(found for child in base.__subclasses__() for found in tree(child))]
 
 
-HOMES = (errors, image_errors, hub_failures, checks, generating)
+HOMES = (errors, image_errors, hub_failures, findings, actions)
 TREE = [cls for cls in tree(EnvError) if cls.__module__ in {home.__name__ for home in HOMES}]
 OURS = [cls for cls in TREE if cls.__module__ == errors.__name__]
 EVERY = pytest.mark.parametrize("cls", TREE, ids=lambda cls: cls.__name__)

@@ -25,8 +25,7 @@ RANKS = [
     ("runtime",),
     ("images", "observe", "recording"),
     ("server", "client", "providers", "hub"),
-    ("validation",),
-    ("checking",),
+    ("conformance",),
     ("compat",),
     ("cli",),
 ]

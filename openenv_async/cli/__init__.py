@@ -28,7 +28,7 @@ COMMANDS = {
     "init": _Entry("openenv_async.cli.init", "init", "Create a new environment project."),
     "serve": _Entry("openenv_async.cli.serve", "serve", "Serve an environment over the network."),
     "validate": _Entry("openenv_async.cli.validate", "validate", "Check an environment, or a running server."),
-    "check": _Entry("openenv_async.cli.check", "check", "Drive a running server as a hostile world would."),
+    "check": _Entry("openenv_async.cli.check", "check", "Check a running server under faults and misbehaving clients."),
     "build": _Entry("openenv_async.cli.build", "build", "Build the image of an environment."),
     "push": _Entry("openenv_async.cli.push", "push", "Send an environment to the Hugging Face Hub or a registry."),
     "fork": _Entry("openenv_async.cli.fork", "fork", "Copy somebody's Space into your account."),

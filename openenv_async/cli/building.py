@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 from openenv_async import __version__
 from openenv_async.cli.errors import BadInput, CommandFailed
 from openenv_async.cli.keyvalues import key_values
-from openenv_async.cli.manifest import Manifest, read_manifest, shown
+from openenv_async.cli.manifest import read_manifest, shown
 from openenv_async.cli.scaffolding import template_folder
 from openenv_async.cli.wheel import DISTRIBUTION, build_wheel
+from openenv_async.conformance.project.manifest import Manifest
 from openenv_async.hub.secret_scan import named_like_a_secret
 from openenv_async.images.base import ensure_base, wants_base
 from openenv_async.images.build import BuildRequest, BuiltImage, build_image

@@ -1,8 +1,8 @@
-"""`python -m openenv_async.cli.describing FOLDER FILE`: says what an environment's code is, as JSON lines.
+"""`python -m openenv_async.cli.describing FOLDER FILE`: describes an environment's code in JSON lines.
 
-The other half of `validation.describing`, run in a process of its own because it
-imports the environment, as `openenv serve` would. Each line is written when its
-stage is over, so that a child that dies has told how far it came.
+The child process of `conformance.project.code`: it imports the environment as
+`openenv serve` does. Each line is written when its stage is over, so that a child that
+ends early has shown how far it came.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ _CLASSES = ("action", "observation", "state")
 
 
 def main(folder: str, file: str) -> None:
-    """Answer every question about the environment in `folder`, each with a line of `file`."""
+    """Describe the environment in `folder`, each stage by a line of `file`."""
     apply_compat(os.environ.get(VARIABLE, "auto"))
     target = locate(folder)
-    assert isinstance(target, FolderTarget)  # a folder is nothing else
-    asked = _Asked(target)
+    assert isinstance(target, FolderTarget)  # of a folder it always is
+    environment = _Environment(target)
     with Path(file).open("w", encoding="utf-8") as answers:
-        for stage, question in (
-            ("models", asked.models),
-            ("app", asked.app),
-            ("client", asked.client),
-            ("script", asked.script),
+        for stage, describe in (
+            ("models", environment.models),
+            ("app", environment.app),
+            ("client", environment.client),
+            ("script", environment.script),
         ):
-            line = _answer(stage, question)
+            line = _answer(stage, describe)
             answers.write(json.dumps(line, default=str) + "\n")
             answers.flush()
 
 
-def _answer(stage: str, question: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _answer(stage: str, describe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
-        return {"stage": stage, "ok": True, "values": question()}
+        return {"stage": stage, "ok": True, "values": describe()}
     except CommandFailed as error:
         problem, _, hint = error.message.partition("\nInstall what it needs: ")
         return {"stage": stage, "ok": False, "problem": problem, "hint": hint or None}
 
 
-class _Asked:
-    """One environment. Its package is imported once, by whichever question needs it first."""
+class _Environment:
+    """One environment. Its package is imported once, by the first stage that needs it."""
 
     def __init__(self, target: FolderTarget) -> None:
         self._target, self._folder = target, target.folder
@@ -70,7 +70,7 @@ class _Asked:
         return {"there": True, "classes": sorted(name for name in names if not name.startswith("_"))}
 
     def app(self) -> dict[str, Any]:
-        """Load the app, and ask it for its classes and bounds."""
+        """Load the app, and return its classes and limits."""
         self._loaded = self._target.load()
         server = getattr(self._loaded, "server", None)
         blueprint = getattr(server, "blueprint", None)
@@ -104,8 +104,8 @@ class _Asked:
         }
 
     def script(self) -> dict[str, Any]:
-        """Look at what the `server` script of the project leads to."""
-        from openenv_async.validation.project import server_script
+        """Resolve the `server` script of the project."""
+        from openenv_async.conformance.project.pyproject import server_script
 
         entry = server_script(self._folder)
         if entry is None or self._loaded is None:
@@ -117,7 +117,7 @@ class _Asked:
         for part in attribute.strip().split("."):
             value = getattr(value, part, None)
         if not callable(value):
-            raise CommandFailed(f"the `server` script leads to {entry}, which is not a function")
+            raise CommandFailed(f"the `server` script names {entry}, which is not a function")
         return {"there": True}
 
     def _import(self, name: str) -> ModuleType | None:
@@ -135,7 +135,7 @@ class _Asked:
         return blueprint.action, blueprint.observation.model, blueprint.state
 
     def _compared(self, codecs: tuple[Any, ...]) -> list[dict[str, Any]]:
-        """Every class that differs. The state may: `create_app` has a default for it, which authors leave."""
+        """Return every class that differs."""
         differing = []
         for key, theirs, ours in zip(_CLASSES, codecs, self._codecs(), strict=True):
             mine = ours.cls
@@ -151,7 +151,7 @@ def _is_own_client(value: Any, module: ModuleType) -> bool:
 
 
 def _codecs_of(cls: Any) -> Any:
-    """Give the three classes of a client's type arguments, of the async kind or the sync one."""
+    """Return the three classes of a client's type arguments, of an async client or a sync one."""
     codecs = getattr(getattr(cls, "_inner_class", cls), "_codecs", None)
     if codecs is None:
         return None

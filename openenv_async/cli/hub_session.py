@@ -10,16 +10,10 @@ import click
 from huggingface_hub import HfApi, login
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
-from openenv_async.cli.errors import BadInput, CommandFailed
+from openenv_async.cli.errors import BadInput, CommandFailed, Interrupted
 from openenv_async.cli.progress import is_quiet, is_terminal
 from openenv_async.hub.account import Account, NoToken, connect_api, require_write, sign_in
 from openenv_async.hub.failures import HubError, UnusableName
-
-
-class Interrupted(CommandFailed):
-    """Ctrl-C, after something was begun."""
-
-    exit_code = 130
 
 
 @contextlib.contextmanager

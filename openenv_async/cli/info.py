@@ -1,6 +1,6 @@
 """`openenv info`: what an environment is, and where it runs.
 
-Owns the options and the words. `validation.about` asks the folder or the server.
+`conformance.project.info` gathers it; this module words it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Examples:
 
 @click.command(short_help="Say what an environment is, and where it runs.", epilog=_EXAMPLES)
 @click.argument("target", default=".", metavar="[PATH | URL]")
-@click.option("--json", "as_json", is_flag=True, help="Everything as JSON, the whole schemas among it.")
+@click.option("--json", "as_json", is_flag=True, help="Everything as JSON, with the whole schemas.")
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=30.0, metavar="SECONDS", help="[default: 30]"
 )
@@ -51,8 +51,8 @@ def info(target: str, as_json: bool, timeout: float, token: str | None) -> None:
     how it runs, the Space it is pushed to and the image that is built of it. Of
     a server: whether it is healthy, its wire and how many sessions it holds.
     """
-    from openenv_async.cli.validate import run_bounded
-    from openenv_async.validation.checks import NotAnEnvironment
+    from openenv_async.cli.interrupts import run_bounded
+    from openenv_async.conformance.findings import NotAnEnvironment
 
     try:
         said = run_bounded(lambda: _ask(target, timeout, token))
@@ -65,17 +65,17 @@ def info(target: str, as_json: bool, timeout: float, token: str | None) -> None:
 
 
 async def _ask(target: str, timeout_s: float, token: str | None) -> dict[str, Any]:
-    from openenv_async.validation.about import about_folder, about_url
-    from openenv_async.validation.subject import Subject, find_target
+    from openenv_async.conformance.project.info import about_folder, about_url
+    from openenv_async.conformance.target import ServerTarget, find_server_or_folder
 
-    found = find_target(target)
+    found = find_server_or_folder(target)
     if isinstance(found, str):
-        return await about_url(Subject(url=found, token=token, call_timeout_s=timeout_s))
+        return await about_url(ServerTarget(url=found, token=token, call_timeout_s=timeout_s))
     return await about_folder(found, timeout_s)
 
 
 def _show(said: dict[str, Any]) -> None:
-    from openenv_async.validation.about import fields_of
+    from openenv_async.conformance.project.info import fields_of
 
     click.echo(f"{said['name'] or 'An environment without a name'}, {said['where']}\n")
     for key, words in _KEYS.items():

@@ -10,8 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from openenv_async.cli.errors import CommandFailed
-from openenv_async.cli.manifest import Manifest, read_manifest, shown
+from openenv_async.cli.manifest import read_manifest, shown
 from openenv_async.cli.targets import FolderTarget, locate
+from openenv_async.conformance.project.manifest import Manifest
 
 
 def checked(folder: Path) -> Manifest:
@@ -49,8 +50,8 @@ def _invalid(folder: Path) -> list[str]:
 
     Not of the Dockerfile, for which the commands have others, nor for a pyproject.toml: an image can do without.
     """
-    from openenv_async.validation import static_problems as checks
+    from openenv_async.conformance.project.static import static_problems as findings_of
 
     without = {"dockerfile"} if (folder / "pyproject.toml").is_file() else {"dockerfile", "pyproject"}
-    failed = [check for check in checks(folder) if check.result == "failed" and check.name not in without]
-    return [f"{check.where}: {check.sentence}" if check.where else check.sentence for check in failed]
+    failed = [each for each in findings_of(folder) if each.result == "failed" and each.name not in without]
+    return [f"{each.where}: {each.sentence}" if each.where else each.sentence for each in failed]

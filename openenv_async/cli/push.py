@@ -18,7 +18,7 @@ from openenv_async.cli.errors import BadInput, CommandFailed
 from openenv_async.cli.progress import quiet_option, say
 
 if TYPE_CHECKING:
-    from openenv_async.cli.manifest import Manifest
+    from openenv_async.conformance.project.manifest import Manifest
     from openenv_async.hub.publishing import Settings
     from openenv_async.hub.space_files import Contents
 
@@ -197,11 +197,13 @@ def _push_files(request: PushRequest, folder: Path, manifest: Manifest) -> None:
 
 
 def _manifest_variables(request: PushRequest, manifest: Manifest) -> dict[str, str]:
-    values = manifest.extra.get("variables") or {}
+    from openenv_async.cli.manifest import key_at
+
+    values = manifest.values.get("variables") or {}
     if not isinstance(values, Mapping):
-        raise BadInput(f"{manifest.at('variables')}: variables must hold `KEY: value` lines")
+        raise BadInput(f"{key_at(manifest, 'variables')}: variables must hold `KEY: value` lines")
     if values and request.create_pr:
-        click.echo(f"Warning: {manifest.at('variables')}: variables are not set by a proposal", err=True)
+        click.echo(f"Warning: {key_at(manifest, 'variables')}: variables are not set by a proposal", err=True)
         return {}
     return {str(key): str(value) for key, value in values.items()}
 

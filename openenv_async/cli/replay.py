@@ -100,8 +100,8 @@ def replay(
 def _play(
     recording: Recording, url: str, ignore: tuple[str, ...], wire: str | None, timeout_s: float, token: str | None
 ) -> Replayed:
+    from openenv_async.cli.interrupts import run_bounded
     from openenv_async.cli.replaying import WIRES, replay, skipping
-    from openenv_async.cli.validate import run_bounded
     from openenv_async.client import AsyncEnv
     from openenv_async.errors import EnvError
 

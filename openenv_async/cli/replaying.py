@@ -2,7 +2,7 @@
 
 Owns what is compared and what cannot be: an error of the infrastructure (a timeout, a crash) says nothing of the
 environment, and what was redacted or left out is not there to be played. `recording.reading` reads the file,
-`validation.comparing` compares values.
+`conformance.comparing` compares values.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 from openenv_async.client import AsyncEnv
 from openenv_async.client.options import WireChoice
+from openenv_async.conformance.comparing import Difference, Skip, find_difference
 from openenv_async.errors import EnvError, from_wire
 from openenv_async.recording.reading import RecordedCall, RecordedEpisode, Recording
 from openenv_async.recording.redacting import REDACTED
 from openenv_async.results import StepResult
-from openenv_async.validation.comparing import Difference, Skip, find_difference
 
 _PLACE = re.compile(r"\[\d+\]")
 

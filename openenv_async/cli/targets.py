@@ -23,7 +23,8 @@ from openenv_async.cli.apps import app_from
 from openenv_async.cli.errors import BadInput, CommandFailed
 from openenv_async.cli.failures import load_failed
 from openenv_async.cli.import_path import mount
-from openenv_async.cli.manifest import DEFAULT_PORT, FILE_NAME, Manifest, read_manifest, shown
+from openenv_async.cli.manifest import key_at, read_manifest, shown
+from openenv_async.conformance.project.manifest import DEFAULT_PORT, FILE_NAME, Manifest
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -207,7 +208,7 @@ def _folder(manifest: Manifest) -> FolderTarget:
         module=module,
         attribute=attribute,
         port=manifest.port,
-        named_at=manifest.at("app"),
+        named_at=key_at(manifest, "app"),
     )
 
 

@@ -1,7 +1,7 @@
-"""`openenv validate`: whether an environment is what it should be, as a folder or as a running server.
+"""`openenv validate`: whether an environment is as it should be, as a folder or as a running server.
 
-Owns the options, the exit code and the end by Ctrl-C. `validation` judges,
-`cli.validate_report` words it.
+Owns the options, the exit code and the words: a line for each finding as it is made, and
+a summary. `conformance` makes the checks.
 """
 
 from __future__ import annotations
@@ -9,33 +9,21 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
-from collections.abc import Awaitable, Callable
-from contextlib import contextmanager
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from openenv_async.cli.compat import VARIABLE, compat_option
 from openenv_async.cli.errors import BadInput, CommandFailed
-from openenv_async.cli.progress import quiet_option
+from openenv_async.cli.progress import Progress, quiet_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from openenv_async.validation.checks import Check, Level, Report
-
-T = TypeVar("T")
+    from openenv_async.conformance.findings import Finding, Level, ValidationReport
+    from openenv_async.conformance.project.validate import ValidateOptions
 
 TIMEOUTS_S = {"static": 120.0, "runtime": 120.0, "full": 900.0}
-
-
-class Interrupted(CommandFailed):
-    """Ctrl-C or SIGTERM, after which nothing is left running."""
-
-    exit_code = 130
-
 
 _EXAMPLES = """\b
 Examples:
@@ -87,20 +75,20 @@ def validate(
     """
     if output is not None and not output.absolute().parent.is_dir():
         raise BadInput(f"--output: there is no folder {output.absolute().parent}")
-    from openenv_async.cli.validate_report import ReportLines
-    from openenv_async.validation.checks import NotAnEnvironment
-    from openenv_async.validation.run import Options
+    from openenv_async.cli.interrupts import run_bounded
+    from openenv_async.conformance.findings import NotAnEnvironment
+    from openenv_async.conformance.project.validate import ValidateOptions
 
-    # Nothing of the environment runs here: the variable tells the processes in which it does.
+    # The environment's code does not run here: the variable is for the processes in which it does.
     os.environ[VARIABLE] = compat
-    lines = None if as_json else ReportLines(target, level, verbose=verbose)
-    options = Options(
+    lines = None if as_json else ValidationLines(target, level, verbose=verbose)
+    options = ValidateOptions(
         level=level,
         timeout_s=timeout or TIMEOUTS_S[level],
         token=token,
         build=build_image,
-        listener=lines.check if lines is not None else _silent,
-        begins=lines.begins if lines is not None else _silent,
+        listener=None if lines is None else lines.finding,
+        on_begin=None if lines is None else lines.begin,
     )
     try:
         try:
@@ -118,16 +106,16 @@ def validate(
         raise click.exceptions.Exit(1)
 
 
-async def _validate(target: str, options: Any) -> Report:
-    from openenv_async.validation.run import validate_folder, validate_url
-    from openenv_async.validation.subject import find_target
+async def _validate(target: str, options: ValidateOptions) -> ValidationReport:
+    from openenv_async.conformance.project.validate import validate_folder, validate_url
+    from openenv_async.conformance.target import find_server_or_folder
 
-    found = find_target(target)
+    found = find_server_or_folder(target)
     return await (validate_url(found, options) if isinstance(found, str) else validate_folder(found, options))
 
 
 async def build_image(folder: Path) -> str:
-    """Build a folder's image as `openenv build` does, and give its name.
+    """Build a folder's image as `openenv build` does, and return its name.
 
     Raises:
         EnvError: it cannot be built; the sentence says why.
@@ -145,44 +133,6 @@ async def build_image(folder: Path) -> str:
         return (await carry_out(plan, engine, ignore)).tag
 
 
-def run_bounded(work: Callable[[], Awaitable[T]]) -> T:
-    """Run to its end; Ctrl-C and SIGTERM cancel it, and what it started is ended first.
-
-    Raises:
-        Interrupted: a signal came.
-    """
-
-    async def main() -> T:
-        return await work()
-
-    with _terminated_as_interrupted():
-        try:
-            return asyncio.run(main())
-        except KeyboardInterrupt:
-            raise Interrupted("stopped; nothing was left running") from None
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    def interrupt(signum: int, frame: object) -> None:
-        # The runner's own handler of SIGINT cancels the task, which ends what it started.
-        signal.raise_signal(signal.SIGINT)
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread: a test, or a program that calls the command
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _silent(check: Check | str) -> None:
-    """Say nothing: the JSON at the end has everything."""
-
-
 def _write(report: dict[str, Any], as_json: bool, output: Path | None) -> None:
     text = json.dumps(report, indent=2, ensure_ascii=False)
     if as_json:
@@ -192,3 +142,73 @@ def _write(report: dict[str, Any], as_json: bool, output: Path | None) -> None:
             output.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
             raise BadInput(f"--output {output} cannot be written: {error.strerror}") from error
+
+
+_COLOURS = {"ok": "green", "warned": "yellow", "failed": "red", "skipped": "bright_black"}
+_HEADS = {"static": "Files and code", "runtime": "Served and played", "full": "Built and played in a container"}
+_MODES = {"local": "local (python)", "uv": "uv", "docker": "docker", "space": "Space"}
+_NAME = 12
+
+
+class ValidationLines:
+    """Writes the lines of one validation."""
+
+    def __init__(self, target: str, level: str, *, verbose: bool) -> None:
+        self._verbose = verbose
+        self._level: str | None = None
+        self._skipped: list[Finding] = []
+        self.progress = Progress(sys.stdout)
+        if not self.progress.quiet:
+            click.echo(f"Validating {target} ({level})")
+
+    def begin(self, name: str, tries: str | None) -> None:
+        """Show which check is being made."""
+        self.progress.doing(f"  {'':<8} {name}")
+
+    def finding(self, finding: Finding) -> None:
+        """Show one finding. Checks that were skipped for the same reason share a line."""
+        self.progress.doing("")
+        if self.progress.quiet and finding.result != "failed":
+            return
+        if not self._verbose and finding.result == "skipped":
+            if self._skipped and self._skipped[0].sentence != finding.sentence:
+                self._show_skipped()
+            self._skipped.append(finding)
+            return
+        self._show_skipped()
+        self._line(finding, finding.name)
+
+    def _show_skipped(self) -> None:
+        held, self._skipped = self._skipped, []
+        if held:
+            names = held[0].name if len(held) == 1 else f"{held[0].name} ... {held[-1].name}"
+            self._line(held[0], names)
+
+    def _line(self, finding: Finding, name: str) -> None:
+        if finding.level != self._level and finding.level is not None:
+            self._level = finding.level
+            click.echo(f"\n{_HEADS[finding.level]}")
+        result = click.style(f"{finding.result:<8}", fg=_COLOURS[finding.result])
+        where = f"{finding.where}: " if finding.line is not None else ""
+        took = f" [{finding.duration_s:.2f} s]" if self._verbose and finding.duration_s is not None else ""
+        click.echo(f"  {result} {name:<{_NAME}} {where}{finding.sentence}{took}")
+        if finding.hint and (finding.result != "skipped" or self._verbose):
+            click.echo(f"{'':{_NAME + 12}}-> {finding.hint}")
+        if self._verbose:
+            for line in finding.details:
+                click.echo(f"{'':{_NAME + 12}}{line}")
+
+    def end(self, report: ValidationReport) -> None:
+        """Show how the environment can be run, and the result."""
+        self._show_skipped()
+        if report.modes and not self.progress.quiet:
+            click.echo("\nWays to run it")
+            for mode in report.modes:
+                word = click.style(f"{'yes' if mode.works else 'no':<8}", fg="green" if mode.works else "red")
+                click.echo(f"  {word} {_MODES[mode.name]:<14} {mode.why}")
+        counts = [(report.count("failed"), "failed"), (report.count("warned"), "with a warning")]
+        counts += [(report.count("skipped"), "skipped")]
+        said = ", ".join([f"{report.count('ok')} ok", *(f"{number} {word}" for number, word in counts if number)])
+        verdict = click.style("Valid" if report.ok else "Not valid", fg="green" if report.ok else "red", bold=True)
+        before = "" if self.progress.quiet else "\n"
+        click.echo(f"{before}{verdict}: {said}, in {report.duration_s:.1f} s.")

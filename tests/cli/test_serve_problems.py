@@ -149,7 +149,7 @@ MANIFESTS: dict[str, tuple[str, str]] = {
     "not yaml": ("name: x\napp: [\n", "my_env/openenv.yaml:3: not YAML: "),
     "a list": ("- a\n", "my_env/openenv.yaml:1: must hold `key: value` lines"),
     "empty": ("", "my_env/openenv.yaml:1: must hold `key: value` lines"),
-    "no name": ("app: server.app:app\n", "my_env/openenv.yaml: name must be a text, and is missing"),
+    "no name": ("app: server.app:app\n", "my_env/openenv.yaml:1: name is missing"),
     "bad port": ("name: x\n\nport: http\n", "my_env/openenv.yaml:3: port must be a number from 0 to 65535, not 'http'"),
     "bad app": (
         "name: x\napp: server/app.py\n",

@@ -20,12 +20,12 @@ from support.servers import bounded, serving
 
 from openenv_async import AsyncEnv, __version__
 from openenv_async.codec import encode_any_msgpack
+from openenv_async.conformance.comparing import difference
 from openenv_async.errors import EnvironmentFailed
 from openenv_async.recording import RecordOptions
 from openenv_async.recording.lines import encoded
 from openenv_async.recording.reading import read_recording
 from openenv_async.recording.values import from_json, from_msgpack, to_json
-from openenv_async.validation.comparing import difference
 
 
 async def play(env: AsyncEnv[Any, Any, Any]) -> None:

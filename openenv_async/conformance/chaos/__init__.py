@@ -1,0 +1,1 @@
+"""Checks of a running server with faults and misbehaving clients: `openenv check`."""

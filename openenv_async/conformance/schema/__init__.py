@@ -1,0 +1,1 @@
+"""JSON Schemas: whether something is one, and values that fit one."""
