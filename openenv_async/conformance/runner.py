@@ -35,6 +35,7 @@ LOG_WAIT_S = 1.0
 
 _LOG_LINES = 12
 _MORE_TIME = "give more with --timeout"
+_NO_TIME = f"no time was left for it: {_MORE_TIME}"
 
 CheckFunction = Callable[[], Awaitable[Outcome]]
 Listener = Callable[[Finding], None]
@@ -146,11 +147,21 @@ class Runner:
         for name in names:
             self._add(CheckInfo(name=name), skipped(reason, hint))
 
+    def out_of_time(self, names: Sequence[str]) -> None:
+        """Add findings that the run's time was over during the first of these checks, and before the others."""
+        self._add(CheckInfo(name=names[0]), self._late())
+        self.skip(names[1:], _NO_TIME)
+
+    def _late(self) -> Outcome:
+        if self._undecided == "failed":
+            return failed(f"it did not end before the run's {self._limit_s:g} s were over", _MORE_TIME)
+        return skipped(f"the time of the run was over before it ended: {_MORE_TIME}")
+
     def _why_not(self, needs: tuple[str, ...]) -> str | None:
         if self._gone is not None:
             return self._gone
         if not self.left_s:
-            return f"no time was left for it: {_MORE_TIME}"
+            return _NO_TIME
         bad = {f.name for f in self.report.findings if f.level == self.level and f.result in ("failed", "skipped")}
         missing = next((need for need in needs if need in bad), None)
         return None if missing is None else f"it needs {missing}, which did not succeed"
@@ -183,9 +194,7 @@ class Runner:
                 raise
             if own_s <= left_s:
                 return failed(f"it did not end within {own_s:g} s")
-            if self._undecided == "failed":
-                return failed(f"it did not end before the run's {self._limit_s:g} s were over", _MORE_TIME)
-            return skipped(f"the time of the run was over before it ended: {_MORE_TIME}")
+            return self._late()
 
     async def _log_with(self, error: EnvError) -> Sequence[str]:
         """Return the log once the error's own lines are in it, if they come: the answer may be quicker."""

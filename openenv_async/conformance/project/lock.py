@@ -12,10 +12,9 @@ from openenv_async.conformance.project.subprocesses import run_child
 from openenv_async.providers.local import find_uv
 
 FILE_NAME = "uv.lock"
-TIMEOUT_S = 60.0
 
 
-async def check_lock(folder: Path, timeout_s: float = TIMEOUT_S) -> list[Finding]:
+async def check_lock(folder: Path, timeout_s: float = 60.0) -> list[Finding]:
     """Check the lock file with uv, where that is installed."""
     found = FileFindings("lock", FILE_NAME)
     if not (folder / "pyproject.toml").is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -52,7 +53,8 @@ async def validate_folder(folder: Path, options: ValidateOptions) -> ValidationR
     """
     began = time.monotonic()
     report = ValidationReport(target=str(folder), kind="folder", level=options.level)
-    runner = _runner(report, options)
+    runner = Runner(report, options.timeout_s, listener=options.listener, on_begin=options.on_begin)
+    runner.level = "static"
     findings, manifest = check_texts(folder)
     runner.add(findings)
     description = await _check_code(folder, runner)
@@ -74,7 +76,7 @@ async def validate_url(url: str, options: ValidateOptions) -> ValidationReport:
     """
     began = time.monotonic()
     report = ValidationReport(target=url, kind="server", level=options.level)
-    runner = _runner(report, options)
+    runner = Runner(report, options.timeout_s, listener=options.listener, on_begin=options.on_begin)
     target = ServerTarget(url=url, token=options.token, call_timeout_s=call_timeout_s(options.timeout_s))
     await require_server(target)
     runner.level = "static"
@@ -91,10 +93,6 @@ async def validate_url(url: str, options: ValidateOptions) -> ValidationReport:
     return report
 
 
-def _runner(report: ValidationReport, options: ValidateOptions) -> Runner:
-    return Runner(report, options.timeout_s, listener=options.listener, on_begin=options.on_begin)
-
-
 async def _check_code(folder: Path, runner: Runner) -> CodeDescription | None:
     """Import the code in a child process, and check the lock file with uv."""
     description = None
@@ -103,9 +101,18 @@ async def _check_code(folder: Path, runner: Runner) -> CodeDescription | None:
         for name in STAGES:
             runner.add(FileFindings(name).skipped("openenv.yaml does not lead to an app: see above"))
     else:
-        description = await describe(folder, min(runner.left_s, IMPORT_TIMEOUT_S))
-        runner.add(check_code(folder, description))
-    runner.add(await check_lock(folder, timeout_s=min(runner.left_s, IMPORT_TIMEOUT_S)))
+        try:
+            async with asyncio.timeout(runner.left_s):
+                description = await describe(folder, IMPORT_TIMEOUT_S)
+            runner.add(check_code(folder, description))
+        except TimeoutError:
+            runner.out_of_time((*STAGES, "lock"))
+            return None
+    try:
+        async with asyncio.timeout(runner.left_s):
+            runner.add(await check_lock(folder, IMPORT_TIMEOUT_S))
+    except TimeoutError:
+        runner.out_of_time(["lock"])
     return description
 
 
