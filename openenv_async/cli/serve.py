@@ -91,7 +91,7 @@ def _serve(name: str, options: dict[str, Any], show_settings: bool) -> None:
 
 
 def _show_settings(request: ServeRequest, target: Target) -> None:
-    from openenv_async.cli.manifest import DEFAULT_PORT, FILE_NAME
+    from openenv_async.conformance.project.manifest import DEFAULT_PORT, FILE_NAME
     from openenv_async.server.options import DEFAULT, Given
 
     server = _server_of(_load(request, target))
