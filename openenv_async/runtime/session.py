@@ -478,7 +478,7 @@ class Session:
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
-        if timeout_s is not None:
+        if timeout_s is not None and self._executor is not None:  # else it is not open yet, or has ended
             self._idle_timer = asyncio.get_running_loop().call_later(timeout_s, self._check_idle)
 
     def _check_idle(self) -> None:
