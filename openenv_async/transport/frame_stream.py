@@ -72,6 +72,8 @@ class FrameStream(Generic[FrameT]):
         """The link has been told to push nothing."""
         self._over: asyncio.Future[LinkClosed] = self._loop.create_future()
         self._writer_wakes: asyncio.Future[None] | None = None
+        self._writer_sends = False
+        """The writer has taken a message and waits until the socket takes it."""
         self._writer_gone = False
         self._moved: asyncio.Future[None] | None = None
         """Done when something has left, where that is waited for."""
@@ -149,7 +151,8 @@ class FrameStream(Generic[FrameT]):
         """Send what was put, or wake the writer where that means waiting. By itself this comes at the turn's end."""
         outbox, push = self._outbox, self._push
         outbox.wakes = True
-        if push is not None:
+        # Not past a message that the writer waits to send: the pieces of a large frame must arrive in order.
+        if push is not None and not self._writer_sends:
             while outbox.queued_frames and push.can_send:
                 message = outbox.take()
                 self._traffic.sent += len(message)
@@ -185,7 +188,9 @@ class FrameStream(Generic[FrameT]):
                 if outbox.queued_frames:
                     message = outbox.take()
                     self._traffic.sent += len(message)
+                    self._writer_sends = True
                     await send(message)
+                    self._writer_sends = False
                     if self.held:
                         self.flush()
                     self._note_moved()
