@@ -1,8 +1,6 @@
-"""What went wrong in a decode, as one `InvalidPayload`.
+"""Turns every exception of a decoder into one `InvalidPayload`: text, path and list of problems.
 
-Owns the texts, the paths and the list of problems. Every exception that leaves a
-decoder passes through `invalid`, also those an author's validator raised: a value
-from outside must never end a session.
+Exceptions of an author's validator too: a value from outside must never end a session.
 """
 
 from __future__ import annotations
@@ -35,16 +33,15 @@ _TYPES = {
     "uuid": "uuid_type",
     "null": "none_required",
 }
-_MAX_SEARCHED = 64 * 1024
 _MAX_INPUT = 500
 
 
 def invalid(exc: BaseException, read: Any = None) -> InvalidPayload:
-    """Say what an exception of a decoder means.
+    """Return the error for an exception of a decoder.
 
     Args:
         exc: what was raised.
-        read: a function that gives the payload as plain values, to quote the bad one; None: not quoted.
+        read: returns the payload as plain values, to quote the bad one; None: it is not quoted.
     """
     if isinstance(exc, InvalidPayload):
         return exc
@@ -57,13 +54,13 @@ def invalid(exc: BaseException, read: Any = None) -> InvalidPayload:
 
 
 def is_validation_error(exc: BaseException | None) -> bool:
-    """Whether it is pydantic's, without importing pydantic."""
+    """Return whether it is pydantic's, without importing pydantic."""
     core = sys.modules.get("pydantic_core")
     return core is not None and isinstance(exc, core.ValidationError)
 
 
 def path_of(loc: Loc) -> str:
-    """Write a location as one reads it: `moves[0].x`."""
+    """Return a location as text: `moves[0].x`."""
     text = "".join(f"[{part}]" if isinstance(part, int) or part == "..." else f".{part}" for part in loc)
     return text.removeprefix(".")
 
@@ -96,7 +93,7 @@ def _of_msgspec(exc: msgspec.ValidationError, read: Any) -> InvalidPayload:
 
 
 def _quoted(read: Any, loc: Loc) -> dict[str, Any]:
-    """Give `{"input": value}` when the bad value can be found and is small and plain."""
+    """Return `{"input": value}` when the bad value can be found and is small and plain."""
     try:
         value = read()
         for part in loc:

@@ -1,8 +1,7 @@
-r"""Any value into bytes: the fast way, then the slow way, then an error that names the field.
+r"""Encodes any value: the fast way (`hooks`), then the slow way (`slow_encoder`), then an error that names the field.
 
-Owns the order of the attempts. `hooks` owns the encoders, `slow_encoder` the slow way.
-Text with a lone surrogate travels: the native wire has an extension for it, JSON
-writes the escape (`\ud800`), which Python's own reader takes.
+Text with a lone surrogate travels: the native wire has an extension for it, JSON writes the escape (`\ud800`),
+which Python's own reader takes.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def encode_any_msgpack(value: Any, root: str = "") -> bytes:
         return _to_msgpack(value)
     except BaseException:
         # BaseException: a serializer of the author's that raises SystemExit must not end the server.
-        return _slowly(value, root, native=True)
+        return encode_slowly(value, root, native=True)
 
 
 def encode_any_json(value: Any, root: str = "") -> bytes:
@@ -44,13 +43,13 @@ def encode_any_json(value: Any, root: str = "") -> bytes:
     try:
         return _to_json(value)
     except BaseException:
-        return _slowly(value, root, native=False)
+        return encode_slowly(value, root, native=False)
 
 
 def encode_dumped_json(dumped: Any, root: str = "") -> bytes:
     """Encode what pydantic dumped, as OpenEnv's server would.
 
-    Where pydantic itself fails: bytes that are no UTF-8 become base64, lone surrogates escapes.
+    Where pydantic itself fails: bytes that are not UTF-8 become base64, lone surrogates escapes.
 
     Raises:
         UnencodableValue: a part of it cannot travel; the error names it.
@@ -58,7 +57,7 @@ def encode_dumped_json(dumped: Any, root: str = "") -> bytes:
     try:
         return pydantic_interop.json_bytes(dumped, hooks.json_hook)
     except BaseException:
-        return _slowly(dumped, root, native=False, text_bytes=True)
+        return encode_slowly(dumped, root, native=False, text_bytes=True)
 
 
 def jsonable(value: Any, *, root: str = "") -> Any:
@@ -110,7 +109,12 @@ def read_leniently(data: Buffer | str) -> Any:
         return None
 
 
-def _slowly(value: Any, root: str, *, native: bool, text_bytes: bool = False) -> bytes:
+def encode_slowly(value: Any, root: str, *, native: bool, text_bytes: bool = False) -> bytes:
+    """Encode a value that an encoder has refused.
+
+    Raises:
+        UnencodableValue: a part of it cannot travel; the error names it.
+    """
     hook = hooks.native_hook if native else hooks.json_hook
     try:
         plain = slow_encoder.flatten(value, hook, native=native, text_bytes=text_bytes, root=root)

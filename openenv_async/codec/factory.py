@@ -22,31 +22,28 @@ def is_untyped(cls: Any) -> bool:
 
 
 class UntypedCodec(ModelCodec[Any]):
-    """Gives dicts (for `Any`, whatever came) and takes anything."""
+    """Decodes to dicts (for `Any`, to any value) and encodes anything."""
 
     def __init__(self, cls: Any) -> None:
-        """Keep whether anything but an object is refused."""
         self.cls = cls
         self._objects = cls is not Any
 
     def decode_msgpack(self, data: Buffer) -> Any:
-        """Decode one value of the native wire."""
-        return self.from_builtins(encoding.decode_any_msgpack(data))
+        value = encoding.decode_any_msgpack(data)
+        return value if type(value) is dict else self.from_builtins(value)
 
     def decode_json(self, data: Buffer | str) -> Any:
-        """Decode one value of the JSON wire."""
-        return self.from_builtins(encoding.decode_any_json(data))
+        value = encoding.decode_any_json(data)
+        return value if type(value) is dict else self.from_builtins(value)
 
     def from_builtins(self, value: Any) -> Any:
-        """Give the value back, once it is known to be an object."""
-        # Most are dicts, and asking an abstract class costs as much as the whole decoding.
-        if type(value) is not dict and self._objects and not isinstance(value, Mapping):
+        # Decoders return most dicts without this: asking an abstract class costs as much as the whole decoding.
+        if self._objects and not isinstance(value, Mapping):
             text = f"expected `object`, got `{type(value).__name__}`"
             raise InvalidPayload(f"Invalid message: {text}", errors=[{"type": "dict_type", "loc": [], "msg": text}])
         return value
 
     def schema(self) -> dict[str, Any]:
-        """Describe an object of any fields."""
         return {"type": "object", "properties": {}, "additionalProperties": True} if self._objects else {}
 
 
@@ -60,7 +57,7 @@ def codec_for(cls: None, *, ignore_unknown: bool = False) -> ModelCodec[Any]: ..
 @overload
 def codec_for(cls: type[T] | None, *, ignore_unknown: bool = False) -> ModelCodec[T]: ...
 def codec_for(cls: Any, *, ignore_unknown: bool = False) -> ModelCodec[Any]:
-    """Give the codec of a class, built once.
+    """Return the codec of a class, built once.
 
     Args:
         cls: a msgspec Struct, dataclass, TypedDict, pydantic model, any other type that

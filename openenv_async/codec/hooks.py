@@ -1,9 +1,7 @@
-"""What msgspec asks for when it meets a value it does not know.
+"""msgspec's hooks for values that it does not know, and the encoders and decoders that use them.
 
-Owns the encode hooks of both wires and the decode hook. They are called only for
-exotic values (numpy, pydantic, subclasses of builtins), never for plain ones, and
-know numpy and pydantic only if the user imported them. `slow_encoder` calls the encode
-hooks too, on its slow path.
+The hooks are called only for exotic values (numpy, pydantic, subclasses of builtins), never for plain ones, and
+use numpy and pydantic only if the user imported them. `slow_encoder` calls the encode hooks too.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ def native_hook(value: Any) -> Any:
     """Turn one unknown value into what msgpack can hold.
 
     Raises:
-        TypeError: there is no such thing.
+        TypeError: there is none.
     """
     numpy = arrays.loaded_numpy()
     if numpy is not None:
@@ -48,7 +46,7 @@ def json_hook(value: Any) -> Any:
     """Turn one unknown value into what JSON can hold.
 
     Raises:
-        TypeError: there is no such thing.
+        TypeError: there is none.
     """
     numpy = arrays.loaded_numpy()
     if numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)):
@@ -95,10 +93,7 @@ def decode_hook(annotation: Any, value: Any) -> Any:
     """
     cls = get_origin(annotation) or annotation
     if pydantic_interop.is_model_class(cls):
-        # Imported late: a model may hold Structs and a Struct models, so the two codecs know each other.
-        from openenv_async.codec import pydantic_codec
-
-        return pydantic_codec.validator(annotation)(value)
+        return pydantic_interop.validator(annotation, decode_hook)(value)
     if cls is complex:
         return numpy_coercion.to_complex(value)
     if isinstance(cls, type):

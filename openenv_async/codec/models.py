@@ -1,7 +1,7 @@
-"""One class's values into bytes and back.
+"""The interface of a codec: values of one class into bytes and back.
 
-Owns the interface. `struct_codec`, `pydantic_codec` and `factory` implement it, `factory`
-chooses; what they share is in `encoding` (out) and `decode_errors` (in).
+`struct_codec`, `pydantic_codec` and `factory` implement it, `factory` chooses. `encoding` and `decode_errors` have
+what they share.
 """
 
 from __future__ import annotations
@@ -34,20 +34,19 @@ class ModelCodec(ABC, Generic[T]):
 
     @abstractmethod
     def from_builtins(self, value: Any) -> T:
-        """Make a value from plain ones, e.g. a dict; an instance of the class is given back as it is."""
+        """Make a value from plain ones, e.g. a dict; an instance of the class is returned as it is."""
 
     @abstractmethod
     def schema(self) -> dict[str, Any]:
-        """Give the class's JSON Schema, with its properties at the top."""
+        """Return the class's JSON Schema, with its properties at the top."""
 
-    def encode_msgpack(self, value: T) -> bytes:
-        """Encode a value for the native wire; also one of another class."""
-        return encoding.encode_any_msgpack(value)
+    encode_msgpack = staticmethod(encoding.encode_any_msgpack)
+    """Encodes a value for the native wire; also one of another class."""
 
     def encode_json(self, value: T) -> bytes:
         """Encode a value for the JSON wire; also one of another class."""
         return encoding.encode_any_json(value)
 
     def to_builtins(self, value: T) -> Any:
-        """Give the value as `encode_json` would write it: dicts, lists, text, numbers, None."""
+        """Return the value as `encode_json` would write it: dicts, lists, text, numbers, None."""
         return encoding.decode_any_json(self.encode_json(value))

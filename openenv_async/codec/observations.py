@@ -1,9 +1,7 @@
-"""Observations: one object of the author's, three shapes on the wires.
+"""Observations into bytes and back: where reward, done, truncated and metadata go on each wire.
 
-Owns where reward, done, truncated and metadata go. The native wire carries the
-object whole; OpenEnv's two JSON forms take reward and done out of it, and so must
-whoever reads them put these back. `observations` knows each class's fields, `models`
-how its values become bytes.
+The native wire carries the object whole; OpenEnv's two JSON forms take reward and done out of it, and a reader
+puts them back.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from typing import Any, Generic, TypeVar, get_origin, overload
 
 import msgspec
 
-from openenv_async.codec import decode_errors, encoding, pydantic_interop
+from openenv_async.codec import decode_errors, encoding, hooks, pydantic_interop
 from openenv_async.codec.encoding import Buffer
 from openenv_async.codec.ext import ext_hook
 from openenv_async.codec.factory import codec_for, is_untyped
@@ -36,7 +34,7 @@ Split = tuple[Any, Any, Any, Any, Any]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Shape:
-    """How to take an observation of one class apart: body, reward, done, truncated, metadata."""
+    """Splits an observation of one class: body, reward, done, truncated, metadata."""
 
     split: Callable[[Any], Split]
     pydantic: bool = False
@@ -44,10 +42,10 @@ class Shape:
 
 @lru_cache(maxsize=1024)
 def shape_of(cls: Any) -> Shape:
-    """Give the shape of a concrete class.
+    """Return the shape of a concrete class.
 
     Raises:
-        UnencodableValue: its objects have no fields, and so are no observation.
+        UnencodableValue: its objects have no named fields.
     """
     if issubclass(cls, msgspec.Struct):
         if cls.__struct_config__.array_like:
@@ -65,7 +63,7 @@ def shape_of(cls: Any) -> Shape:
 
 
 def no_object(cls: Any, why: str = "has none") -> UnencodableValue:
-    """Say that an object of this class is no observation."""
+    """Return the error for an object of a class without named fields."""
     return UnencodableValue(
         f"observation: must have named fields, as Structs, dataclasses, pydantic models and dicts do; "
         f"`{cls.__qualname__}` {why}",
@@ -133,7 +131,7 @@ class Declared:
     """Name, and key on the wire."""
 
     reward_if_null: Any
-    """What stands for a null reward: None where the class takes it, else NaN, or UNSET for the class's default."""
+    """Value for a null reward: None where the class takes it, else NaN, or UNSET for the class's default."""
 
     attributes: frozenset[str] = frozenset()
     """Fields that every object has as attributes; none for a TypedDict."""
@@ -153,7 +151,7 @@ class Declared:
 
 
 def declared(cls: Any) -> Declared | None:
-    """Give the fields of a reader's class; None for an untyped reader or a union of classes.
+    """Return the fields of a reader's class; None for an untyped reader or a union of classes.
 
     Raises:
         UsageError: objects of the class have no names for their fields.
@@ -227,6 +225,19 @@ class Decoded(msgspec.Struct, Generic[T]):
     """None where it is absent or empty."""
 
 
+def _decoded(observation: Any, reward: Any, done: Any, truncated: Any, metadata: Any) -> Decoded[Any]:
+    # At every step, and almost always these are bools and the metadata is empty.
+    if done is not False and done is not True:
+        done = _flag(done)
+    if truncated is not False and truncated is not True:
+        truncated = _flag(truncated)
+    if type(metadata) is not dict:
+        metadata = _filled(metadata)
+    elif not metadata:
+        metadata = None
+    return Decoded(observation, reward, done, truncated, metadata)
+
+
 class _Beside(msgspec.Struct):
     """What an observation carries that the reader's class has no field for."""
 
@@ -239,7 +250,7 @@ class _Beside(msgspec.Struct):
 class ObservationCodec(Generic[T]):
     """Turns observations into bytes and back. Built once per class by `observation_codec_for`.
 
-    Encoding takes any object with fields, whatever the declared class; what it has goes.
+    Encoding takes any object with named fields, whatever the declared class.
     """
 
     def __init__(self, cls: Any) -> None:
@@ -262,30 +273,29 @@ class ObservationCodec(Generic[T]):
         if cls is not self._written:
             shape_of(cls)
             self._written = cls
-        return encoding.encode_any_msgpack(obs, _ROOT)
+        try:
+            return hooks.NATIVE.encode(obs)
+        except BaseException:
+            return encoding.encode_slowly(obs, _ROOT, native=True)
 
     def decode_native(self, data: Buffer) -> Decoded[T]:
         """Decode what `encode_native` wrote; for an untyped reader reward, done and truncated leave the dict."""
         obs: Any = self.model.decode_msgpack(data)
         if self._complete:
-            # At every step; almost always these are bools and the metadata is empty.
-            done, truncated, metadata = obs.done, obs.truncated, obs.metadata
-            if done is not False and done is not True:
-                done = _flag(done)
-            if truncated is not False and truncated is not True:
-                truncated = _flag(truncated)
-            if type(metadata) is dict and not metadata:
-                return Decoded(obs, obs.reward, done, truncated, None)
-            return Decoded(obs, obs.reward, done, truncated, _filled(metadata))
+            return _decoded(obs, obs.reward, obs.done, obs.truncated, obs.metadata)
         if self._untyped:
-            return self._of_dict(obs)
+            if not isinstance(obs, dict):
+                return Decoded(obs, None, False, False, None)
+            take = obs.pop
+            # Metadata stays in.
+            return _decoded(
+                obs, take("reward", None), take("done", False), take("truncated", False), obs.get("metadata")
+            )
         found = self._read_beside(data)
         if not isinstance(obs, dict):
             for name in found:
                 found[name] = getattr(obs, name, found[name])
-        return Decoded(
-            obs, found["reward"], _flag(found["done"]), _flag(found["truncated"]), _filled(found["metadata"])
-        )
+        return _decoded(obs, **found)
 
     def encode_ws_json(self, obs: Any) -> bytes:
         """Encode the `data` of OpenEnv's `/ws` observation frame."""
@@ -329,20 +339,11 @@ class ObservationCodec(Generic[T]):
             obs = self.model.from_builtins(body if self._fields is None else self._fields.completed(body, values))
         return Decoded(obs, reward, done, truncated, _filled(metadata))
 
-    def _of_dict(self, obs: Any) -> Decoded[T]:
-        if not isinstance(obs, dict):
-            return Decoded(obs, None, False, False, None)
-        rest: Any = obs
-        take = obs.pop
-        reward, done, truncated = take("reward", None), take("done", False), take("truncated", False)
-        metadata = obs.get("metadata")
-        return Decoded(rest, reward, _flag(done), _flag(truncated), None if metadata is None else _filled(metadata))
-
     def _read_beside(self, data: Buffer) -> dict[str, Any]:
         try:
             beside = self._beside.decode(data)
         except msgspec.MsgspecError:
-            # Keys that are no text: such an observation has nothing beside its fields.
+            # Keys that are not text: such an observation has nothing beside its fields.
             beside = _Beside()
         except BaseException as exc:
             # A malformed extension in what the class itself skipped.
@@ -381,14 +382,14 @@ class _Parts:
 
 
 def _flag(value: Any) -> Any:
-    """Give done or truncated as a bool; an array of them, one for each of several environments, stays one."""
+    """Return done or truncated as a bool; an array of them, one for each of several environments, stays one."""
     if value is True or value is False:
         return value
     return value if hasattr(value, "__len__") else bool(value)
 
 
 def _filled(metadata: Any) -> Any:
-    """Give metadata, or None where it is absent or an empty dict."""
+    """Return metadata, or None where it is absent or an empty dict."""
     return None if isinstance(metadata, dict) and not metadata else metadata
 
 
@@ -409,7 +410,7 @@ def observation_codec_for(cls: None) -> ObservationCodec[Any]: ...
 @overload
 def observation_codec_for(cls: type[T] | None) -> ObservationCodec[T]: ...
 def observation_codec_for(cls: Any) -> ObservationCodec[Any]:
-    """Give the observation codec of a class, built once.
+    """Return the observation codec of a class, built once.
 
     Raises:
         UsageError: no codec can be made of the class; the text says why.

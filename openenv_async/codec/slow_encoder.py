@@ -74,10 +74,10 @@ def flatten(value: Any, hook: Callable[[Any], Any], *, native: bool, text_bytes:
     Raises:
         Unwalkable: a part cannot travel.
     """
-    return _Walk(hook, native, text_bytes).visit(value, root)
+    return _Flattener(hook, native, text_bytes).visit(value, root)
 
 
-class _Walk:
+class _Flattener:
     def __init__(self, hook: Callable[[Any], Any], native: bool, text_bytes: bool) -> None:
         self.hook = hook
         self.native = native

@@ -1,7 +1,7 @@
-"""Structs, dataclasses, TypedDicts and every other type that msgspec reads natively.
+"""The codec of Structs, dataclasses, TypedDicts and every other type that msgspec reads natively.
 
-Owns the two decoders per class and what happens when they refuse: a second, slow
-reading for values that only extensions or Python's JSON reader carry, then the error.
+Each class has a decoder for either wire. When one refuses, values that only extensions or Python's JSON reader
+carry are read a second, slow way; then the error is made.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def filler_of(cls: Any) -> Fill | None:
 
 class _Planner:
     def __init__(self) -> None:
-        self._open: dict[type, _Object] = {}
+        self._open: dict[type, _ObjectFiller] = {}
 
     def plan(self, info: inspect.Type) -> Fill | None:
         if isinstance(info, (inspect.DataclassType, inspect.StructType)):
@@ -55,7 +55,7 @@ class _Planner:
         fields = {field.name: field for field in info.fields}
         kept = isinstance(info, inspect.DataclassType) and "__slots__" not in vars(info.cls)
         plain = [n for n, f in fields.items() if kept and not f.required and f.default is not msgspec.NODEFAULT]
-        made = self._open[info.cls] = _Object(plain)
+        made = self._open[info.cls] = _ObjectFiller(plain)
         for name, field in fields.items():
             inner = self.plan(field.type)
             if inner is not None:
@@ -77,7 +77,7 @@ class _Planner:
         return fill_arm if arms else None
 
 
-class _Object:
+class _ObjectFiller:
     """The filler of one dataclass or Struct; may contain itself."""
 
     def __init__(self, plain: list[str]) -> None:
@@ -89,7 +89,7 @@ class _Object:
         if id(self) in seen:
             return False
         seen.add(id(self))
-        return bool(self.plain) or any(not isinstance(f, _Object) or f.needed(seen) for _, f in self.inner)
+        return bool(self.plain) or any(not isinstance(f, _ObjectFiller) or f.needed(seen) for _, f in self.inner)
 
     def __call__(self, value: Any) -> None:
         if self.plain:
@@ -156,7 +156,6 @@ class StructCodec(ModelCodec[Any]):
         self._is_class = isinstance(cls, type) and get_origin(cls) is None and not is_typeddict(cls)
 
     def decode_msgpack(self, data: Buffer) -> Any:
-        """Decode one value of the native wire."""
         try:
             value = self._msgpack.decode(data)
             keys = None if self._known is None else _KEYS_MSGPACK.decode(data)
@@ -169,7 +168,6 @@ class StructCodec(ModelCodec[Any]):
         return value
 
     def decode_json(self, data: Buffer | str) -> Any:
-        """Decode one value of the JSON wire."""
         try:
             value = self._json.decode(data)
             keys = None if self._known is None else _KEYS_JSON.decode(data)
@@ -182,13 +180,11 @@ class StructCodec(ModelCodec[Any]):
         return value
 
     def from_builtins(self, value: Any) -> Any:
-        """Make a value from plain ones."""
         if self._is_class and isinstance(value, self.cls):
             return value
         return self._convert(value)
 
     def schema(self) -> dict[str, Any]:
-        """Give the class's JSON Schema, with its properties at the top."""
         return json_schema.schema_of(self.cls)
 
     def _convert(self, value: Any) -> Any:

@@ -24,7 +24,7 @@ MOST_TEXT = 32 * 1024
 _INT64 = range(-(2**63), 2**64)
 
 
-class Description(msgspec.Struct, frozen=True):
+class WireError(msgspec.Struct, frozen=True):
     """What a peer sees of an error."""
 
     code: str
@@ -32,7 +32,7 @@ class Description(msgspec.Struct, frozen=True):
     details: dict[str, Any]
 
 
-def describe(exc: BaseException) -> Description:
+def describe(exc: BaseException) -> WireError:
     """Turn an exception into what may travel.
 
     Args:
@@ -42,10 +42,10 @@ def describe(exc: BaseException) -> Description:
         # A subclass of an author's may not have called our constructor.
         details = {printable(key): plain(value) for key, value in vars(exc).get("details", {}).items()}
         details["fault"], details["retryable"] = exc.fault, exc.retryable
-        return Description(exc.code, _cut(printable(vars(exc).get("message", type(exc).__name__))), details)
+        return WireError(exc.code, _cut(printable(vars(exc).get("message", type(exc).__name__))), details)
     error_id = new_error_id()
     logger.error("a bug in the runtime [error %s]", error_id, exc_info=exc)
-    return Description(
+    return WireError(
         EnvError.code, f"internal error of the server (error id {error_id} in its log)", {"error_id": error_id}
     )
 

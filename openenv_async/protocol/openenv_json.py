@@ -13,14 +13,14 @@ from typing import Any, Literal
 import msgspec
 
 from openenv_async.errors import InvalidMessage, InvalidPayload, UnknownType
-from openenv_async.protocol.error_mapping import Description, printable
+from openenv_async.protocol.error_mapping import WireError, printable
 
 Kind = Literal["reset", "step", "state", "close", "mcp", "metadata", "web"]
 KINDS: tuple[Kind, ...] = ("reset", "step", "state", "close", "mcp")
 """OpenEnv's own. `metadata` and `web` are for connections of the web page alone; see `server.web.page_messages`."""
 
 
-class Request(msgspec.Struct, frozen=True, gc=False):
+class JsonRequest(msgspec.Struct, frozen=True, gc=False):
     """One message of the client. `data` is the action itself for `step`, the arguments for `reset`."""
 
     kind: Kind
@@ -73,7 +73,7 @@ def _read_leniently(text: str) -> dict[str, msgspec.Raw] | None:
         return None
 
 
-def read_request(message: str | bytes) -> Request:
+def read_request(message: str | bytes) -> JsonRequest:
     """Read one message.
 
     Raises:
@@ -93,10 +93,10 @@ def read_request(message: str | bytes) -> Request:
     data = fields.get("data", _EMPTY)
     if bytes(data).lstrip()[:1] != b"{":
         raise _invalid(["data"], "`data` must be an object", "dict_type")
-    return Request(kind, data)
+    return JsonRequest(kind, data)
 
 
-class Message(msgspec.Struct, frozen=True, gc=False):
+class JsonMessage(msgspec.Struct, frozen=True, gc=False):
     """One message of the server; `warnings` is this package's own."""
 
     type: str = ""
@@ -104,10 +104,10 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     warnings: tuple[str, ...] = ()
 
 
-_MESSAGE = msgspec.json.Decoder(Message)
+_MESSAGE = msgspec.json.Decoder(JsonMessage)
 
 
-def read_message(message: str | bytes) -> Message:
+def read_message(message: str | bytes) -> JsonMessage:
     """Read one message of the server.
 
     Raises:
@@ -119,7 +119,7 @@ def read_message(message: str | bytes) -> Message:
         fields = _read_leniently(message) if isinstance(message, str) else None
         if fields is None:
             raise InvalidMessage(f"the server's answer is not OpenEnv's JSON: {exc}") from exc
-        return Message(_text(fields.get("type", _NO_TEXT)) or "", fields.get("data", _EMPTY))
+        return JsonMessage(_text(fields.get("type", _NO_TEXT)) or "", fields.get("data", _EMPTY))
 
 
 def _text(raw: msgspec.Raw) -> str | None:
@@ -166,7 +166,7 @@ def no_mcp(data: msgspec.Raw) -> bytes:
     return _ENCODER.encode({"jsonrpc": "2.0", "id": request_id, "error": error})
 
 
-def failure(error: Description) -> str:
+def failure(error: WireError) -> str:
     """Give the text of an error reply: `message` and `code` first, then what the error knows besides."""
     data: dict[str, Any] = {"message": error.message, "code": error.code}
     data.update((key, value) for key, value in error.details.items() if key not in data)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from openenv_async.limits import Limits
 from openenv_async.protocol.error_mapping import describe
-from openenv_async.protocol.openenv_json import Kind, Request, failure, no_mcp, read_request, reply
+from openenv_async.protocol.openenv_json import JsonRequest, Kind, failure, no_mcp, read_request, reply
 from openenv_async.runtime.calls import JSON, Call, Outcome
 from openenv_async.transport.link import Message
 
@@ -25,7 +25,7 @@ class JsonMessages:
     tells_end = False
     """The client of a session that the server ends is told why, in an error frame that OpenEnv's do not expect."""
 
-    def read(self, message: Message) -> Request:
+    def read(self, message: Message) -> JsonRequest:
         """Read one message.
 
         Raises:
@@ -33,7 +33,7 @@ class JsonMessages:
         """
         return read_request(message)
 
-    def call(self, request: Request, limits: Limits) -> Call | Outcome:
+    def call(self, request: JsonRequest, limits: Limits) -> Call | Outcome:
         """Return the call that a request asks for, or the outcome where that takes no call."""
         if request.kind == "step" or request.kind == "reset":
             return Call(request.kind, request.data, JSON)

@@ -34,7 +34,7 @@ def _context(
     if cert_file is not None:
         try:
             context.load_cert_chain(cert_file, key_file, password=_no_password)
-        except (OSError, ssl.SSLError, _HasPassword) as exc:
+        except (OSError, ssl.SSLError, _EncryptedKey) as exc:
             files = f"{cert_file} and {key_file}" if key_file else cert_file
             text = f"cannot use the client certificate and its private key (PEM) in {files}: {_reason(exc)}"
             raise LinkRefused(text) from exc
@@ -50,13 +50,13 @@ def _usual_context(file: str | None, folder: str | None) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=certifi.where())
 
 
-class _HasPassword(Exception):
+class _EncryptedKey(Exception):
     """The private key is encrypted."""
 
 
 def _no_password() -> str:
     # Without this, OpenSSL would ask on the terminal.
-    raise _HasPassword("the key has a password; use one without (openssl pkey -in KEY -out PLAIN)")
+    raise _EncryptedKey("the key has a password; use one without (openssl pkey -in KEY -out PLAIN)")
 
 
 def _reason(exc: Exception) -> str:

@@ -62,7 +62,7 @@ def test_a_request_is_read_or_refused(message: str | bytes) -> None:
 @thorough
 def test_an_answer_is_read_or_refused(message: str | bytes) -> None:
     with contextlib.suppress(InvalidMessage):
-        assert isinstance(openenv_json.read_message(message), openenv_json.Message)
+        assert isinstance(openenv_json.read_message(message), openenv_json.JsonMessage)
 
 
 @requirement("faults:fuzz-decoders")

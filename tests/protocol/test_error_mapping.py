@@ -20,7 +20,7 @@ from openenv_async.errors import (
     RemoteProtocolError,
     from_wire,
 )
-from openenv_async.protocol.error_mapping import MOST_TEXT, Description, describe, plain, printable, safe_text
+from openenv_async.protocol.error_mapping import MOST_TEXT, WireError, describe, plain, printable, safe_text
 from openenv_async.protocol.frames import Failure, encode
 from openenv_async.protocol.openenv_json import failure
 
@@ -31,7 +31,7 @@ def tree(base: type[EnvError]) -> Iterator[type[EnvError]]:
         yield from tree(child)
 
 
-def travels(what: Description) -> dict[str, Any]:
+def travels(what: WireError) -> dict[str, Any]:
     """Take a description over both wires; give its details as they arrive."""
     frame = Failure(1, 2, what.code, what.message, what.details)
     read: dict[str, Any] = msgspec.msgpack.decode(encode(frame))[5]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openenv_async.errors import EnvError, InvalidMessage, InvalidPayload, UnknownType
-from openenv_async.protocol.error_mapping import Description, describe
+from openenv_async.protocol.error_mapping import WireError, describe
 from openenv_async.protocol.openenv_json import KINDS, failure, read_message, read_request, reply
 
 GOOD = {
@@ -104,7 +104,7 @@ def test_warnings_go_beside_the_data() -> None:
 
 def test_a_failure_says_message_and_code_first_and_details_never_replace_them() -> None:
     details = {"path": "x.y", "message": "other", "code": "OTHER"}
-    text = failure(Description("VALIDATION_ERROR", "x.y: missing", details))
+    text = failure(WireError("VALIDATION_ERROR", "x.y: missing", details))
     assert text.startswith('{"type":"error","data":{"message":"x.y: missing","code":"VALIDATION_ERROR"')
     assert json.loads(text)["data"] == {"message": "x.y: missing", "code": "VALIDATION_ERROR", "path": "x.y"}
 

@@ -26,7 +26,7 @@ from openenv_async.errors import (
 )
 from openenv_async.limits import Limits
 from openenv_async.protocol.error_mapping import describe, printable, safe_text
-from openenv_async.protocol.openenv_json import KINDS, Kind, Request, read_request
+from openenv_async.protocol.openenv_json import KINDS, JsonRequest, Kind, read_request
 from openenv_async.runtime.calls import Call, Outcome, Wire
 from openenv_async.server.json_messages import JsonMessages
 from openenv_async.transport.link import Message
@@ -59,7 +59,7 @@ class OpenEnvMessages(JsonMessages):
     def __init__(self, idle_timeout_s: float | None = None) -> None:
         self.idle_timeout_s = idle_timeout_s
 
-    def read(self, message: Message) -> Request:
+    def read(self, message: Message) -> JsonRequest:
         try:
             return read_request(message)
         except InvalidMessage:
@@ -67,7 +67,7 @@ class OpenEnvMessages(JsonMessages):
                 raise
         return _read_slowly(message)
 
-    def call(self, request: Request, limits: Limits) -> Call | Outcome:
+    def call(self, request: JsonRequest, limits: Limits) -> Call | Outcome:
         if request.kind == "mcp":
             return Call("mcp", request.data, Wire.JSON)
         return super().call(request, limits)
@@ -83,7 +83,7 @@ class OpenEnvMessages(JsonMessages):
         return json.dumps({"type": "error", "data": data}, separators=(",", ":"))
 
 
-def _read_slowly(message: str) -> Request:
+def _read_slowly(message: str) -> JsonRequest:
     try:
         fields = json.loads(message)
     except json.JSONDecodeError as exc:
@@ -99,9 +99,9 @@ def _read_slowly(message: str) -> Request:
     raise UnknownType(printable(f"Unknown message type: {kind}"))
 
 
-def _request(kind: Kind, fields: dict[str, Any]) -> Request:
+def _request(kind: Kind, fields: dict[str, Any]) -> JsonRequest:
     try:
         model: Any = _MODELS[kind].model_validate(fields)
     except ValidationError as exc:
         raise invalid(exc) from exc
-    return Request(kind, msgspec.Raw(json.dumps(getattr(model, "data", {})).encode()))
+    return JsonRequest(kind, msgspec.Raw(json.dumps(getattr(model, "data", {})).encode()))

@@ -13,7 +13,7 @@ import msgspec
 
 from openenv_async.errors import EnvError
 from openenv_async.limits import Limits
-from openenv_async.protocol.openenv_json import Kind, Request, read_object, reply
+from openenv_async.protocol.openenv_json import JsonRequest, Kind, read_object, reply
 from openenv_async.runtime.calls import Call, Outcome, Wire
 from openenv_async.server.json_messages import JsonMessages
 from openenv_async.transport.link import Message
@@ -36,7 +36,7 @@ class PageMessages(JsonMessages):
         self.idle_timeout_s = min(idle_timeout_s, inner.idle_timeout_s or idle_timeout_s)
         self.warns_early = inner.warns_early
 
-    def read(self, message: Message) -> Request:
+    def read(self, message: Message) -> JsonRequest:
         fields: dict[str, msgspec.Raw] = {}
         if isinstance(message, str):
             with contextlib.suppress(EnvError):  # which the other dialect words
@@ -44,9 +44,9 @@ class PageMessages(JsonMessages):
         kind = _KINDS.get(bytes(fields.get("type", b"")))
         if kind is None:
             return self._inner.read(message)
-        return Request(kind, fields.get("data", msgspec.Raw(b"null")))
+        return JsonRequest(kind, fields.get("data", msgspec.Raw(b"null")))
 
-    def call(self, request: Request, limits: Limits) -> Call | Outcome:
+    def call(self, request: JsonRequest, limits: Limits) -> Call | Outcome:
         if request.kind == "metadata" or request.kind == "web":
             return Call(request.kind, request.data, Wire.JSON, limits.state_timeout_s)
         return self._inner.call(request, limits)
