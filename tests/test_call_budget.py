@@ -155,11 +155,11 @@ class Way(NamedTuple):
 
 
 WAYS = {
-    "native": Way(partial(sessions, AsyncAdder, 1, "native"), 56),
-    "native, 32 sessions": Way(partial(sessions, AsyncAdder, 32, "native"), 37.6, 32),
+    "native": Way(partial(sessions, AsyncAdder, 1, "native"), 50),
+    "native, 32 sessions": Way(partial(sessions, AsyncAdder, 32, "native"), 32, 32),
     "json": Way(partial(sessions, AsyncAdder, 1, "json"), 66),
-    "thread": Way(partial(sessions, Adder, 1, "native", execution="thread"), 62),
-    "process": Way(partial(sessions, Adder, 1, "native", execution="process"), 61),
+    "thread": Way(partial(sessions, Adder, 1, "native", execution="thread"), 56),
+    "process": Way(partial(sessions, Adder, 1, "native", execution="process"), 56),
     "http": Way(over_http, 52),
 }
 """The budgets are calls per step, as low as they have been."""

@@ -21,7 +21,7 @@ from openenv_async.compat.server.mcp_types import JsonRpcErrorCode, JsonRpcReque
 from openenv_async.compat.server.tools import read_request
 from openenv_async.errors import CapacityError, EnvError, FactoryError, InvalidMessage, SessionLost
 from openenv_async.protocol.error_mapping import safe_text
-from openenv_async.protocol.openenv_json import Request
+from openenv_async.protocol.openenv_json import JsonRequest
 from openenv_async.runtime.calls import Call, Outcome, Wire
 from openenv_async.runtime.registry import Registry
 from openenv_async.runtime.request_session import RequestSession, open_request_session
@@ -379,7 +379,7 @@ def _session_request(messages: JsonMessages, message: Message) -> JsonRpcRequest
     if not isinstance(message, str) or "openenv/session" not in message:
         return None
     try:
-        request: Request = messages.read(message)
+        request: JsonRequest = messages.read(message)
         rpc = read_request(json.loads(bytes(request.data))) if request.kind == "mcp" else None
     except (InvalidMessage, ValueError):
         return None  # the next reader reports what is wrong
