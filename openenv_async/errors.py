@@ -29,25 +29,43 @@
 
 An error carries fields; `__str__` makes the sentence. `code` is its name on the
 wire, `fault` says whether the task or the infrastructure is to blame, and
-`retryable` whether the same call may be made again in the same session. What each
-leaves behind, and what to do about it, is the table of docs/errors.md. Errors can be
-pickled and copied, because trainers send them between processes.
+`retryable` whether the same call may be made again in the same session. What a class
+declares as a field has a type and a default; `details` holds everything that was sent,
+also what a newer peer added. What each error leaves behind, and what to do about it, is
+the table of docs/errors.md. Errors can be pickled and copied, because trainers send them
+between processes.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Generic, Literal, TypeVar, cast, get_args
+
+T = TypeVar("T")
 
 Fault = Literal["task", "infrastructure"]
 """`task`: the environment's own code, the policy, or the code that calls, would fail the same way on any machine.
 `infrastructure`: the episode has no outcome, and played anew it may have one."""
 
 
+class _Detail(Generic[T]):
+    """A typed attribute that reads `details`: the default where the value is missing or of another type."""
+
+    def __init__(self, default: T, *kinds: type) -> None:
+        self._default, self._kinds, self._name = default, kinds, ""
+
+    def __set_name__(self, owner: type[EnvError], name: str) -> None:
+        self._name = name
+
+    def __get__(self, error: EnvError | None, owner: type[EnvError]) -> T:
+        value: Any = None if error is None else error.details.get(self._name)
+        return cast("T", value) if isinstance(value, self._kinds) else self._default
+
+
 class EnvError(Exception):
     """Base of every error that this package raises on purpose.
 
     `message` is one sentence: what was wrong, where, and what to do next. `details` are plain
-    values that travel with it and become attributes.
+    values that travel with it.
     """
 
     # The class's, unless the server said otherwise of this one error: see `from_wire`.
@@ -57,6 +75,8 @@ class EnvError(Exception):
     session_id: str | None = None
     request_id: int | None = None
     """Whose call it was, by the names of the server's log; None where that is not known."""
+    error_id = _Detail[str | None](None, str)
+    """The id under which the server's log has the traceback; None where there is none."""
     next_step: ClassVar[str] = ""
     """What `str()` adds where the sentence, which may be another server's, only says what happened."""
 
@@ -66,16 +86,9 @@ class EnvError(Exception):
         self.details = details
 
     def __str__(self) -> str:
-        """Give the sentence; with the code, where this release does not know it."""
+        """Return the sentence; with the code, where this release does not know it."""
         text = self.message if self.code == type(self).code else f"{self.message} (code: {self.code})"
         return f"{text}; {self.next_step}" if self.next_step else text
-
-    def __getattr__(self, name: str) -> Any:
-        """Give a detail by its name."""
-        details = self.__dict__.get("details", {})
-        if name in details:
-            return details[name]
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
 
 class UsageError(EnvError):
@@ -119,12 +132,13 @@ class UnknownType(InvalidMessage):
 
 
 class InvalidPayload(InvalidMessage):
-    """A value does not fit its class; the session lives. `path` names the field, e.g. `moves[0].x`.
-
-    `errors` lists every problem as pydantic would: dicts with `type`, `loc`, `msg`, `input`.
-    """
+    """A value does not fit its class; the session lives."""
 
     code = "VALIDATION_ERROR"
+    path = _Detail[str]("", str)
+    """The field, e.g. `moves[0].x`; empty where it is not known."""
+    errors = _Detail[list[dict[str, Any]]]([], list)
+    """Every problem as pydantic would list it: dicts with `type`, `loc`, `msg`, `input`."""
 
     def __init__(
         self, message: str, /, *, path: str = "", errors: list[dict[str, Any]] | None = None, **details: Any
@@ -132,11 +146,11 @@ class InvalidPayload(InvalidMessage):
         super().__init__(message, path=path or _path(_first(errors)), errors=errors or [], **details)
 
     def __str__(self) -> str:
-        """Give the sentence; where it names no field, as OpenEnv's does not, the first problem with it."""
-        first = _first(self.details["errors"])
+        first = _first(self.errors)
         if ":" in self.message or "msg" not in first:
             return self.message
-        where = f" at `{self.details['path']}`" if self.details["path"] else ""
+        # A sentence that names no field, as OpenEnv's do not, gets the first problem.
+        where = f" at `{self.path}`" if self.path else ""
         return f"{self.message}: {first['msg']}{where}"
 
 
@@ -153,54 +167,79 @@ def _path(problem: dict[str, Any]) -> str:
 
 
 class PayloadTooLarge(EnvError):
-    """A value is larger than `limit` bytes. The session lives."""
+    """A value is larger than allowed. The session lives."""
 
     code = "PAYLOAD_TOO_LARGE"
     fault = "task"
+    size = _Detail[int | None](None, int)
+    """Bytes of the value, where they were counted."""
+    limit = _Detail[int | None](None, int)
+    """Bytes allowed."""
 
 
 class EnvironmentFailed(EnvError):
-    """The environment raised; the session lives. Details: `exception_type`, `error_id`, with `--debug` `traceback`."""
+    """The environment raised; the session lives."""
 
     code = "EXECUTION_ERROR"
     fault = "task"
+    exception_type = _Detail[str | None](None, str)
+    """The class of the environment's exception; None from a server that does not send it."""
+    traceback = _Detail[str | None](None, str)
+    """The environment's traceback, from a server that runs with `--debug`."""
 
     def __str__(self) -> str:
-        """Give the environment's text with the exception's type and where to find it in the log."""
-        kind = self.details.get("exception_type")
-        return _logged(f"{kind}: {self.message}" if kind else self.message, self.details.get("error_id"))
+        kind = self.exception_type
+        return _logged(f"{kind}: {self.message}" if kind else self.message, self.error_id)
 
 
 class UnencodableValue(EnvironmentFailed):
-    """The environment returned a value that cannot travel; `path` names the field. The session lives."""
+    """The environment returned a value that cannot travel. The session lives."""
+
+    path = _Detail[str]("", str)
+    """The field, e.g. `observation.board`; empty where it is not known."""
 
 
 class EnvironmentCrashed(EnvError):
     """The thread or process that held the environment ended. The session is broken."""
 
     code = "ENV_CRASHED"
+    exit_code = _Detail[int | None](None, int)
+    """The process's exit code; None where a signal ended it."""
+    signal = _Detail[str | None](None, str)
+    """The signal that ended the process, e.g. `SIGKILL`."""
+    stderr = _Detail[str]("", str)
+    """The last lines that the process wrote to stderr."""
 
 
 class StepTimeout(EnvError, TimeoutError):
-    """The deadline passed. `session_usable` says whether the session can go on without `reset()`.
+    """The deadline passed.
 
-    It counts as the infrastructure's, as nobody knows why no answer came. An environment in which
-    slowness is the agent's own doing takes `timeout_s` in `step` and answers in time.
+    It counts as the infrastructure's fault, because why no answer came is not known. An environment in
+    which slowness is the agent's own doing takes `timeout_s` in `step` and answers in time.
     """
 
     code = "TIMEOUT"
+    session_usable = _Detail[bool](False, bool)
+    """The session can go on without `reset()`."""
+    timeout_s = _Detail[float | None](None, float, int)
+    """Seconds that the call was given."""
 
 
 class FactoryError(EnvError):
-    """The environment could not be built. Details: `factory_name`, `exception_type`, `error_id`."""
+    """The environment could not be built."""
 
     code = "FACTORY_ERROR"
     next_step = "the server's log says why"
+    factory_name = _Detail[str | None](None, str)
+    """The class or function that builds environments."""
+    exception_type = _Detail[str | None](None, str)
+    """The class of the exception that it raised."""
+    traceback = _Detail[str | None](None, str)
+    """Its traceback, from a server that runs with `--debug`."""
 
     def __str__(self) -> str:
-        """Give the sentence, the exception's type, and where to find it in the log."""
-        kind = self.details.get("exception_type")
-        return _logged(f"{self.message} {kind} was raised" if kind else super().__str__(), self.details.get("error_id"))
+        kind = self.exception_type
+        return _logged(f"{self.message} {kind} was raised" if kind else super().__str__(), self.error_id)
 
 
 def _logged(text: str, error_id: str | None) -> str:
@@ -208,9 +247,17 @@ def _logged(text: str, error_id: str | None) -> str:
 
 
 class CapacityError(EnvError):
-    """Every slot is taken. Details: `active_sessions`, `max_sessions`, `waiting`, `retry_after_s`."""
+    """Every slot is taken."""
 
     code = "CAPACITY_REACHED"
+    retry_after_s = _Detail[float | None](None, float, int)
+    """Seconds after which a slot may be free, by the server's estimate; None where it gave none."""
+    active_sessions = _Detail[int | None](None, int)
+    """Sessions open on the server."""
+    max_sessions = _Detail[int | None](None, int)
+    """Sessions that it allows."""
+    waiting = _Detail[int | None](None, int)
+    """Clients waiting for a slot."""
     retryable = True
     next_step = "close a session, try again later, or raise the server's --max-sessions"
 
@@ -233,6 +280,8 @@ class SessionLost(EnvError, ConnectionError):
     """The session is gone and with it the episode; `reset()` opens a new one. Nothing went on silently."""
 
     code = "SESSION_LOST"
+    closed_by = _Detail[str | None](None, str)
+    """`"operator"` where the server's operator closed it."""
 
 
 class SessionBroken(EnvError):
@@ -246,15 +295,23 @@ class ConnectFailed(EnvError, ConnectionError):
 
     code = "CONNECT_FAILED"
     retryable = True
+    status = _Detail[int | None](None, int)
+    """The HTTP status that refused the connection; None when there was no HTTP answer."""
+    dropped = _Detail[bool](False, bool)
+    """The connection was accepted and then lost, so another attempt may succeed."""
 
 
 class ServerNotStarted(EnvError):
-    """A provider could not bring up a server. Details: `logs`, its last lines, and `exit_code`, where there are any."""
+    """A provider could not bring up a server."""
 
     code = "SERVER_NOT_STARTED"
+    logs = _Detail[str]("", str)
+    """The last lines that the server wrote."""
+    exit_code = _Detail[int | None](None, int)
+    """The exit code of a server that ended."""
 
     def __str__(self) -> str:
-        logs = str(self.details.get("logs") or "").strip()
+        logs = self.logs.strip()
         return f"{self.message}\n{logs}" if logs else self.message
 
 
@@ -284,9 +341,9 @@ _BY_CODE = _tree(EnvError)
 
 
 def from_wire(code: str, message: str, details: dict[str, Any]) -> EnvError:
-    """Make the error that a peer's frame names; a code that is not known gives an `EnvError` with that code.
+    """Return the error that a peer's frame names; an unknown code gives an `EnvError` with that code.
 
-    The peer's word on `fault` and `retryable` counts, where it gives one: it may be newer.
+    The peer's `fault` and `retryable` count where it sends them: it may be newer.
     """
     fields = dict(details)
     fault, retryable = fields.pop("fault", None), fields.pop("retryable", None)

@@ -6,7 +6,7 @@ import concurrent.futures
 import copy
 import multiprocessing
 import pickle
-from typing import Any
+from typing import Any, assert_type
 
 import pytest
 from requirements import requirement
@@ -17,7 +17,7 @@ from openenv_async.client import episodes
 from openenv_async.client.options import Options
 from openenv_async.conformance import findings
 from openenv_async.conformance.schema import actions
-from openenv_async.errors import EnvError, InvalidPayload, StepTimeout, from_wire
+from openenv_async.errors import CapacityError, EnvError, InvalidPayload, StepTimeout, from_wire
 from openenv_async.hub import failures as hub_failures
 from openenv_async.images import errors as image_errors
 from openenv_async.limits import Limits
@@ -79,10 +79,24 @@ def test_every_error_arrives_with_its_fields(cls: type[EnvError]) -> None:
     encode(Failure(1, 2, what.code, what.message, what.details))
     arrived = from_wire(what.code, what.message, what.details)
     assert (arrived.code, arrived.fault, arrived.retryable) == (cls.code, cls.fault, cls.retryable)
-    for name, value in error.details.items():
+    assert arrived.details.items() >= error.details.items()
+    for name, value in SAMPLES.get(cls.__name__, {}).items():
         assert getattr(arrived, name) == value
     again = describe(arrived)
     assert (again.code, again.message, again.details) == (what.code, what.message, {**again.details, **what.details})
+
+
+@requirement("errors:taxonomy")
+def test_a_field_has_its_default_where_the_peer_sends_none_or_another_type() -> None:
+    full = from_wire("CAPACITY_REACHED", "full", {"retry_after_s": "soon", "waiting": 2})
+    assert isinstance(full, CapacityError)
+    assert_type(full.retry_after_s, float | None)
+    assert (full.retry_after_s, full.waiting, full.max_sessions) == (None, 2, None)
+    assert full.details == {"retry_after_s": "soon", "waiting": 2}
+    late = from_wire("TIMEOUT", "late", {})
+    assert isinstance(late, StepTimeout)
+    assert_type(late.session_usable, bool)
+    assert late.session_usable is False
 
 
 @requirement("errors:taxonomy", "errors:of-tomorrow")
@@ -96,7 +110,7 @@ def test_what_a_peer_says_of_fault_and_retryable_counts_where_it_makes_sense() -
     assert from_wire("EXECUTION_ERROR", "boom", {}).fault == "task"
     assert from_wire("CAPACITY_REACHED", "full", {"active_sessions": 1}).retryable
     tomorrow = from_wire("OUT_OF_TEA", "no tea", {"fault": "task", "cups": 0})
-    assert (tomorrow.code, tomorrow.fault, tomorrow.cups) == ("OUT_OF_TEA", "task", 0)
+    assert (tomorrow.code, tomorrow.fault, tomorrow.details["cups"]) == ("OUT_OF_TEA", "task", 0)
     assert describe(tomorrow).code == "OUT_OF_TEA"
     assert same(pickle.loads(pickle.dumps(tomorrow)), tomorrow)
 

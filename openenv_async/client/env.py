@@ -217,7 +217,7 @@ class Rules:
     def _note(self, exc: Exception) -> None:
         """Remember that the session is gone, so that nothing goes on without a reset."""
         if isinstance(exc, StepTimeout):
-            if not exc.details.get("session_usable"):
+            if not exc.session_usable:
                 text = "the session is broken: its environment did not come back from an earlier call; call reset()"
                 self._lost = SessionBroken(text)
         elif isinstance(exc, (SessionLost, SessionBroken)):

@@ -139,7 +139,7 @@ class Pool:
                 break
             except ConnectFailed as exc:
                 # Somebody took the connection and lost it; where nobody listens, that is told at once.
-                if not exc.details.get("dropped") or loop.time() + pause_s > until:
+                if not exc.dropped or loop.time() + pause_s > until:
                     raise
         # There is no way back to an app in process: it has not gone anywhere.
         way_back = WayBack(dial, limit_s, most) if target.app is None else None

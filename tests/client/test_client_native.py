@@ -175,7 +175,7 @@ async def test_errors_of_a_peer_keep_their_code_and_fields() -> None:
         async with server as url, Env(url) as env:
             with pytest.raises(EnvironmentFailed, match="about EXECUTION_ERROR") as failed:
                 await bounded(env.reset())
-            assert failed.value.depth == 3
+            assert failed.value.details["depth"] == 3
             with pytest.raises(EnvError, match="about VALIDATION_ERROR"):
                 await bounded(env.reset())
             with pytest.raises(EnvError, match="about NOVEL_ERROR .*NOVEL_ERROR"):

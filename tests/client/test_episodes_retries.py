@@ -90,7 +90,12 @@ async def test_the_servers_word_on_the_fault_counts_for_codes_of_tomorrow(fault:
             with pytest.raises(EnvError) as failed:
                 await bounded(playing)
             failure = failed.value
-        assert (failure.code, failure.fault, failure.retryable, failure.cups) == ("OUT_OF_TEA", fault, True, 0)
+        assert (failure.code, failure.fault, failure.retryable, failure.details["cups"]) == (
+            "OUT_OF_TEA",
+            fault,
+            True,
+            0,
+        )
         assert "OUT_OF_TEA" in str(failure)
         assert len(begun) == (2 if fault == "infrastructure" else 1)
 

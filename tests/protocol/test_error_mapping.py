@@ -57,7 +57,7 @@ def test_an_error_of_ours_arrives_as_itself(cls: type[EnvError]) -> None:
     # A frame that the state does not allow is, to its sender, one that is not valid.
     assert isinstance(error, type(arrived)) or cls is RemoteProtocolError
     assert type(arrived).code == cls.code
-    assert arrived.limit == 5
+    assert arrived.details["limit"] == 5
 
 
 def test_every_error_is_public_and_in_the_drawing() -> None:

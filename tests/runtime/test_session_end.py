@@ -227,7 +227,7 @@ async def test_a_full_registry_says_how_full_it_is() -> None:
         assert isinstance(notes.error, CapacityError)
         assert notes.error.retryable
         error = notes.error
-        assert (error.active_sessions, error.max_sessions, error.retry_after_s > 0) == (2, 2, True)
+        assert (error.active_sessions, error.max_sessions, (error.retry_after_s or 0) > 0) == (2, 2, True)
         assert "2/2" in str(error)
     pairs[0][0].close()
     await waiting.until(opened=True)

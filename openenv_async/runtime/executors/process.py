@@ -253,7 +253,7 @@ class ProcessExecutor(Executor, Sitter):
 
     def _error_of(self, reply: Reply) -> BaseException:
         error = messages.error_of(reply)
-        if isinstance(error, StepTimeout) and not error.details.get("session_usable"):
+        if isinstance(error, StepTimeout) and not error.session_usable:
             # Its thread is abandoned in there.
             self._process.tainted = True
         return error

@@ -36,7 +36,7 @@ async def test_whatever_a_step_raises_is_an_error_and_the_environment_lives(
     # Python itself turns a StopIteration that leaves a coroutine into a RuntimeError.
     raised = type(ERRORS[name]()).__name__
     assert caught.value.exception_type in {raised, "RuntimeError"}
-    assert len(caught.value.error_id) == 8
+    assert len(caught.value.error_id or "") == 8
     assert str(caught.value).encode()
     assert seen(await bounded(executor.call(step(value="alive")))) == "alive"
     assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]

@@ -203,6 +203,7 @@ async def test_an_import_that_fails_in_the_process_is_a_factory_error(
         with pytest.raises(EnvError, match="cannot be imported") as caught:
             async with playing(app):
                 pass
+        assert caught.value.error_id is not None
         assert caught.value.error_id in caplog.text
         assert "RuntimeError: not here" in caplog.text
     del sys.modules["only_here"]
