@@ -1,8 +1,8 @@
 """`SyncEnv`: one session, stepped from code that does not await.
 
-Owns the rules that only a blocking client needs: connecting on first use, who may
-block where, what a fork and the interpreter's exit mean. What a call does is
-`AsyncEnv`'s matter; `loop` carries it over.
+Owns the rules that only a blocking client needs: connecting on first use, which thread may
+block, what a fork and the interpreter's exit mean. What a call does is in
+`AsyncEnv`; `loop` runs it.
 """
 
 from __future__ import annotations
@@ -10,53 +10,21 @@ from __future__ import annotations
 import asyncio
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Mapping
-from os import PathLike
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack
 
-from openenv_async.client import AsyncEnv
+from openenv_async.client import AsyncEnv, launch
 from openenv_async.client.codecs import type_arguments
+from openenv_async.client.env import either_method, same_object
 from openenv_async.client.episodes import plan
-from openenv_async.client.launch import Provider
-from openenv_async.client.options import WireChoice
+from openenv_async.client.options import ClientOptions, with_client_options
 from openenv_async.errors import ClientClosed
 from openenv_async.results import Episode, StepResult
 from openenv_sync import process
 from openenv_sync.episodes import play
 from openenv_sync.hooks import HOOKS, AnyAsyncEnv, inner_class, lend_hooks, tell_facade
 from openenv_sync.loop import EXIT_GRACE_S, OWNER_EXIT_GRACE_S, Portal
-
-EnvT = TypeVar("EnvT", bound="SyncEnv[Any, Any, Any]")
-
-
-class Connect:
-    """The descriptor behind the name."""
-
-    def __get__(self, obj: EnvT | None, owner: type[EnvT]) -> Callable[..., EnvT]:
-        """Give the one that fits how it was reached."""
-        if obj is not None:
-            return _Existing(obj)
-
-        def connect(target: Any, **options: Any) -> EnvT:
-            env = owner(target, **options)
-            env.open()
-            return env
-
-        connect.__doc__ = "Make a client with the constructor's options, connect it and give it."
-        return connect
-
-
-class _Existing:
-    """`env.connect`, which takes no target: the client has one."""
-
-    def __init__(self, env: Any) -> None:
-        self._env = env
-
-    def __call__(self) -> Any:
-        self._env.open()
-        return self._env
-
 
 T = TypeVar("T")
 
@@ -75,7 +43,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
     """A session on an environment server, for scripts, notebooks and threads.
 
     Every method is `AsyncEnv`'s without `await`; see there for what each does and
-    raises. Untyped, it takes dict actions and gives dict observations. A typed
+    raises. Untyped, it takes dict actions and returns dict observations. A typed
     client is `class MyEnv(SyncEnv[MyAction, MyObservation, MyState])` and nothing more.
 
     All clients of a process share one background event loop. A client connects in
@@ -86,19 +54,11 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
     Args:
         base_url: `http(s)://`, `ws(s)://`, `host:port`, `unix:/path`, or an Environment
             class or ASGI app, which is then played in process.
-        connect_timeout_s: seconds to reach the server.
-        message_timeout_s: seconds a call waits for its answer when it has no `timeout_s`; None: for ever.
-        max_message_size_mb: largest action and observation, in MiB.
-        headers: sent when the connection is opened.
-        provider: starts the server when there is no `base_url`, and ends it with the client.
-        token: sent as `Authorization: Bearer`.
-        ca_file: PEM file of the authorities that an `https` server is checked against, in place of the usual ones.
-        queue_timeout_s: seconds to wait for a slot on a full server; None: as long as the server allows.
-        wire: `"auto"` takes the native wire where the server has it, else OpenEnv's JSON.
-        ping_interval_s: seconds between pings, which keep proxies from dropping a quiet connection.
+        options: see `ClientOptions`.
 
     Raises:
         ValueError: neither `base_url` nor `provider`, or an option that makes no sense.
+        TypeError: an unknown option.
     """
 
     _inner_class: ClassVar[type[AnyAsyncEnv]] = AsyncEnv
@@ -110,50 +70,16 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
     _ready = False
     _playing = False
 
-    if TYPE_CHECKING:
-
-        @classmethod
-        def connect(cls, target: Any = ..., **options: Any) -> Self:
-            """Spell for type checkers what `Connect` does: they lose the type arguments in a descriptor."""
-            return cls(target, **options)
-    else:
-        connect = Connect()
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make the async class that carries the type arguments and the overridden hooks."""
         super().__init_subclass__(**kwargs)
         hooks = [name for name in HOOKS if getattr(cls, name) is not getattr(SyncEnv, name)]
         cls._inner_class = inner_class(cls._inner_class, cls.__name__, type_arguments(cls, SyncEnv), hooks)
 
-    def __init__(
-        self,
-        base_url: Any = None,
-        *,
-        connect_timeout_s: float = 10.0,
-        message_timeout_s: float | None = 60.0,
-        max_message_size_mb: float = 100.0,
-        headers: Mapping[str, str] | None = None,
-        provider: Provider | None = None,
-        token: str | None = None,
-        wire: WireChoice = "auto",
-        queue_timeout_s: float | None = None,
-        ca_file: str | PathLike[str] | None = None,
-        ping_interval_s: float = 20.0,
-    ) -> None:
-        self._inner: AsyncEnv[ActT, ObsT, StateT] = self._inner_class(
-            base_url,
-            connect_timeout_s=connect_timeout_s,
-            message_timeout_s=message_timeout_s,
-            max_message_size_mb=max_message_size_mb,
-            headers=headers,
-            provider=provider,
-            token=token,
-            wire=wire,
-            queue_timeout_s=queue_timeout_s,
-            ca_file=ca_file,
-            ping_interval_s=ping_interval_s,
-        )
-        self._exit_grace_s = EXIT_GRACE_S if provider is None else OWNER_EXIT_GRACE_S
+    @with_client_options
+    def __init__(self, base_url: Any = None, **options: Unpack[ClientOptions]) -> None:
+        self._inner: AsyncEnv[ActT, ObsT, StateT] = self._inner_class(base_url, **options)
+        self._exit_grace_s = EXIT_GRACE_S if options.get("provider") is None else OWNER_EXIT_GRACE_S
         lend_hooks(self._inner, self)
 
     @property
@@ -168,7 +94,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
 
     @property
     def on_reconnect(self) -> Callable[[Any], object] | None:
-        """Called with this client each time its session goes on over a new connection; None: nobody is told.
+        """Called with this client each time its session continues over a new connection; None: nothing is called.
 
         It runs on the background loop: a plain function must not block there or call this client, a coroutine
         function may await.
@@ -185,15 +111,26 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         """A session is open and, as far as this side knows, alive; False in a process forked from its own."""
         return self._portal is not None and process.is_current(self._portal) and self._inner.connected
 
+    @either_method
+    @with_client_options
+    def connect(cls, target: Any = None, **options: Unpack[ClientOptions]) -> Self:
+        """Make a client with the constructor's arguments, connect it and return it.
+
+        On an object, as OpenEnv has it, it takes no arguments and is `open()`.
+        """
+        env = cls(target, **options) if isinstance(cls, type) else same_object(cls, target, options)
+        env.open()
+        return env
+
     @classmethod
     def from_docker_image(cls, image: str, **options: Any) -> Self:
         """Start a container of an image, connect to it, and own it: `close()` removes it."""
-        return cls._start(AsyncEnv.from_docker_image, image, **options)
+        return cls._start("from_docker_image", launch.from_docker_image, image, options)
 
     @classmethod
-    def from_hub(cls, repo_id: str, *, use: Literal["space", "docker", "local"] = "space", **options: Any) -> Self:
+    def from_hub(cls, repo_id: str, *, use: launch.Use = "space", **options: Any) -> Self:
         """Play a Space of the Hugging Face Hub: where it runs, from its image, or served here from its repository."""
-        return cls._start(AsyncEnv.from_hub, repo_id, use=use, **options)
+        return cls._start("from_hub", launch.from_hub, repo_id, use, options)
 
     def open(self) -> None:
         """Connect and open a session; nothing happens when there is one. `connect`, `with` and a first call do this."""
@@ -246,7 +183,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
         self._closed, self._portal = True, None
 
     def _step_payload(self, action: ActT) -> dict[str, Any]:
-        """Give the JSON form of an action. May be overridden, as in OpenEnv; runs on the background loop."""
+        """Return the JSON form of an action. May be overridden, as in OpenEnv; runs on the background loop."""
         return AsyncEnv._step_payload(self._inner, action)
 
     def _parse_result(self, payload: dict[str, Any]) -> StepResult[ObsT]:
@@ -308,9 +245,9 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
             process.refuse_running_loop(f"{cls.__name__}.{name}()")
 
     @classmethod
-    def _start(cls, method: Any, /, *args: Any, **options: Any) -> Self:
-        """Run a classmethod of `AsyncEnv` that makes a client, as if this class were the async one."""
-        cls._check_thread(method.__name__)
+    def _start(cls, name: str, launcher: Callable[..., Awaitable[AnyAsyncEnv]], *args: Any) -> Self:
+        """Run a function of `launch`, which makes and connects a client, with this class as the client's."""
+        cls._check_thread(name)
         portal = process.portal()
         made: list[Self] = []
 
@@ -320,7 +257,7 @@ class SyncEnv(Generic[ActT, ObsT, StateT]):
             made.append(env)
             return env._inner
 
-        portal.call(method.__func__, make, *args, **options)
+        portal.call(launcher, make, *args)
         made[0]._ready = True
         return made[0]
 

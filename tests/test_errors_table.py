@@ -14,7 +14,7 @@ from support import ROOT
 
 from openenv_async import errors
 from openenv_async.client import episodes
-from openenv_async.client.options import Options
+from openenv_async.client.options import CLIENT_OPTIONS
 from openenv_async.conformance import findings
 from openenv_async.conformance.schema import actions
 from openenv_async.errors import CapacityError, EnvError, InvalidPayload, StepTimeout, from_wire
@@ -176,7 +176,7 @@ def test_the_figures_of_the_page_are_the_codes() -> None:
         20,
         20,
     )
-    assert (ServeOptions().silence_s, Options().ping_interval_s) == (300, 20)
+    assert (ServeOptions().silence_s, CLIENT_OPTIONS["ping_interval_s"][1].default) == (300, 20)
     assert "half a second, doubling up to 30 s" in DOC
     assert (episodes.FIRST_PAUSE_S, episodes.LONGEST_PAUSE_S) == (0.5, 30.0)
     assert "`message_timeout_s` (60)" in DOC

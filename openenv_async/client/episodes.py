@@ -7,14 +7,12 @@ the caller's thread. What an error means is in `errors`.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import functools
 import inspect
 import logging
 import random
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 from openenv_async.errors import CapacityError, ConnectFailed, EnvError, ServerClosing, ServerNotStarted, SessionBusy
 from openenv_async.results import Episode, StepResult
@@ -30,7 +28,7 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 
 Call = Callable[[], Any]
-"""One thing to do next; what it gives may have to be awaited."""
+"""One thing to do next; what it returns may have to be awaited."""
 
 Plan = Generator[Call, Any, Episode[ActT, ObsT]]
 
@@ -54,53 +52,8 @@ class Calls(Protocol):
         """End the session, so that the next `reset` opens another."""
 
 
-class Episodes(Generic[ActT, ObsT]):
-    """The part of `AsyncEnv` that plays whole episodes."""
-
-    _playing = False
-
-    async def run_episode(
-        self,
-        policy: Callable[[ObsT], ActT | Awaitable[ActT]],
-        *,
-        retries: int = 0,
-        seed: int | None = None,
-        episode_id: str | None = None,
-        max_steps: int | None = None,
-        timeout_s: float | None = None,
-        **reset_kwargs: Any,
-    ) -> Episode[ActT, ObsT]:
-        """Play one episode from `reset()` to `done`.
-
-        When an error's `fault` is the infrastructure's (docs/errors.md), the whole episode begins again in a
-        fresh session, with the same arguments. It is logged and is in `episode.failures`. Nothing is begun
-        again for what the task itself brings about: the environment raised, an action does not fit, the
-        policy raised, whatever it raised.
-
-        Args:
-            policy: takes an observation and gives the next action. An `async def` is awaited; a plain function
-                runs on the event loop, so one that computes for long keeps other sessions waiting. An object
-                with `__call__` may have a `reset()` too, which is called before each attempt.
-            retries: how often an episode may be started over.
-            seed: as in `reset`.
-            episode_id: as in `reset`.
-            max_steps: steps after which the episode is left as `truncated`; None: as many as it takes.
-            timeout_s: seconds that the reset and each step may take.
-            reset_kwargs: the environment's own arguments of `reset`; one that is named like an argument above
-                cannot be passed.
-
-        Raises:
-            EnvError: the task's own failure, or the infrastructure's when no retry was left; its notes
-                (`error.__notes__`) tell of earlier attempts.
-            CancelledError: as with `step`; the session can be used.
-        """
-        arguments = {"seed": seed, "episode_id": episode_id, "timeout_s": timeout_s} | reset_kwargs
-        steps = plan(cast("Calls", self), policy, asyncio.sleep, arguments, retries, max_steps)
-        with contextlib.closing(steps):
-            return await _play(steps)
-
-
-async def _play(steps: Plan[ActT, ObsT]) -> Episode[ActT, ObsT]:
+async def play(steps: Plan[ActT, ObsT]) -> Episode[ActT, ObsT]:
+    """Make the calls of a plan, one after the other, and await what they return."""
     try:
         call = next(steps)
         while True:
@@ -125,7 +78,7 @@ def plan(
     retries: int,
     max_steps: int | None,
 ) -> Plan[ActT, ObsT]:
-    """Give the calls of one episode, one after the other; send back what each gave, or throw what it raised.
+    """Yield the calls of one episode, one after the other; send back what each returned, or throw what it raised.
 
     Args:
         env: whose `reset` and `step` are called.
@@ -153,7 +106,7 @@ def _attempts(
 ) -> Plan[ActT, ObsT]:
     failures: list[EnvError] = []
     while True:
-        begin = getattr(policy, "reset", None)
+        begin = getattr(policy, "reset", None)  # the author's, who may leave it out
         if callable(begin):
             yield begin
         error: EnvError
@@ -193,7 +146,7 @@ def _steps(
     timeout_s: float | None,
     max_steps: int | None,
 ) -> Generator[Call, Any, EnvError | None]:
-    """Play to the end and write it into the episode; gives what a step failed with."""
+    """Play to the end and write it into the episode; return what a step failed with."""
     while not episode.last.done:
         if max_steps is not None and episode.length >= max_steps:
             episode.stopped = True
@@ -210,10 +163,10 @@ def _steps(
 
 
 def pause(error: EnvError, attempt: int) -> float:
-    """Give the seconds to wait before the next attempt, after `attempt` of them have failed.
+    """Return the seconds to wait before the next attempt, after `attempt` of them have failed.
 
-    Where there is no server or no slot, many clients come back at once: hence the
-    doubling, and the chance in it. Everything else begins again at once.
+    Where there is no server or no slot, many clients come back at once: so the pause
+    doubles and is partly random. Everything else begins again at once.
     """
     told = error.details.get("retry_after_s")
     if isinstance(told, (int, float)) and told > 0:

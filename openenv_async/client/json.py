@@ -1,25 +1,27 @@
 """OpenEnv's JSON wire, client side: a connection per session, replies in the order of the requests.
 
-The wire has no request ids. So every request, also one whose caller has gone, takes
-its place in a line, and a reader gives the replies to those places in order: a late
-reply is passed over, never taken for the answer to another request.
+The wire has no request ids. So every request that was sent, also one whose caller has gone, keeps its place in a
+line, and replies resolve those places in order: a late reply is passed over, never taken for the answer to another
+request.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from openenv_async.client.channel import Answer, RequestKind
+from openenv_async.client.channel import Answer, CallTimer, Channel, RequestKind
 from openenv_async.errors import EnvError, InvalidMessage, PayloadTooLarge, SessionLost, StepTimeout, from_wire
 from openenv_async.protocol.batching import too_large
 from openenv_async.protocol.openenv_json import read_message
 from openenv_async.transport.link import Link, LinkClosed, Message
+from openenv_async.transport.ws_protocol import WebSocketLink
 
 CLOSE_WAIT_S = 5.0
 """Seconds that `aclose` waits for the server to close, which is how this wire says that the slot is free."""
@@ -34,8 +36,16 @@ _ERROR = msgspec.json.Decoder(_Error)
 _DETAILS = msgspec.json.Decoder(dict[str, Any])
 
 
-class JsonChannel:
-    """One session, one connection. See `Channel`."""
+class _Asked(NamedTuple):
+    """A request and its answer."""
+
+    kind: RequestKind
+    text: str
+    answer: asyncio.Future[Answer]
+
+
+class JsonChannel(Channel):
+    """One session, one connection."""
 
     native = False
     session_id: str | None = None
@@ -43,77 +53,120 @@ class JsonChannel:
     traces = False
     request_id: int | None = None
     """How many requests this was on the connection: the server counts them too."""
+    lost: EnvError | None = None
+    on_resumed: Callable[[], None] | None = None
+    """Never called: this wire cannot resume."""
 
     def __init__(self, link: Link, timeout_s: float | None, max_message_bytes: int) -> None:
-        self.lost: EnvError | None = None
-        self.on_resumed: Callable[[], None] | None = None
-        """Never called: this wire cannot resume."""
         self._link, self._timeout_s = link, timeout_s
+        self._push = link if isinstance(link, WebSocketLink) else None
         self._max_message_bytes = max_message_bytes
-        self._expected: deque[asyncio.Future[Message]] = deque()
-        self._sending: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._reader = self._loop.create_task(self._read(), name="openenv client json reader")
+        self._expected: deque[_Asked] = deque()
+        """Sent and not yet answered."""
+        self._unsent: deque[_Asked] = deque()
+        """Waiting until the link takes more."""
+        self._newest: _Asked | None = None
+        self._limit_s = 0.0
+        self._timer = CallTimer(self._expired)
+        self._over = self._loop.create_future()
+        """Done when the link has ended."""
+        self._sender: asyncio.Task[None] | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        if self._push is not None:
+            self._push.push(self._received, self._ended)
+        else:
+            self._reader = self._loop.create_task(self._read(), name="openenv client json reader")
 
-    async def request(self, kind: RequestKind, payload: bytes, timeout_s: float | None, trace: str = "") -> Answer:
-        """See `Channel.request`."""
+    def request(
+        self, kind: RequestKind, payload: bytes, timeout_s: float | None, trace: str = ""
+    ) -> asyncio.Future[Answer]:
         if self.lost is not None:
             raise self.lost
         if len(payload) > self._max_message_bytes:
             raise too_large(len(payload), self._max_message_bytes)
         data = "" if kind == "state" else ',"data":' + payload.decode()
-        limit_s = timeout_s if timeout_s is not None else self._timeout_s
-        try:
-            async with asyncio.timeout(limit_s):
-                answer = await self._send('{"type":"' + kind + '"' + data + "}")
-                message = await answer
-        except TimeoutError:
-            raise StepTimeout(
-                f"{kind}(): no answer from the server within {limit_s:g} s; its late answer will be passed over, and "
-                "the next call waits for it",
-                timeout_s=limit_s,
-                session_usable=True,
-            ) from None
-        return self._understand(kind, message)
+        text = '{"type":"' + kind + '"' + data + "}"
+        self._newest = asked = _Asked(kind, text, self._loop.create_future())
+        push = self._push
+        if push is not None and push.can_send and self._sender is None:
+            self._expected.append(asked)
+            self.request_id = (self.request_id or 0) + 1
+            push.send_nowait(text)
+        else:
+            self._send_later(asked)
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        if limit_s is not None:
+            self._limit_s, self._timer.due = limit_s, self._loop.time() + limit_s
+            if self._timer.due < self._timer.fires_at:
+                self._timer.arm()
+        return asked.answer
 
-    async def _send(self, text: str) -> asyncio.Future[Message]:
-        """Send a request and give its place in the line."""
-        while self._sending is not None:
-            await asyncio.wait([self._sending])
-        answer: asyncio.Future[Message] = self._loop.create_future()
-        self._expected.append(answer)
-        self.request_id = (self.request_id or 0) + 1
-        # A task, because a send that is cancelled may have happened or not, and the line would be off by one.
-        self._sending = self._loop.create_task(self._send_now(text))
-        await asyncio.shield(self._sending)
-        return answer
+    def give_up(self) -> None:
+        """See `Channel.give_up`. This wire has no message for it: the late answer is passed over."""
+        self._timer.due = math.inf
 
-    async def _send_now(self, text: str) -> None:
+    def _expired(self) -> None:
+        asked = self._newest
+        if asked is not None:
+            text = f"{asked.kind}(): no answer from the server within {self._limit_s:g} s; its late answer will be "
+            text += "passed over, and the next call waits for it"
+            _fail(asked.answer, StepTimeout(text, timeout_s=self._limit_s, session_usable=True))
+
+    def _send_later(self, asked: _Asked) -> None:
+        # Those given up before they were sent do not take part, and hold no memory.
+        self._unsent = deque(one for one in self._unsent if not one.answer.done())
+        self._unsent.append(asked)
+        if self._sender is None:
+            self._sender = self._loop.create_task(self._send_unsent(), name="openenv client json writer")
+
+    async def _send_unsent(self) -> None:
+        # Not in the caller's task: a send that is cancelled may have happened or not, and the line would be off by one.
         try:
-            # The reader hears of a broken connection, with what the server said before it broke.
-            with contextlib.suppress(LinkClosed):
-                await self._link.send(text)
+            while self._unsent:
+                asked = self._unsent.popleft()
+                if asked.answer.done():
+                    continue
+                self._expected.append(asked)
+                self.request_id = (self.request_id or 0) + 1
+                # The reader hears of a broken connection, with what the server said before it broke.
+                with contextlib.suppress(LinkClosed):
+                    await self._link.send(asked.text)
         finally:
-            self._sending = None
+            self._sender = None
 
     async def _read(self) -> None:
+        """Take messages from a link that does not push them."""
         try:
             while True:
-                message = await self._link.receive()
-                if self._expected:
-                    answer = self._expected.popleft()
-                    if not answer.done():
-                        answer.set_result(message)
-                else:
-                    self._unasked(message)
+                self._received(await self._link.receive())
         except LinkClosed as exc:
-            self._lose(
-                SessionLost(
-                    f"the connection to the server is gone ({exc.reason}), and the episode with it: a server of this "
-                    "kind cannot resume; call reset() for a new session"
-                )
+            self._ended(exc)
+
+    def _received(self, message: Message) -> None:
+        if not self._expected:
+            self._unasked(message)
+            return
+        asked = self._expected.popleft()
+        if asked.answer.done():
+            return
+        self._timer.due = math.inf
+        try:
+            asked.answer.set_result(self._understand(asked.kind, message))
+        except EnvError as exc:
+            _fail(asked.answer, exc)
+
+    def _ended(self, closed: LinkClosed) -> None:
+        self._lose(
+            SessionLost(
+                f"the connection to the server is gone ({closed.reason}), and the episode with it: a server of this "
+                "kind cannot resume; call reset() for a new session"
             )
-        await self._link.aclose()
+        )
+        if not self._over.done():
+            self._over.set_result(None)
+        self._closing = self._loop.create_task(self._link.aclose())
 
     def _unasked(self, message: Message) -> None:
         """Take what came without a request: why the server refuses the session, or a server that has lost count."""
@@ -124,12 +177,11 @@ class JsonChannel:
 
     def _lose(self, reason: EnvError) -> None:
         self.lost = self.lost or reason
-        while self._expected:
-            answer = self._expected.popleft()
-            if not answer.done():
-                answer.set_exception(self.lost)
-                # Whoever waited may have been cancelled in this very turn.
-                answer.exception()
+        self._timer.stop()
+        for asked in (*self._expected, *self._unsent):
+            _fail(asked.answer, self.lost)
+        self._expected.clear()
+        self._unsent.clear()
 
     def _understand(self, kind: str, message: Message) -> Answer:
         size = len(message)
@@ -145,31 +197,40 @@ class JsonChannel:
         if reply.type != ("state" if kind == "state" else "observation") or kind == "unasked":
             what = f"answered {kind}() with" if kind != "unasked" else "sent, unasked,"
             text = f"the server {what} {reply.type!r}, so its answers cannot be told apart any longer"
-            self._lose(SessionLost(f"{text}; call reset() for a new session"))
-            raise self.lost or EnvError(text)
+            lost = SessionLost(f"{text}; call reset() for a new session")
+            self._lose(lost)
+            raise self.lost or lost
         return Answer(bytes(reply.data), reply.warnings)
 
     async def aclose(self) -> None:
-        """See `Channel.aclose`."""
         if self.lost is None:
-            answering = bool(self._expected)
+            answering = bool(self._expected or self._unsent)
             self._lose(SessionLost("the session was closed"))
-            if answering:
-                # The server would read a close message after that call only; it hears of a lost socket at once.
-                self._reader.cancel()
-                await self._link.aclose()
-                return
-            with contextlib.suppress(LinkClosed, TimeoutError):
-                async with asyncio.timeout(CLOSE_WAIT_S):
-                    await self._link.send('{"type":"close"}')
-                    await asyncio.wait([self._reader])
-        self._reader.cancel()
+            # While a call runs, the server would read a close message only after it; it hears of a lost socket at once.
+            if not answering:
+                with contextlib.suppress(LinkClosed, TimeoutError):
+                    async with asyncio.timeout(CLOSE_WAIT_S):
+                        await self._link.send('{"type":"close"}')
+                        await asyncio.wait([self._over])
+        self._stop()
         await self._link.aclose()
 
     def abandon(self) -> None:
-        """See `Channel.abandon`."""
-        self._reader.cancel()
-        asyncio.ensure_future(self._link.aclose())
+        self._stop()
+        self._closing = self._loop.create_task(self._link.aclose())
+
+    def _stop(self) -> None:
+        self._timer.stop()
+        for task in (self._reader, self._sender):
+            if task is not None:
+                task.cancel()
+
+
+def _fail(answer: asyncio.Future[Answer], error: EnvError) -> None:
+    if not answer.done():
+        answer.set_exception(error)
+        # Its caller may have been cancelled in this very turn, and would not retrieve it.
+        answer.exception()
 
 
 def _error(data: msgspec.Raw) -> EnvError:

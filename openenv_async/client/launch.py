@@ -2,96 +2,74 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol, Self, TypeVar
+from collections.abc import Callable
+from typing import Any, Literal, Protocol, TypeVar
 
-from openenv_async.composition import Builders
+from openenv_async.client.options import CLIENT_OPTIONS, Provider
 from openenv_async.errors import UsageError
 
-
-class Provider(Protocol):
-    """A source of servers: a process, a container, a Space. Owned by the client it is given to."""
-
-    async def start(self) -> str:
-        """Start a server and give its URL once it is healthy."""
-
-    async def stop(self) -> None:
-        """End the server. Safe to repeat."""
+Use = Literal["space", "docker", "local"]
+"""Where a Space of the Hub is played."""
 
 
-EnvT = TypeVar("EnvT")
+class Owner(Protocol):
+    """A client: it starts its provider's server when it is opened, and ends it when it is closed."""
 
-CLIENT_OPTIONS = frozenset(
-    {
-        "connect_timeout_s",
-        "message_timeout_s",
-        "max_message_size_mb",
-        "headers",
-        "token",
-        "wire",
-        "provider",
-        "queue_timeout_s",
-        "ca_file",
-        "ping_interval_s",
-    }
-)
-"""Keyword arguments that are the client's own; every other goes to the provider."""
+    async def open(self) -> None:
+        """Start the server and connect."""
+
+    async def close(self) -> None:
+        """End the session and the server. Safe to repeat."""
 
 
-class Starting:
-    """The half of `AsyncEnv` that starts or finds servers."""
+EnvT = TypeVar("EnvT", bound=Owner)
 
-    @classmethod
-    async def from_docker_image(cls, image: str, **options: Any) -> Self:
-        """Start a container of an image, connect to it, and own it: `close()` removes it.
 
-        Args:
-            image: e.g. `"my-env:latest"`; pulled when the engine does not have it.
-            options: the constructor's own, and those of `providers.DockerProvider`: `env` (or OpenEnv's
-                `env_vars`), `port`, `container_port`, `volumes`, `memory`, `cpus`, `network`, `start_timeout_s`.
+async def from_docker_image(make: Callable[..., EnvT], image: str, options: dict[str, Any]) -> EnvT:
+    """Return a client, made by `make` and connected, that owns a container of an image."""
+    own, others = _split(options)
+    if "env_vars" in others:
+        others["env"] = others.pop("env_vars")
+    return await _owning(make, own, lambda: _docker_provider(image, others))
 
-        Raises:
-            ServerNotStarted: no engine, no image, or the server died before it was healthy, with its last lines.
-            CancelledError: the container is removed.
-        """
-        own, others = _split(options)
-        if "env_vars" in others:
-            others["env"] = others.pop("env_vars")
-        provider = own.pop("provider", None) or _lent("docker_provider")(image, **others)
-        return await _owning(cls, provider, own)
 
-    @classmethod
-    async def from_hub(
-        cls, repo_id: str, *, use: Literal["space", "docker", "local"] = "space", **options: Any
-    ) -> Self:
-        """Play a Space of the Hugging Face Hub.
+async def from_hub(make: Callable[..., EnvT], repo_id: str, use: Use, options: dict[str, Any]) -> EnvT:
+    """Return a client, made by `make` and connected, that plays a Space."""
+    own, others = _split(options)
+    if use == "docker":
+        image = f"registry.hf.space/{space_subdomain(repo_id)}:{others.pop('tag', 'latest')}"
+        return await _owning(make, own, lambda: _docker_provider(image, others))
+    if use == "local":
+        token = own.pop("token", None)  # the Hub's, not the server's
+        return await _owning(make, own, lambda: _hub_copy_provider(repo_id, others | {"token": token}))
+    if use == "space":
+        return await _owning(make, own, lambda: _space_provider(repo_id, others | {"token": own.get("token")}))
+    raise UsageError(f"use must be 'space', 'docker' or 'local', not {use!r}")
 
-        Args:
-            repo_id: `"org/name"`.
-            use: `"space"` connects to the running Space and wakes it if it sleeps; `"docker"` runs its image
-                from the Hub's registry here; `"local"` downloads its repository and serves it here.
-            options: the constructor's own, and those of the provider; `token` is the Hub's.
 
-        Raises:
-            ServerNotStarted: no such Space, it does not run, or its copy could not be started.
-            CancelledError: what was started here is ended; a Space goes on.
-        """
-        own, others = _split(options)
-        given = own.pop("provider", None)
-        if use == "docker":
-            tag = others.pop("tag", "latest")
-            image = f"registry.hf.space/{space_subdomain(repo_id)}:{tag}"
-            provider = given or _lent("docker_provider")(image, **others)
-        elif use == "local":
-            provider = given or _lent("hub_copy_provider")(repo_id, token=own.pop("token", None), **others)
-        elif use == "space":
-            provider = given or _lent("space_provider")(repo_id, token=own.get("token"), **others)
-        else:
-            raise UsageError(f"use must be 'space', 'docker' or 'local', not {use!r}")
-        return await _owning(cls, provider, own)
+# Imported here, because a client that connects to a server needs none of them.
+
+
+def _docker_provider(image: str, options: dict[str, Any]) -> Provider:
+    from openenv_async.providers.docker import DockerProvider
+
+    return DockerProvider(image, **options)
+
+
+def _hub_copy_provider(repo_id: str, options: dict[str, Any]) -> Provider:
+    from openenv_async.providers.space import HubCopyProvider
+
+    return HubCopyProvider(repo_id, **options)
+
+
+def _space_provider(repo_id: str, options: dict[str, Any]) -> Provider:
+    from openenv_async.providers.space import SpaceProvider
+
+    return SpaceProvider(repo_id, **options)
 
 
 def space_subdomain(repo_id: str) -> str:
-    """Give the name under which the Hub's registry and its `hf.space` addresses know a Space.
+    """Return the name of a Space in the Hub's registry and in its `hf.space` address.
 
     Raises:
         UsageError: not of the form `org/name`.
@@ -104,25 +82,17 @@ def space_subdomain(repo_id: str) -> str:
 
 
 def _split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the client's own options, and the provider's."""
     own = {name: value for name, value in options.items() if name in CLIENT_OPTIONS}
     return own, {name: value for name, value in options.items() if name not in CLIENT_OPTIONS}
 
 
-def _lent(name: str) -> Any:
-    builder = getattr(Builders, name)
-    if builder is None:
-        raise UsageError("starting a server takes the whole package: import openenv_async")
-    return builder
-
-
-async def _owning(cls: type[EnvT], provider: Any, options: dict[str, Any]) -> EnvT:
-    make: Any = cls  # the class that mixes this one in takes these arguments
-    env = make(provider=provider, **options)
+async def _owning(make: Callable[..., EnvT], options: dict[str, Any], provider: Callable[[], Provider]) -> EnvT:
+    env = make(provider=options.pop("provider", None) or provider(), **options)
     try:
         await env.open()
     except BaseException:
         # The provider undoes a start that failed; a server that started and then refused is ended here.
         await env.close()
         raise
-    owned: EnvT = env
-    return owned
+    return env

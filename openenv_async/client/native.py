@@ -1,8 +1,7 @@
-"""The native wire's client side: one connection that carries the sessions of many clients.
+"""The native wire, client side: one connection that carries the sessions of many clients.
 
 A request is a future that its answer resolves; `transport.frame_stream` carries the frames. When the socket is
-lost, the reader finds the server again (`reconnect`) and each session says what it
-still needs.
+lost, the reader finds the server again (`reconnect`), and each session sends again what the server may have missed.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from openenv_async import tracing
-from openenv_async.client.channel import Answer, RequestKind
+from openenv_async.client.channel import Answer, CallTimer, Channel, RequestKind
 from openenv_async.client.reconnect import Greeted, WayBack
 from openenv_async.errors import EnvError, SessionBroken, SessionLost, StepTimeout, from_wire
 from openenv_async.protocol.batching import BadFrame, too_large
@@ -44,60 +43,61 @@ CLOSE_WAIT_S = 5.0
 """Seconds that `aclose` waits for the server to say that the session has ended."""
 
 ANSWER_SLACK_S = 1.0
-"""Seconds beyond a call's own deadline in which the server's verdict on it may still arrive."""
+"""Seconds beyond a call's own deadline in which the server's own answer about it may still arrive."""
 
 
-class NativeChannel:
-    """One session on a shared connection. See `Channel`."""
+class NativeChannel(Channel):
+    """One session on a shared connection."""
 
     native = True
+    session_id: str | None = None
+    request_id: int | None = None
+    lost: EnvError | None = None
+    on_resumed: Callable[[], None] | None = None
 
     def __init__(self, connection: NativeConnection, sid: int, timeout_s: float | None) -> None:
         self.sid = sid
-        self.session_id: str | None = None
-        self.request_id: int | None = None
         self.token = ""
-        self.on_resumed: Callable[[], None] | None = None
-        self._connection = connection
-        self._timeout_s = timeout_s
+        self._connection, self._timeout_s = connection, timeout_s
         self._rid = 0
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[Answer] = self._loop.create_future()
         self._over: asyncio.Future[None] = self._loop.create_future()
         self._frame: Step | Reset | GetState | None = None
         """The request in flight, to be sent again after a lost connection."""
+        self._size = 0
+        """Bytes of its payload."""
         self._given_up: list[int] = []
-        """Requests that the server was told to stop, until a later one is answered: then it has heard."""
+        """Requests that the server was told to stop, until a later one is answered: then it has received that."""
         self._closing = False
-        self.lost: EnvError | None = None
-        self._seen = 0
-        """The request that was in flight at the last `look`."""
-        self._seen_at = math.inf
-        """When it was first seen, by the loop's clock."""
+        self._timer = CallTimer(self._expired)
+        self._limit_s = 0.0
+        self._what = "the session could not be opened"
 
     @property
     def retiring(self) -> bool:
-        """See `Channel.retiring`."""
         return self._connection.draining
-
-    async def opening(self, timeout_s: float | None) -> None:
-        """Wait for the server to open the session."""
-        await self._wait(timeout_s, "the session could not be opened")
 
     @property
     def traces(self) -> bool:
-        """See `Channel.traces`."""
         return self._connection.traces
 
-    async def request(self, kind: RequestKind, payload: bytes, timeout_s: float | None, trace: str = "") -> Answer:
-        """See `Channel.request`."""
+    def opening(self, timeout_s: float | None) -> asyncio.Future[Answer]:
+        """Return what to await until the server has opened the session."""
+        if timeout_s is not None:
+            self._wait_at_most(timeout_s)
+        return self._waiter
+
+    def request(
+        self, kind: RequestKind, payload: bytes, timeout_s: float | None, trace: str = ""
+    ) -> asyncio.Future[Answer]:
         if self.lost is not None:
             raise self.lost
-        size = len(payload)
-        if size > self._connection.max_message_bytes:
-            raise too_large(size, self._connection.max_message_bytes)
+        connection, size = self._connection, len(payload)
+        if size > connection.max_message_bytes:
+            raise too_large(size, connection.max_message_bytes)
         self._rid = self.request_id = rid = self._rid + 1
-        self._waiter = self._loop.create_future()
+        self._waiter = waiter = self._loop.create_future()
         frame: Step | Reset | GetState
         if kind == "step":
             frame = Step(self.sid, rid, msgspec.Raw(payload), timeout_s, trace)
@@ -105,64 +105,51 @@ class NativeChannel:
             frame = Reset(self.sid, rid, msgspec.Raw(payload), timeout_s, trace)
         else:
             frame = GetState(self.sid, rid, timeout_s, trace)
-        self._frame = frame
-        try:
-            self._connection.ask(frame, size)
-            if timeout_s is not None:
-                return await self._wait(timeout_s + ANSWER_SLACK_S, f"{kind}()")
-            return await self._waiter
-        except (asyncio.CancelledError, StepTimeout) as exc:
-            if not isinstance(exc, StepTimeout) or exc.details.get("local"):
-                self._frame = None
-                self._given_up.append(rid)
-                self._connection.put(Cancel(self.sid, rid))
-            self._mark(exc)
-            raise
-        except EnvError as exc:
-            self._mark(exc)
-            raise
+        self._frame, self._size, self._what = frame, size, kind
+        connection.ask(frame, size)
+        limit_s = self._timeout_s if timeout_s is None else timeout_s + ANSWER_SLACK_S
+        if limit_s is not None:
+            # As _wait_at_most, which costs a call.
+            self._limit_s, self._timer.due = limit_s, self._loop.time() + limit_s
+            if self._timer.due < self._timer.fires_at:
+                self._timer.arm()
+        return waiter
 
-    def _mark(self, error: BaseException) -> None:
-        """Say in an error whose it is, by the names that the server's log has for it."""
-        if isinstance(error, EnvError):
-            error.session_id, error.request_id = self.session_id, self._rid or None
+    def _wait_at_most(self, limit_s: float) -> None:
+        self._limit_s, self._timer.due = limit_s, self._loop.time() + limit_s
+        if self._timer.due < self._timer.fires_at:
+            self._timer.arm()
 
-    async def _wait(self, timeout_s: float | None, what: str) -> Answer:
-        waiter = self._waiter
-        if timeout_s is None:
-            return await waiter
-        timer = self._loop.call_later(timeout_s, self._expire, waiter, timeout_s, what)
-        try:
-            return await waiter
-        finally:
-            timer.cancel()
+    def _expired(self) -> None:
+        what = self._what if self._frame is None else f"{self._what}()"
+        text = f"{what}: no answer within {self._limit_s:g} s; the server was told to stop, and the session can go on"
+        self.give_up()
+        self._fail(StepTimeout(text, timeout_s=self._limit_s, session_usable=True))
 
-    def look(self, now: float) -> None:
-        """Give up on a call that has waited for longer than the client's `message_timeout_s`, as far as looks tell.
+    def give_up(self) -> None:
+        self._timer.due = math.inf
+        if self._frame is not None:
+            self._frame = None
+            self._given_up.append(self._rid)
+            self._connection.put(Cancel(self.sid, self._rid))
 
-        The connection looks now and then, which costs less than a timer for every call, or the time of its beginning.
-        """
-        if self._timeout_s is None or self._frame is None or self._frame.timeout_s is not None:
-            self._seen = 0
-        elif self._seen != self._rid:
-            self._seen, self._seen_at = self._rid, now
-        elif now - self._seen_at > self._timeout_s and not self._waiter.done():
-            self._expire(self._waiter, self._timeout_s, "the call")
-
-    def _expire(self, waiter: asyncio.Future[Answer], timeout_s: float, what: str) -> None:
-        if not waiter.done():
-            text = f"{what}: no answer within {timeout_s:g} s; the server was told to stop, and the session can go on"
-            waiter.set_exception(StepTimeout(text, timeout_s=timeout_s, session_usable=True, local=True))
+    def _fail(self, error: EnvError) -> None:
+        """Raise an error in the caller, with the names that the server's log has for the session and the request."""
+        error.session_id, error.request_id = self.session_id, self._rid or None
+        if not self._waiter.done():
+            self._waiter.set_exception(error)
+            # Its caller may have been cancelled in this very turn, and would not retrieve it.
+            self._waiter.exception()
 
     def resolve(self, rid: int, answer: Answer | EnvError) -> None:
-        """Take the server's answer to request `rid`; one that nobody waits for any longer is dropped."""
+        """Take the server's answer to request `rid`; a late one is dropped."""
         if rid != self._rid or self._waiter.done():
             return
-        self._frame = None
+        self._frame, self._timer.due = None, math.inf
         if self._given_up:
             self._given_up.clear()
         if isinstance(answer, EnvError):
-            self._waiter.set_exception(answer)
+            self._fail(answer)
         else:
             self._waiter.set_result(answer)
 
@@ -174,14 +161,14 @@ class NativeChannel:
             self.resolve(rid, error)
 
     def once_more(self) -> list[tuple[AnyFrame, int]]:
-        """Give what a server must hear on a new connection, with the sizes of payloads; the old one lost it, or not."""
+        """Return what to send on a new connection, with the sizes of payloads; the server may have some of it."""
         frames: list[tuple[AnyFrame, int]] = [(Resume(self.sid, self.session_id or "", self.token), 0)]
         if self._closing:
             frames.append((Close(self.sid), 0))
             return frames
         frames += [(Cancel(self.sid, rid), 0) for rid in self._given_up]
         if self._frame is not None:
-            frames.append((self._frame, len(getattr(self._frame, "data", b""))))
+            frames.append((self._frame, self._size))
         return frames
 
     def came_back(self) -> None:
@@ -203,19 +190,15 @@ class NativeChannel:
 
     def end(self, error: EnvError) -> None:
         """The session is over: fail what waits and everything later."""
-        self._mark(error)
+        self._fail(error)
         self.lost = self.lost or error
         self._frame = None
-        if not self._waiter.done():
-            self._waiter.set_exception(error)
-            # Whoever waited may have been cancelled in this very turn.
-            self._waiter.exception()
+        self._timer.stop()
         if not self._over.done():
             self._over.set_result(None)
         self._connection.forget(self)
 
     async def aclose(self) -> None:
-        """See `Channel.aclose`."""
         self._closing = True
         if not self._over.done():
             self._connection.put(Close(self.sid))
@@ -223,13 +206,10 @@ class NativeChannel:
         self.end(SessionLost("the session was closed"))
 
     def abandon(self) -> None:
-        """See `Channel.abandon`."""
+        self._timer.stop()
         if not self._over.done():
             self._connection.put(Close(self.sid))
         self._connection.forget(self)
-
-
-"""Seconds that `aclose` waits for what is queued to leave."""
 
 
 class NativeConnection:
@@ -246,8 +226,6 @@ class NativeConnection:
         self._on_idle, self._on_draining, self._way_back = on_idle, on_draining, way_back
         self._channels: dict[int, NativeChannel] = {}
         self._sid = 0
-        self._look_s = math.inf
-        self._looker: asyncio.TimerHandle | None = None
         self._left: set[asyncio.Future[None]] = set()
         """Lost links on their way to be closed."""
         self.lost: SessionLost | None = None
@@ -258,7 +236,7 @@ class NativeConnection:
         self._reader = asyncio.get_running_loop().create_task(self._read(), name="openenv client reader")
 
     def _begin(self, greeted: Greeted) -> None:
-        """Take a link, the first or one that replaces a lost one, with the server's word on it."""
+        """Use a link, the first or one that replaces a lost one, and the terms that the server stated on it."""
         self._link = greeted.link
         self._terms = terms = greeted.terms
         self.max_message_bytes = min(self._most_received, terms.max_message_bytes or self._most_received)
@@ -298,8 +276,6 @@ class NativeConnection:
         """
         self._sid += 1
         channel = NativeChannel(self, self._sid, timeout_s)
-        if timeout_s is not None:
-            self._look_every(timeout_s / 10)
         self._channels[channel.sid] = channel
         trace = tracing.parent() if self._terms.traces else ""
         self.put(Open(channel.sid, key if self._window_s else "", queue_timeout_s, trace))
@@ -313,7 +289,7 @@ class NativeConnection:
         return channel
 
     def usable(self) -> bool:
-        """Say whether new sessions may be opened on it."""
+        """Return whether new sessions may be opened on it."""
         return self.lost is None and self._flow is not None and not self.draining
 
     @property
@@ -327,7 +303,7 @@ class NativeConnection:
         return not self._channels
 
     def put(self, frame: AnyFrame, payload_bytes: int = 0) -> None:
-        """Queue a frame to leave with the others of this turn; while the server is sought, its session keeps it."""
+        """Queue a frame to leave with the others of this turn; without a connection, its session keeps it."""
         if self._flow is not None:
             self._flow.put(frame, payload_bytes)
 
@@ -339,21 +315,6 @@ class NativeConnection:
             flow.put(frame, payload_bytes, not alone)
             if alone:
                 flow.flush()
-
-    def _look_every(self, interval_s: float) -> None:
-        """Look for calls that have waited for too long, at least this often and at least every second."""
-        if interval_s < self._look_s:
-            self._look_s = min(1.0, interval_s)
-            if self._looker is not None:
-                self._looker.cancel()
-            self._look()
-
-    def _look(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        for channel in list(self._channels.values()):
-            channel.look(now)
-        self._looker = None if self.lost is not None else loop.call_later(self._look_s, self._look)
 
     def forget(self, channel: NativeChannel) -> None:
         """A session has ended; the last one ends the connection."""
@@ -387,7 +348,7 @@ class NativeConnection:
             await self._link.aclose()
         except asyncio.CancelledError:
             if self.lost is None:
-                # The loop ends with sessions open. Said so, the server need not wait for anybody to come back.
+                # The loop ends with sessions open. Code 1001 tells the server not to wait for a reconnection.
                 self._lose(SessionLost("the event loop of this client ended"))
                 await self._link.aclose(1001)
             raise
@@ -409,8 +370,6 @@ class NativeConnection:
     def _lose(self, reason: SessionLost) -> None:
         if self.lost is None:
             self.lost = reason
-        if self._looker is not None:
-            self._looker.cancel()
         for channel in list(self._channels.values()):
             channel.end(SessionLost(reason.message + "; call reset() for a new session"))
 
@@ -418,7 +377,13 @@ class NativeConnection:
         if type(frame) is Reply:
             channel = self._channels.get(frame.sid)
             if channel is not None:
-                channel.resolve(frame.rid, self._answer(frame))
+                data, size = bytes(frame.data), len(frame.data)
+                if size > self._kept_above:
+                    # Until it knows that this has arrived, the server keeps it.
+                    self.put(Ack(frame.sid, frame.rid))
+                answer = Answer(data, tuple(frame.warnings)) if frame.warnings else Answer(data)
+                most = self._most_received
+                channel.resolve(frame.rid, answer if size <= most else too_large(size, most))
         elif isinstance(frame, Failure):
             channel = self._channels.get(frame.sid)
             if channel is not None:
@@ -447,13 +412,3 @@ class NativeConnection:
             channel = self._channels.get(frame.sid)
             if channel is not None:
                 channel.came_back()
-
-    def _answer(self, frame: Reply) -> Answer | EnvError:
-        data, warnings = bytes(frame.data), frame.warnings
-        size = len(data)
-        if size > self._kept_above:
-            # Until it knows that this has arrived, the server keeps it.
-            self.put(Ack(frame.sid, frame.rid))
-        if size > self._most_received:
-            return too_large(size, self._most_received)
-        return Answer(data, tuple(warnings)) if warnings else Answer(data)

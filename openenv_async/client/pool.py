@@ -1,4 +1,4 @@
-"""Which connection carries which client: one per event loop, server and headers, without anyone asking.
+"""Which connection carries which client: one per event loop, server and headers.
 
 A server that does not speak the native wire is remembered for as long as the
 loop lives, and each session then gets a connection of its own.
@@ -12,13 +12,14 @@ import math
 import secrets
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from os import PathLike, fspath
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from openenv_async.client.channel import Channel
 from openenv_async.client.json import JsonChannel
 from openenv_async.client.native import NativeChannel, NativeConnection
-from openenv_async.client.options import Options, Target
+from openenv_async.client.options import ClientOptions, ServerTarget, max_message_bytes
 from openenv_async.client.reconnect import WayBack, greet, pauses
 from openenv_async.errors import ConnectFailed, ServerClosing, SessionLost, Unauthorized
 from openenv_async.protocol.frames import SUBPROTOCOL
@@ -49,29 +50,31 @@ class Pool:
     shared: dict[Any, _Shared] = field(default_factory=dict)
     closing: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def open(self, target: Target, options: Options) -> Channel:
+    async def open(self, target: ServerTarget, options: ClientOptions) -> Channel:
         """Open a session, on the shared connection where there can be one.
 
         A server that has just said that it is closing is being replaced: its successor is waited for, as long as a
         connection may take.
 
         Raises:
-            ConnectFailed: nobody answered, or no server of this kind.
+            ConnectFailed: no server answered, or one of another kind.
             EnvError: the server refused the session.
         """
         loop = asyncio.get_running_loop()
-        until = loop.time() + options.connect_timeout_s
+        until = loop.time() + options["connect_timeout_s"]
         key = (
             target.url,
             target.unix_path,
             id(target.app),
-            options.headers,
-            options.max_message_bytes,
-            options.ca_file,
-            options.ping_interval_s,
+            tuple(sorted((options["headers"] or {}).items())),
+            options["max_message_size_mb"],
+            options["ca_file"],
+            options["client_cert_file"],
+            options["client_key_file"],
+            options["ping_interval_s"],
         )
         known = self.shared.setdefault(key, _Shared())
-        # By it the server knows the session again when the connection is lost before its answer has come.
+        # By it the server finds the session again when the connection is lost before its answer has come.
         secret = secrets.token_urlsafe(16)
         for pause_s in pauses():
             await asyncio.sleep(pause_s)
@@ -80,7 +83,7 @@ class Pool:
             except (ServerClosing, ConnectFailed) as exc:
                 if isinstance(exc, ServerClosing):
                     known.note_closing()
-                replaced = target.app is None and known.closing_at + options.connect_timeout_s > loop.time()
+                replaced = target.app is None and known.closing_at + options["connect_timeout_s"] > loop.time()
                 if not replaced or loop.time() + pause_s > until:
                     raise
                 continue
@@ -91,13 +94,13 @@ class Pool:
         raise ConnectFailed(f"the connection to {target.url} broke each time while a session was opened")
 
     async def _try_open(
-        self, known: _Shared, key: Any, target: Target, options: Options, secret: str
+        self, known: _Shared, key: Any, target: ServerTarget, options: ClientOptions, secret: str
     ) -> Channel | None:
         """Open a session; None when it has to be tried again on another connection."""
-        if options.wire == "json" or known.speaks_json_only:
-            if options.wire == "native":
+        if options["wire"] == "json" or known.speaks_json_only:
+            if options["wire"] == "native":
                 raise ConnectFailed(f"the server at {target.url} does not speak the native wire; use wire='auto'")
-            return await self._json(await _connect(target, options, ()), options)
+            return _json(await _connect(target, options, ()), options)
         if known.native is None or known.native.cancelled() or _failed(known.native):
             known.native = asyncio.get_running_loop().create_task(self._connect(key, target, options))
         task = known.native
@@ -116,16 +119,13 @@ class Pool:
         if known.native is task:
             # The connection that found it out serves the first session.
             known.native = None
-            if options.wire != "native":
-                return await self._json(found, options)
+            if options["wire"] != "native":
+                return _json(found, options)
             await found.aclose()
         return None
 
-    async def _json(self, link: Link, options: Options) -> JsonChannel:
-        return JsonChannel(link, options.message_timeout_s, options.max_message_bytes)
-
-    async def _connect(self, key: Any, target: Target, options: Options) -> NativeConnection | Link:
-        most, limit_s = options.max_message_bytes, options.connect_timeout_s
+    async def _connect(self, key: Any, target: ServerTarget, options: ClientOptions) -> NativeConnection | Link:
+        most, limit_s = max_message_bytes(options), options["connect_timeout_s"]
         dial = functools.partial(_connect, target, options, (SUBPROTOCOL,))
         loop = asyncio.get_running_loop()
         until = loop.time() + limit_s
@@ -138,7 +138,7 @@ class Pool:
                 greeted = await greet(link, most, limit_s)
                 break
             except ConnectFailed as exc:
-                # Somebody took the connection and lost it; where nobody listens, that is told at once.
+                # A connection that was accepted and lost is tried again; one that was refused is not.
                 if not exc.dropped or loop.time() + pause_s > until:
                     raise
         # There is no way back to an app in process: it has not gone anywhere.
@@ -165,7 +165,7 @@ class Pool:
         closing.add_done_callback(self.closing.discard)
 
     async def _close_idle(self, key: Any, connection: NativeConnection) -> None:
-        # A session may have been opened on it since: in the same turn, by whoever already held it.
+        # A session may have been opened on it since, in the same turn.
         if not connection.idle:
             return
         known = self.shared.get(key)
@@ -176,12 +176,16 @@ class Pool:
         await connection.aclose()
 
 
-async def _open_on(connection: NativeConnection, options: Options, secret: str) -> NativeChannel | None:
+def _json(link: Link, options: ClientOptions) -> JsonChannel:
+    return JsonChannel(link, options["message_timeout_s"], max_message_bytes(options))
+
+
+async def _open_on(connection: NativeConnection, options: ClientOptions, secret: str) -> NativeChannel | None:
     """Open a session on a shared connection; None when that has gone, before or meanwhile."""
     if not connection.usable():
         return None
     try:
-        return await connection.open(options.message_timeout_s, secret, options.queue_timeout_s)
+        return await connection.open(options["message_timeout_s"], secret, options["queue_timeout_s"])
     except SessionLost:
         if connection.usable():
             raise
@@ -192,11 +196,11 @@ def _failed(task: asyncio.Task[Any]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 
-async def _connect(target: Target, options: Options, subprotocols: tuple[str, ...]) -> Link:
-    headers = dict(options.headers)
+async def _connect(target: ServerTarget, options: ClientOptions, subprotocols: tuple[str, ...]) -> Link:
+    headers = options["headers"] or {}
     try:
         if target.app is not None:
-            async with asyncio.timeout(options.connect_timeout_s):
+            async with asyncio.timeout(options["connect_timeout_s"]):
                 return await open_inprocess(target.app, "/ws", headers, subprotocols)
         return await connect_link(
             Address(
@@ -204,32 +208,40 @@ async def _connect(target: Target, options: Options, subprotocols: tuple[str, ..
                 unix_path=target.unix_path,
                 headers=headers,
                 subprotocols=subprotocols,
-                connect_timeout_s=options.connect_timeout_s,
-                ca_file=options.ca_file,
-                ping_interval_s=options.ping_interval_s,
+                connect_timeout_s=options["connect_timeout_s"],
+                ca_file=_path(options["ca_file"]),
+                client_cert_file=_path(options["client_cert_file"]),
+                client_key_file=_path(options["client_key_file"]),
+                ping_interval_s=options["ping_interval_s"],
             )
         )
     except (LinkRefused, LinkClosed, TimeoutError) as exc:
-        status = getattr(exc, "status", None)
-        where = target.unix_path or target.url
-        if status == 401:
-            raise Unauthorized(
-                f"the server at {where} refused this client (HTTP 401): give its token as token= or in headers="
-            ) from exc
-        text = str(exc) or "no answer in time"
-        # 403 is what many servers answer where they have no WebSocket at all.
-        if isinstance(exc, CertificateRefused):
-            raise ConnectFailed(f"cannot connect to {where}: {text}", status=None) from exc
-        hint = "is an environment server running there" + (", and does it allow this client?" if status == 403 else "?")
-        dropped = getattr(exc, "dropped", False)
-        raise ConnectFailed(f"cannot connect to {where}: {text}; {hint}", status=status, dropped=dropped) from exc
+        raise _connect_error(exc, target.unix_path or target.url) from exc
+
+
+def _path(given: str | PathLike[str] | None) -> str | None:
+    return None if given is None else fspath(given)
+
+
+def _connect_error(exc: LinkRefused | LinkClosed | TimeoutError, where: str) -> Unauthorized | ConnectFailed:
+    status, dropped = (exc.status, exc.dropped) if isinstance(exc, LinkRefused) else (None, False)
+    if status == 401:
+        return Unauthorized(
+            f"the server at {where} refused this client (HTTP 401): give its token as token= or in headers="
+        )
+    text = str(exc) or "no answer in time"
+    if isinstance(exc, CertificateRefused):
+        return ConnectFailed(f"cannot connect to {where}: {text}", status=None)
+    # 403 is what many servers answer where they have no WebSocket at all.
+    hint = "is an environment server running there" + (", and does it allow this client?" if status == 403 else "?")
+    return ConnectFailed(f"cannot connect to {where}: {text}; {hint}", status=status, dropped=dropped)
 
 
 _POOLS: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()
 
 
 def pool() -> Pool:
-    """Give the running loop's own."""
+    """Return the running loop's own."""
     loop = asyncio.get_running_loop()
     found = _POOLS.get(loop)
     if found is None:

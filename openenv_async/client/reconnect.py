@@ -1,17 +1,18 @@
-"""The first words of a native connection, and the way back to a server after the connection is lost.
+"""The greeting on a native connection, and finding the server again after the connection is lost.
 
-Owns when to try again and whether it is the same server. What is said once the
-connection stands again is `native`'s.
+Decides when to try again and whether it is the same server. What is sent once the
+connection is up again is decided in `native`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import math
 import random
 from collections.abc import Awaitable, Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from openenv_async.errors import ConnectFailed, SessionLost, Unauthorized
 from openenv_async.protocol.batching import CLIENT_SIDE, BadFrame, Inbox
@@ -21,7 +22,7 @@ from openenv_async.transport.link import Link, LinkClosed
 logger = logging.getLogger("openenv_async")
 
 Dial = Callable[[], Awaitable[Link]]
-"""Connects to the same address again; raises `ConnectFailed` when nobody answers."""
+"""Connects to the same address again; raises `ConnectFailed` when no server answers."""
 
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
@@ -30,14 +31,14 @@ LAST_S = 0.02
 """Seconds of a window in which it is too late for another try."""
 
 SHORT_S = 0.25
-"""Seconds within which a connection that is lost again was no good."""
+"""Seconds within which a connection that is lost again counts as a failed attempt."""
 
 SHORT_ONES = 3
-"""So many in a row, and the next is no longer made at once: a message that breaks connections breaks every one."""
+"""After so many in a row the next attempt waits: a message that breaks connections breaks every one."""
 
 
 def pauses(*, at_once: bool = True) -> Iterator[float]:
-    """Give the seconds to wait before each try: none, then with full jitter out of a range that doubles."""
+    """Return the seconds to wait before each attempt: none, then with full jitter out of a range that doubles."""
     yield 0.0 if at_once else random.uniform(0, 2 * FIRST_PAUSE_S)
     most_s = FIRST_PAUSE_S
     while True:
@@ -46,11 +47,11 @@ def pauses(*, at_once: bool = True) -> Iterator[float]:
 
 
 CHUNK_BYTES = 256 * 1024
-"""For a server that does not say."""
+"""For a server that does not state it."""
 
 
 class Terms(NamedTuple):
-    """What a server said of itself, as far as this client understands it; 0 where it said nothing."""
+    """What a server stated in its hello, as far as this client understands it; 0 where it did not."""
 
     server_id: str
     chunk_bytes: int = CHUNK_BYTES
@@ -61,7 +62,7 @@ class Terms(NamedTuple):
 
     @classmethod
     def of(cls, hello: Hello) -> Terms:
-        """Read a hello; what makes no sense in it is passed over."""
+        """Read a hello; values that make no sense are ignored."""
 
         def number(name: str) -> float:
             value = hello.limits.get(name)
@@ -78,7 +79,7 @@ class Terms(NamedTuple):
 
 
 class Greeted(NamedTuple):
-    """A link on which the server has said hello."""
+    """A link on which the server's hello has arrived."""
 
     link: Link
     inbox: Inbox[ServerFrame]
@@ -91,7 +92,7 @@ async def greet(link: Link, max_message_bytes: int, timeout_s: float) -> Greeted
     """Read the server's hello.
 
     Raises:
-        ConnectFailed: the server said nothing, or something else; the link is closed.
+        ConnectFailed: no hello came, or another frame did; the link is closed.
         CancelledError: the link is closed.
     """
     inbox: Inbox[ServerFrame] = Inbox(CLIENT_SIDE, max_message_bytes)
@@ -107,12 +108,12 @@ async def greet(link: Link, max_message_bytes: int, timeout_s: float) -> Greeted
     hello = frames[0] if frames else None
     if not isinstance(hello, Hello):
         await link.aclose()
-        raise ConnectFailed("the server's first frame was no hello; is it a newer or another kind of server?")
+        raise ConnectFailed("the server's first frame was not a hello; is it a newer or another kind of server?")
     return Greeted(link, inbox, Terms.of(hello), frames[1:])
 
 
 class WayBack:
-    """How one connection's client finds its server again. `await find(...)` after each loss.
+    """Finds the server of one connection again. `await find(...)` after each loss.
 
     Args:
         dial: connects to the address.
@@ -146,7 +147,7 @@ class WayBack:
             left_s = until - loop.time()
             if left_s < LAST_S:
                 break
-            # The last tries come closer together: a server that is back just in time is found.
+            # The last attempts come closer together, to find a server that is back just in time.
             await asyncio.sleep(min(pause_s, left_s / 2))
             try:
                 found = await self._try(server_id, min(self._connect_timeout_s, until - loop.time()), why)
@@ -175,3 +176,27 @@ class WayBack:
         raise SessionLost(
             f"the connection to the server is gone ({why}), and the episode with it: the server was started anew"
         )
+
+
+_RUNNING: set[asyncio.Future[Any]] = set()
+"""Callbacks that are coroutines; the loop alone would not keep them."""
+
+
+def tell(callback: Callable[[Any], object], env: object) -> None:
+    """Call a client's `on_reconnect`; what it raises is logged, and a coroutine runs by itself."""
+    try:
+        given = callback(env)
+    except Exception:
+        logger.exception("on_reconnect of %r failed", env)
+        return
+    if inspect.isawaitable(given):
+        running = asyncio.ensure_future(given)
+        _RUNNING.add(running)
+        running.add_done_callback(_done)
+
+
+def _done(running: asyncio.Future[Any]) -> None:
+    _RUNNING.discard(running)
+    error = None if running.cancelled() else running.exception()
+    if error is not None:
+        logger.error("on_reconnect failed", exc_info=error)

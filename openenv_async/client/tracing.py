@@ -1,6 +1,6 @@
-"""The client's spans, where the trainer uses OpenTelemetry: a channel that makes one of each request.
+"""The client's spans, where the trainer uses OpenTelemetry: a channel that makes a span of each request.
 
-Without it a client has its channel as it is, and nothing is asked per call.
+Without OpenTelemetry a client uses its channel as it is, and a call costs nothing more.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 def traced(channel: Channel) -> Channel:
-    """Give a channel that makes spans: by the program's provider or, where an endpoint is set, by one of ours."""
+    """Return a channel that makes spans: by the program's provider or, where an endpoint is set, by one of ours."""
     provider = tracing.provider_of_the_program()
     if provider is None and tracing.configured() and tracing.installed():
         provider = tracing.own_provider("openenv-client", ends_with_process=True)
     return channel if provider is None else TracedChannel(channel, provider.get_tracer(tracing.NAME))
 
 
-class TracedChannel:
-    """See `Channel`. Each request is a span, whose name travels with it to a server that makes spans too."""
+class TracedChannel(Channel):
+    """A channel that makes a span of each request; its name travels with it to a server that makes spans too."""
 
     def __init__(self, channel: Channel, tracer: Tracer) -> None:
         self._inner, self._tracer = channel, tracer
@@ -33,27 +33,22 @@ class TracedChannel:
 
     @property
     def session_id(self) -> str | None:
-        """See `Channel.session_id`."""
         return self._inner.session_id
 
     @property
     def request_id(self) -> int | None:
-        """See `Channel.request_id`."""
         return self._inner.request_id
 
     @property
     def traces(self) -> bool:
-        """See `Channel.traces`."""
         return self._inner.traces
 
     @property
     def lost(self) -> EnvError | None:
-        """See `Channel.lost`."""
         return self._inner.lost
 
     @property
     def on_resumed(self) -> Callable[[], None] | None:
-        """See `Channel.on_resumed`."""
         return self._inner.on_resumed
 
     @on_resumed.setter
@@ -62,11 +57,9 @@ class TracedChannel:
 
     @property
     def retiring(self) -> bool:
-        """See `Channel.retiring`."""
         return self._inner.retiring
 
     async def request(self, kind: RequestKind, payload: bytes, timeout_s: float | None, trace: str = "") -> Answer:
-        """See `Channel.request`."""
         from opentelemetry.trace import SpanKind
 
         with self._tracer.start_as_current_span(f"openenv.{kind}", kind=SpanKind.CLIENT) as span:
@@ -86,10 +79,11 @@ class TracedChannel:
         if self._inner.request_id:
             span.set_attribute("openenv.request_id", self._inner.request_id)
 
+    def give_up(self) -> None:
+        self._inner.give_up()
+
     async def aclose(self) -> None:
-        """See `Channel.aclose`."""
         await self._inner.aclose()
 
     def abandon(self) -> None:
-        """See `Channel.abandon`."""
         self._inner.abandon()

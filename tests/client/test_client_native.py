@@ -254,7 +254,7 @@ async def test_a_server_that_does_not_say_hello() -> None:
     async def rude(socket: ServerConnection) -> None:
         await socket.send(b"\x91\x93\x15\x01\x01")
 
-    for handler, words, patience_s in ((silent, "did not say hello", 0.2), (rude, "first frame was no hello", 10)):
+    for handler, words, patience_s in ((silent, "did not say hello", 0.2), (rude, "first frame was not a hello", 10)):
         async with serve(handler, "127.0.0.1", 0, subprotocols=[Subprotocol("openenv.v1")]) as server:
             port = next(iter(server.sockets)).getsockname()[1]
             with pytest.raises(ConnectFailed, match=words):
