@@ -230,6 +230,8 @@ LOOKED_UP: set[str] = {
     # What a platform or Python's import system may lack.
     *("runtime/blueprint.py: fork", "server/session_listing.py: sysconf"),
     *(f"runtime/processes/blueprint_transfer.py: {name}" for name in ("origin", "load_package")),
+    "client/episodes.py: reset",  # of a policy, which may be a plain function
+    "client/options.py: step",  # tells an environment class, of any base, from an ASGI app that is a class
 }
 """`file: attribute` of a `getattr` that no Protocol can replace, each with its reason beside it."""
 

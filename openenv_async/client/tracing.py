@@ -49,6 +49,7 @@ class TracedChannel(Channel):
 
     @property
     def on_resumed(self) -> Callable[[], None] | None:
+        """Called each time the session continues over a new connection."""
         return self._inner.on_resumed
 
     @on_resumed.setter
