@@ -12,7 +12,7 @@ PLAIN: ModelCodec[Any] = codec_for(None)
 _PLAIN_OBSERVATION: ObservationCodec[Any] = observation_codec_for(None)
 
 
-class Codecs(NamedTuple):
+class ClientCodecs(NamedTuple):
     """The codecs of one client class."""
 
     action: ModelCodec[Any]
@@ -20,11 +20,11 @@ class Codecs(NamedTuple):
     state: ModelCodec[Any]
 
 
-def codecs_for(arguments: tuple[Any, ...]) -> Codecs:
+def codecs_for(arguments: tuple[Any, ...]) -> ClientCodecs:
     """Return the codecs for (action, observation, state) classes; a missing or free one is untyped."""
     classes = [None if argument is Any or isinstance(argument, TypeVar) else argument for argument in arguments]
     action, observation, state = (classes + [None, None, None])[:3]
-    return Codecs(codec_for(action), observation_codec_for(observation), codec_for(state))
+    return ClientCodecs(codec_for(action), observation_codec_for(observation), codec_for(state))
 
 
 def type_arguments(cls: type[Any], generic: type[Any]) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, S
 
 from openenv_async.client import episodes, launch, reconnect
 from openenv_async.client.channel import Answer, Channel, RequestKind
-from openenv_async.client.codecs import PLAIN, Codecs, as_openenv, codecs_for, result_of, type_arguments
+from openenv_async.client.codecs import PLAIN, ClientCodecs, as_openenv, codecs_for, result_of, type_arguments
 from openenv_async.client.options import ClientOptions, completed, find_target, with_client_options
 from openenv_async.client.pool import pool
 from openenv_async.client.tracing import traced
@@ -131,7 +131,7 @@ class AsyncEnv(Generic[ActT, ObsT, StateT]):
         TypeError: an unknown option.
     """
 
-    _codecs: ClassVar[Codecs] = codecs_for(())
+    _codecs: ClassVar[ClientCodecs] = codecs_for(())
 
     # Here and not only in __init__: a constructor that fails leaves an object that is collected all the same.
     _channel: Channel | None = None

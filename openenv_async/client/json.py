@@ -36,7 +36,7 @@ _ERROR = msgspec.json.Decoder(_Error)
 _DETAILS = msgspec.json.Decoder(dict[str, Any])
 
 
-class _Asked(NamedTuple):
+class _Pending(NamedTuple):
     """A request and its answer."""
 
     kind: RequestKind
@@ -62,11 +62,11 @@ class JsonChannel(Channel):
         self._push = link if isinstance(link, WebSocketLink) else None
         self._max_message_bytes = max_message_bytes
         self._loop = asyncio.get_running_loop()
-        self._expected: deque[_Asked] = deque()
+        self._expected: deque[_Pending] = deque()
         """Sent and not yet answered."""
-        self._unsent: deque[_Asked] = deque()
+        self._unsent: deque[_Pending] = deque()
         """Waiting until the link takes more."""
-        self._newest: _Asked | None = None
+        self._newest: _Pending | None = None
         self._limit_s = 0.0
         self._timer = CallTimer(self._expired)
         self._over = self._loop.create_future()
@@ -88,7 +88,7 @@ class JsonChannel(Channel):
             raise too_large(len(payload), self._max_message_bytes)
         data = "" if kind == "state" else ',"data":' + payload.decode()
         text = '{"type":"' + kind + '"' + data + "}"
-        self._newest = asked = _Asked(kind, text, self._loop.create_future())
+        self._newest = asked = _Pending(kind, text, self._loop.create_future())
         push = self._push
         if push is not None and push.can_send and self._sender is None:
             self._expected.append(asked)
@@ -114,7 +114,7 @@ class JsonChannel(Channel):
             text += "passed over, and the next call waits for it"
             _fail(asked.answer, StepTimeout(text, timeout_s=self._limit_s, session_usable=True))
 
-    def _send_later(self, asked: _Asked) -> None:
+    def _send_later(self, asked: _Pending) -> None:
         # Those given up before they were sent do not take part, and hold no memory.
         self._unsent = deque(one for one in self._unsent if not one.answer.done())
         self._unsent.append(asked)
