@@ -16,7 +16,8 @@ from openenv_async.cli.progress import quiet_option, say
 
 if TYPE_CHECKING:
     from openenv_async.cli.building import Plan
-    from openenv_async.images import BuiltImage, PushedImage
+    from openenv_async.images.build import BuiltImage
+    from openenv_async.images.push import PushedImage
 
 
 _EXAMPLES = """\b
@@ -97,7 +98,8 @@ def build(path: Path, **options: Any) -> None:
 
 async def _work(plan: Plan, push_it: bool, show: Any) -> tuple[BuiltImage, PushedImage | None]:
     from openenv_async.cli.building import carry_out
-    from openenv_async.images import open_engine, push_image
+    from openenv_async.images.engine import open_engine
+    from openenv_async.images.push import push_image
 
     async with open_engine() as engine:
         built = await carry_out(plan, engine, show)

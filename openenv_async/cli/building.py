@@ -27,7 +27,7 @@ from openenv_async.hub.secret_scan import named_like_a_secret
 from openenv_async.images.base import ensure_base, wants_base
 from openenv_async.images.build import BuildRequest, BuiltImage, build_image
 from openenv_async.images.build_network import settings_of_this_machine
-from openenv_async.images.context import IGNORE_FILE, Context
+from openenv_async.images.context import IGNORE_FILE, BuildContext
 from openenv_async.images.dockerfile import BASE_ARGUMENT, Dockerfile
 from openenv_async.images.names import ImageName, default_name, parse_image_name
 from openenv_async.images.progress import OnProgress
@@ -63,7 +63,7 @@ class Plan:
     """What will be built."""
 
     request: BuildRequest
-    base: Context | None
+    base: BuildContext | None
     """What `openenv-base` is built from, when the Dockerfile wants it."""
 
     pull: bool
@@ -125,7 +125,7 @@ def plan_build(options: BuildOptions) -> Plan:
 
     base = _base() if wants_base(dockerfile, arguments) else None
     wheels, note = _runtime(manifest, folder)
-    context = Context(
+    context = BuildContext(
         folder=folder,
         dockerfile=found.inside,
         overlay=overlay | wheels,
@@ -234,14 +234,14 @@ def _wheel() -> dict[str, bytes]:
         return {f"wheels/{built.name}": built.read_bytes()}
 
 
-def _base() -> Context:
+def _base() -> BuildContext:
     folder = template_folder() / "base"
-    return Context(
+    return BuildContext(
         folder=folder, overlay=_wheel(), private=settings_of_this_machine(_read(folder / "Dockerfile").decode())
     )
 
 
-def _warnings(context: Context, arguments: Mapping[str, str]) -> list[str]:
+def _warnings(context: BuildContext, arguments: Mapping[str, str]) -> list[str]:
     found = [
         f"--build-arg {name} stays readable in the image's history: give a secret to the container, not to the build"
         for name in sorted(arguments)

@@ -41,9 +41,9 @@ def fork(**options: Any) -> None:
     from openenv_async.cli.push_report import report_place
     from openenv_async.hub.account import full_name
     from openenv_async.hub.forking import fork_space, source_name
-    from openenv_async.hub.publishing import Settings
+    from openenv_async.hub.publishing import SpaceSettings
 
-    settings = Settings(
+    settings = SpaceSettings(
         private=options["private"],
         hardware=options["hardware"],
         variables=key_values("--env-var", options["env_var"]),

@@ -17,7 +17,7 @@ import click
 from openenv_async.cli.errors import BadInput, CommandFailed
 from openenv_async.cli.progress import Progress
 from openenv_async.images.errors import BuildFailed, ImageError, InvalidImageName, PushFailed
-from openenv_async.images.progress import OnProgress, Output, Step, Transfer
+from openenv_async.images.progress import BuildStep, OnProgress, Output, Transfer
 from openenv_async.images.progress import Progress as Progressed
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ class Display:
 
     def __init__(self, stream: TextIO) -> None:
         self._progress = Progress(stream, plain=True)
-        self._step: Step | None = None
+        self._step: BuildStep | None = None
         self._layers: dict[str, Transfer] = {}
         self._told: set[tuple[str, str]] = set()
 
@@ -76,7 +76,7 @@ class Display:
         """Show one event."""
         head = _head(self._step) if self._step else ""
         match event:
-            case Step():
+            case BuildStep():
                 self._finish()
                 self._step = event
                 self._progress.doing(_head(event))
@@ -109,7 +109,7 @@ class Display:
             shown.line(f"  {event.layer}{': ' if event.layer else ''}{event.status}")
 
 
-def _head(step: Step) -> str:
+def _head(step: BuildStep) -> str:
     return f"[{step.number}/{step.total}] {' '.join(step.text.split())}"
 
 

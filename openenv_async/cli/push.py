@@ -19,7 +19,7 @@ from openenv_async.cli.progress import quiet_option, say
 
 if TYPE_CHECKING:
     from openenv_async.conformance.project.manifest import Manifest
-    from openenv_async.hub.publishing import Settings
+    from openenv_async.hub.publishing import SpaceSettings
     from openenv_async.hub.space_files import Contents
 
 
@@ -175,9 +175,9 @@ def _push_image(request: PushRequest, folder: Path) -> None:
 def _push_files(request: PushRequest, folder: Path, manifest: Manifest) -> None:
     from openenv_async.cli.hub_session import command_errors, open_hub
     from openenv_async.cli.keyvalues import key_values
-    from openenv_async.hub.publishing import Settings
+    from openenv_async.hub.publishing import SpaceSettings
 
-    settings = Settings(
+    settings = SpaceSettings(
         private=request.private,
         hardware=request.hardware,
         variables=_manifest_variables(request, manifest) | key_values("--env-var", request.env_var),
@@ -208,7 +208,7 @@ def _manifest_variables(request: PushRequest, manifest: Manifest) -> dict[str, s
     return {str(key): str(value) for key, value in values.items()}
 
 
-def _gather(request: PushRequest, folder: Path, manifest: Manifest, settings: Settings) -> Contents:
+def _gather(request: PushRequest, folder: Path, manifest: Manifest, settings: SpaceSettings) -> Contents:
     import tempfile
 
     from openenv_async.cli.wheel import build_wheel
@@ -251,7 +251,7 @@ def _names(request: PushRequest, manifest: Manifest, owner: str) -> list[str]:
     return [full_name(f"{name}-{number}", owner) for number in range(1, request.count + 1)]
 
 
-def _dry_run(request: PushRequest, manifest: Manifest, contents: Contents, settings: Settings) -> None:
+def _dry_run(request: PushRequest, manifest: Manifest, contents: Contents, settings: SpaceSettings) -> None:
     from openenv_async.cli.hub_session import open_hub
     from openenv_async.cli.push_report import report_plan
     from openenv_async.hub.account import NoToken, sign_in
@@ -273,7 +273,7 @@ def _dry_run(request: PushRequest, manifest: Manifest, contents: Contents, setti
         report_plan(name, contents, changes, settings, state)
 
 
-def _send(request: PushRequest, manifest: Manifest, contents: Contents, settings: Settings, api: Any) -> None:
+def _send(request: PushRequest, manifest: Manifest, contents: Contents, settings: SpaceSettings, api: Any) -> None:
     from openenv_async.cli.hub_session import log_in
     from openenv_async.cli.push_report import report_end
     from openenv_async.hub.publishing import propose, publish

@@ -16,10 +16,13 @@ from openenv_async.cli.building import BuildOptions, Plan, carry_out, plan_build
 from openenv_async.cli.image_progress import image_errors, run_image_work
 from openenv_async.cli.progress import say
 from openenv_async.hub.publishing import counted, readable
-from openenv_async.images import OnProgress, in_registry, open_engine, push_image
+from openenv_async.images.engine import open_engine
+from openenv_async.images.names import in_registry
+from openenv_async.images.progress import OnProgress
+from openenv_async.images.push import push_image
 
 if TYPE_CHECKING:
-    from openenv_async.images import PushedImage
+    from openenv_async.images.push import PushedImage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

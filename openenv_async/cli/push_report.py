@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from openenv_async.hub.publishing import Changes, Published, Settings, counted, readable
+from openenv_async.hub.publishing import Changes, Published, SpaceSettings, counted, readable
 from openenv_async.hub.space_files import Contents, Piece
 
 
-def report_plan(name: str, contents: Contents, changes: Changes | None, settings: Settings, state: str) -> None:
+def report_plan(name: str, contents: Contents, changes: Changes | None, settings: SpaceSettings, state: str) -> None:
     """List what would be sent to a Space, with sizes.
 
     Args:

@@ -122,7 +122,7 @@ async def build_image(folder: Path) -> str:
     """
     from openenv_async.cli.building import BuildOptions, carry_out, plan_build
     from openenv_async.errors import EnvError
-    from openenv_async.images import open_engine
+    from openenv_async.images.engine import open_engine
     from openenv_async.images.progress import ignore
 
     try:

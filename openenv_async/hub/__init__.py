@@ -1,8 +1,7 @@
-"""An environment's files on the Hugging Face Hub: what is sent, compared with what is there, and sent.
+"""An environment's files on the Hugging Face Hub: chosen, compared with the repository, and sent.
 
-Owns the choice of files (`files`, `ignoring`, `secret_scan`), the changes that a
-Space needs (`frontmatter`, `dockerfile`, `space_files`), the comparison with the
-repository (`diff`), and the calls (`account`, `publishing`, `forking`).
-Does not validate an environment, read its manifest or print: `cli.push` and
-`cli.fork` do. Every error is one of `hub.failures`.
+`files` and `secret_scan` choose the files, `frontmatter`, `dockerfile` and
+`space_files` prepare them for a Space, `publishing` compares and sends them, `forking`
+copies a Space, `account` has the login. `cli.push` and `cli.fork` validate, read the
+manifest and print. Every error is one of `hub.failures`.
 """

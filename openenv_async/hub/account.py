@@ -1,7 +1,7 @@
-"""Who asks the Hub: the client, the token, the names that belong to it.
+"""The Hub's client, the account of the token in use, and the names of Spaces.
 
-Owns signing in and what a repository's name may be. `HF_TOKEN`, the token of
-`hf auth login` and `HF_ENDPOINT` are read by the Hub's own client, as everywhere.
+`HF_TOKEN`, the token of `hf auth login` and `HF_ENDPOINT` are read by the Hub's own
+client.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from huggingface_hub import HfApi, get_session, get_token
 
 from openenv_async.hub.failures import HubError, HubRefused, UnusableName, in_sentences
 
-# The client waits for ever by default. An answer's every part has this long; a whole upload takes what it takes.
+# Seconds for each part of an answer; the client waits for ever by default. A whole upload has no limit.
 SILENCE_S = 120.0
 
 _PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
@@ -22,14 +22,14 @@ _LONGEST = 96
 
 
 class NoToken(HubError):
-    """Nobody is logged in."""
+    """There is no token: the user is not logged in."""
 
     fault = "task"
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose token it is."""
+    """The owner of a token."""
 
     name: str
     organizations: tuple[str, ...]
@@ -37,21 +37,21 @@ class Account:
 
 
 def connect_api() -> HfApi:
-    """Give a client of the Hub that `HF_ENDPOINT` names, whose every wait is bounded."""
+    """Return a client of the Hub that `HF_ENDPOINT` names, with a limit on every wait."""
     get_session().timeout = SILENCE_S
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, library_name="openenv-async")
 
 
 def token_in_use() -> str | None:
-    """The token that the client will present."""
+    """Return the token that the client will send."""
     return get_token()
 
 
 def sign_in(api: HfApi) -> Account:
-    """Ask the Hub whose token is in use.
+    """Ask the Hub for the owner of the token in use.
 
     Raises:
-        NoToken: there is none.
+        NoToken: there is no token.
         HubRefused: the Hub does not accept it.
     """
     if token_in_use() is None:
@@ -64,23 +64,23 @@ def sign_in(api: HfApi) -> Account:
 
 
 def require_write(account: Account) -> None:
-    """Refuse a token that can only read, before anything is made with it.
+    """Refuse a token that can only read, before anything is created with it.
 
     Raises:
         HubRefused: it can only read.
     """
     if account.read_only:
         raise HubRefused(
-            f"the token of {account.name} can only read: make one with the write role at "
+            f"the token of {account.name} can only read: create one with the write role at "
             "https://huggingface.co/settings/tokens and log in with it, or set it as HF_TOKEN"
         )
 
 
 def full_name(repo_id: str, owner: str) -> str:
-    """Check a Space's name, and complete it with its owner where it has none.
+    """Check a Space's name, and add the owner if it has none.
 
     Raises:
-        UnusableName: no repository can have it.
+        UnusableName: a repository cannot have this name.
     """
     parts = repo_id.split("/")
     if len(parts) > 2:

@@ -1,7 +1,7 @@
 """The Dockerfile at the root of a Space.
 
-Owns finding the author's, and the lines that differ on a Space: the base image,
-where the user names another, and whether the web interface is on. Works on text.
+Finds the author's and changes the lines that differ on a Space: the base image, if the
+user names another, and whether the web interface is on.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _FROM = re.compile(r"^(\s*FROM\s+(?:--\S+\s+)*)\S+", re.IGNORECASE | re.MULTILIN
 
 
 @dataclass(frozen=True, slots=True)
-class Dockerfile:
+class SpaceDockerfile:
     """The text for the root of the repository."""
 
     text: str
     place: str
-    """Where the author's own is."""
+    """The path of the author's own."""
     changes: tuple[str, ...]
     """What differs from the author's, in words."""
 
 
 def find_dockerfile(folder: Path) -> str | None:
-    """Give the place of the author's Dockerfile in the folder: at the root, else in `server/`.
+    """Return the path of the author's Dockerfile in the folder: at the root, else in `server/`.
 
-    One at the root that an earlier push wrote, and that came back with a clone of the Space, is not the
-    author's while the one it was made from is there.
+    One at the root that an earlier push wrote, and that came back with a clone of the Space, does not count
+    while the file it was made from exists.
     """
     for place in PLACES:
         file = folder / place
@@ -50,16 +50,16 @@ def find_dockerfile(folder: Path) -> str | None:
     return None
 
 
-def space_dockerfile(folder: Path, *, interface: bool | None, base_image: str | None) -> Dockerfile:
-    """Make the Dockerfile of the Space from the author's.
+def space_dockerfile(folder: Path, *, interface: bool | None, base_image: str | None) -> SpaceDockerfile:
+    """Build the Dockerfile of the Space from the author's.
 
     Args:
         folder: the environment's.
         interface: the web interface on or off; `None` is on, unless the author's own file decides it.
-        base_image: built upon instead of the author's choice.
+        base_image: the base image, in place of the author's.
 
     Raises:
-        UnusableFile: there is none, or it names no image to begin with.
+        UnusableFile: there is no Dockerfile, or it has no base image.
     """
     place = find_dockerfile(folder)
     if place is None:
@@ -76,27 +76,27 @@ def space_dockerfile(folder: Path, *, interface: bool | None, base_image: str | 
         changes.append(f"on {base_image}")
     switch = _switch(own, interface)
     if switch is not None:
-        # At the end it holds for the last stage, which is the one that runs, and whatever stood above it.
+        # At the end it applies to the last stage, which is the one that runs, and overrides earlier lines.
         text = text.rstrip("\n") + f"\n\nENV {SWITCH}={'true' if switch else 'false'}\n"
         changes.append(f"web interface {'on' if switch else 'off'}")
-    return Dockerfile(text, place, tuple(changes))
+    return SpaceDockerfile(text, place, tuple(changes))
 
 
-def interface_is_on(dockerfile: Dockerfile) -> bool:
-    """Whether the container will serve the web interface."""
+def interface_is_on(dockerfile: SpaceDockerfile) -> bool:
+    """Return whether the container will serve the web interface."""
     settings = re.findall(rf"\b{SWITCH}[= ]\"?(\w*)", dockerfile.text)
     return bool(settings) and settings[-1].lower() in ("1", "true", "yes", "on")
 
 
 def _switch(text: str, interface: bool | None) -> bool | None:
-    """What has to be set, if anything."""
+    """Return the value to set, or None if there is nothing to set."""
     given = re.findall(rf"^\s*ENV\b.*\b{SWITCH}[= ]\"?(\w*)", text, re.IGNORECASE | re.MULTILINE)
     if interface is None:
         return True if SWITCH not in text else None
     if given and (given[-1].lower() in ("1", "true", "yes", "on")) == interface:
         return None
     if not interface and SWITCH not in text:
-        return None  # off is what it is without a word
+        return None  # off is the default
     return interface
 
 
@@ -108,7 +108,7 @@ def _with_base(text: str, image: str) -> str:
 
 def _marked(text: str, place: str) -> str:
     lines = text.splitlines(keepends=True)
-    # `# syntax=...` and `# escape=...` count before everything else only.
+    # `# syntax=...` and `# escape=...` count only at the very top.
     first = next((at for at, line in enumerate(lines) if not _DIRECTIVE.match(line)), len(lines))
     return "".join([*lines[:first], _MARK.format(place=place), *lines[first:]])
 

@@ -1,8 +1,7 @@
-"""What goes wrong with the Hub, as one sentence each.
+"""The errors of this package, and the translation of the Hub client's exceptions into them, one sentence each.
 
-Owns the errors of this package and the only place that knows the Hub client's
-own exceptions. A sentence never holds a token or a secret's value: it is made of
-names, and of what the Hub said.
+A message never contains a token or the value of a secret: it consists of names, and of
+the Hub's own text.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ _NO_ANSWER: type[BaseException] = HfHubHTTPError.__mro__[1]
 
 
 class HubError(EnvError):
-    """The Hub was not reached, or what was asked of it cannot be done."""
+    """The Hub was not reached, or cannot do what was requested."""
 
     code = "HUB"
 
 
 class HubRefused(HubError):
-    """The Hub answered no. Asking again changes nothing."""
+    """The Hub refused. Trying again does not help."""
 
     fault = "task"
 
@@ -45,12 +44,12 @@ class UnusableFile(HubError):
 
 @contextlib.contextmanager
 def in_sentences(doing: str, repo_id: str, user: str | None = None) -> Iterator[None]:
-    """Turn what the Hub client raises inside the block into errors of this package.
+    """Turn exceptions of the Hub client inside the block into errors of this package.
 
     Args:
-        doing: what fails, as the beginning of a sentence: `Sending the files`.
-        repo_id: the repository it is about.
-        user: whose token is used.
+        doing: the action, as the beginning of a sentence: `Sending the files`.
+        repo_id: the repository.
+        user: the owner of the token.
     """
     try:
         yield
@@ -63,7 +62,7 @@ def in_sentences(doing: str, repo_id: str, user: str | None = None) -> Iterator[
 
 
 def status_of(error: BaseException) -> int | None:
-    """The status of the Hub's answer that led to an error, if one did."""
+    """Return the status of the Hub's answer that caused an error, if there was one."""
     answer = _answer(error)
     return answer.response.status_code if answer is not None else None
 
@@ -72,7 +71,7 @@ def _told(doing: str, repo_id: str, user: str | None, error: Exception) -> HubEr
     answer = _answer(error)
     if answer is not None:
         return _refusal(doing, repo_id, user, answer)
-    if isinstance(error, ValueError):  # what the client finds out by itself, about the files
+    if isinstance(error, ValueError):  # the client's own checks of the files
         return HubRefused(f"{doing} failed: {_last(str(error))}")
     cause = error
     while isinstance(cause.__cause__, Exception) and not isinstance(cause, _NO_ANSWER):
@@ -97,11 +96,11 @@ def _refusal(doing: str, repo_id: str, user: str | None, error: HfHubHTTPError) 
     if status == 409:
         return HubRefused(f"{repo_id} exists already: choose another name with --repo-id")
     if status == 413:
-        return UnusableFile(f"{doing} failed, because the Hub takes no file as large: {said}")
+        return UnusableFile(f"{doing} failed, because the Hub does not accept such a large file: {said}")
     if status == 429:
         return HubError(f"{doing} failed, because too many requests were made: wait a while and run it again ({said})")
     if status >= 500:
-        return HubError(f"{doing} failed, because the Hub is in trouble ({status}, {said}): run it again later")
+        return HubError(f"{doing} failed, because the Hub has a problem ({status}, {said}): run it again later")
     return HubRefused(f"{doing} failed, because the Hub refused it ({status}): {said}")
 
 
@@ -135,6 +134,6 @@ def _line(text: str) -> str:
 
 
 def _last(text: str) -> str:
-    # The client puts a heading first and what it found below.
+    # The client's text has a heading first and the findings below.
     lines = [line.strip(" -`") for line in text.splitlines() if line.strip(" -`")]
     return "; ".join(lines[1:] or lines).rstrip(".")

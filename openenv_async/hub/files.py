@@ -21,30 +21,30 @@ from openenv_async.hub.secret_scan import named_like_a_secret
 
 
 class GitIgnore:
-    """The rules of one `.gitignore`, for paths seen from the folder that it lies in."""
+    """The rules of one `.gitignore`, for paths relative to its folder."""
 
     def __init__(self, lines: Iterable[str]) -> None:
-        """Read the lines; what is no pattern matches nothing, as in git."""
+        """Read the lines; an invalid pattern matches nothing, as in git."""
         self._spec = GitIgnoreSpec.from_lines(filter(_is_pattern, lines))
 
     def verdict(self, path: str, is_folder: bool) -> bool | None:
-        """Whether the path is ignored; `None` when no rule speaks of it."""
+        """Return whether the path is ignored; `None` when no rule matches it."""
         return self._spec.check_file(f"{path}/" if is_folder else path).include
 
 
 class DockerIgnore:
-    """The rules of a `.dockerignore`, for paths seen from the root of the build context."""
+    """The rules of a `.dockerignore`, for paths relative to the root of the build context."""
 
     def __init__(self, lines: Iterable[str]) -> None:
-        """Read the lines; what is no pattern matches nothing."""
+        """Read the lines; an invalid pattern matches nothing."""
         self._patterns = list(PathSpec.from_lines("gitignore", filter(_is_pattern, map(_as_git, lines))).patterns)
 
     def ignores(self, path: str) -> bool:
-        """Whether the file is left out, by a rule for itself or for a folder above it."""
+        """Return whether the file is left out, by a rule for itself or for a folder above it."""
         parts = path.split("/")
         names = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
-        # Not git's own evaluation, which does not look into folders that are left out: here a file may come back
-        # from one, and `*` has to hold for all that is below.
+        # Unlike git, Docker looks into folders that are left out: a rule may include a file in one again, and `*`
+        # applies to everything below.
         for pattern in reversed(self._patterns):
             if pattern.include is not None and any(pattern.match_file(name) is not None for name in names):
                 return pattern.include
@@ -52,11 +52,11 @@ class DockerIgnore:
 
 
 def verdict(stack: Sequence[tuple[str, GitIgnore]], path: str, is_folder: bool) -> bool | None:
-    """Ask the files that lie on the way to a path; the deepest that has an opinion decides.
+    """Ask the `.gitignore` files on the way to a path; the deepest one with a matching rule decides.
 
     Args:
-        stack: each with the folder that it lies in (`""` is the root), outermost first.
-        path: seen from the root.
+        stack: each with its folder (`""` is the root), outermost first.
+        path: relative to the root.
         is_folder: whether it is a folder.
     """
     for base, rules in reversed(stack):
@@ -75,7 +75,7 @@ def _is_pattern(line: str) -> bool:
 
 
 def _as_git(line: str) -> str:
-    """Say the same in git's words: Docker's patterns all begin at the root, and a slash at the end means nothing."""
+    """Translate a pattern to git's: Docker's begin at the root, and a slash at the end means nothing."""
     if line.startswith("#"):
         return ""
     line = line.strip()
@@ -84,29 +84,29 @@ def _as_git(line: str) -> str:
     return f"{mark}{inside}" if inside != "/" else ""
 
 
-# Nobody means to send these. `.cache` and `.git` the Hub refuses.
+# Never sent. The Hub refuses `.cache` and `.git`.
 _FOLDERS = (
     *(".cache", ".eggs", ".git", ".hg", ".hypothesis", ".idea", ".ipynb_checkpoints", ".mypy_cache", ".nox"),
     *(".pytest_cache", ".ruff_cache", ".svn", ".tox", ".venv", ".vscode", "*.egg-info", "__pycache__", "node_modules"),
 )
 _FILES = (".DS_Store", ".coverage", ".git", "*.py[co]", "*.swp", "*~", "Thumbs.db")
 
-# An image needs none of these, so that `.dockerignore` files like to name them; a Space does.
+# `.dockerignore` files often name these, as an image does not need them; a Space does.
 _SPACE_NEEDS = frozenset({".dockerignore", ".gitignore", "Dockerfile", "README.md", "openenv.yaml"})
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The files to be sent, and what was left out that the user might miss."""
+    """The files to be sent, and files left out that the user may expect."""
 
     files: dict[str, Path] = field(default_factory=dict)
-    """By their paths in the repository, in order."""
+    """The files by their paths in the repository, in order."""
 
     secrets: list[str] = field(default_factory=list)
-    """Left out because of their names."""
+    """Files left out because of their names."""
 
     outside: list[str] = field(default_factory=list)
-    """Links left out because they lead out of the folder or nowhere; and what is no file at all."""
+    """Links that lead out of the folder or nowhere, and special files, all left out."""
 
 
 def select_files(folder: Path, exclude: Iterable[str] = ()) -> Selection:
@@ -114,15 +114,15 @@ def select_files(folder: Path, exclude: Iterable[str] = ()) -> Selection:
 
     Args:
         folder: the environment's.
-        exclude: further patterns, read like those of a `.gitignore` in that folder.
+        exclude: further patterns, as in a `.gitignore` of that folder.
 
     Raises:
-        UnusableFile: something cannot be read, or has a name that no repository takes.
+        UnusableFile: something cannot be read, or has a name that the Hub refuses.
     """
-    return _Walk(folder.resolve(), exclude).selection()
+    return _FolderWalk(folder.resolve(), exclude).selection()
 
 
-class _Walk:
+class _FolderWalk:
     def __init__(self, folder: Path, exclude: Iterable[str]) -> None:
         self._folder = folder
         self._own = GitIgnore(exclude)
@@ -163,7 +163,7 @@ class _Walk:
             return
         if self._ignored(path, False, stack) or (path not in _SPACE_NEEDS and self._docker.ignores(path)):
             return
-        if not path.isprintable():  # a line break, or bytes that are no UTF-8
+        if not path.isprintable():  # a line break, or bytes that are not UTF-8
             raise UnusableFile(f"{path!r} has a name that the Hub cannot take: rename it, or exclude it")
         file = Path(entry.path)
         if not self._is_own_file(file):
@@ -174,7 +174,7 @@ class _Walk:
         self._found.files[path] = file
 
     def _is_own_file(self, file: Path) -> bool:
-        # What a link leads to could be anything on this machine.
+        # A link may lead to any file of this machine.
         try:
             return file.is_file() and (not file.is_symlink() or self._safe_target(file.resolve()))
         except (OSError, RuntimeError):
@@ -197,10 +197,10 @@ class _Walk:
 
 
 def _rules_above(folder: Path) -> Iterator[tuple[str, GitIgnore]]:
-    """The `.gitignore` files between the folder and the root of the git repository around it, nearest first.
+    """Yield the `.gitignore` files between the folder and the root of its git repository, nearest first.
 
-    Each comes with the folder's path seen from it. One that leaves out the folder itself does not count: the user
-    named it.
+    Each comes with the folder's path relative to it. One that ignores the folder itself does not count: the user
+    named the folder.
     """
     if (folder / ".git").exists():
         return

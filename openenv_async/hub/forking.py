@@ -1,7 +1,4 @@
-"""A Space of somebody's, copied into an account of the user's.
-
-Owns the one call and its checks. The Hub copies the files; nothing is downloaded.
-"""
+"""Copies a Space into the user's account. The Hub copies the files; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -12,14 +9,14 @@ from huggingface_hub import HfApi
 
 from openenv_async.hub.account import full_name
 from openenv_async.hub.failures import UnusableName, in_sentences
-from openenv_async.hub.publishing import Settings, page_of
+from openenv_async.hub.publishing import SpaceSettings, page_of
 
 FREE_HARDWARE = "cpu-basic"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fork:
-    """How it ended."""
+    """The copy."""
 
     repo_id: str
     url: str
@@ -30,34 +27,34 @@ class Fork:
 
 
 def source_name(space: str, endpoint: str) -> str:
-    """Read what the user gave: `owner/name`, or the address of a Space's page.
+    """Return the name of a Space given as `owner/name` or as the address of its page.
 
     Raises:
-        UnusableName: it is neither.
+        UnusableName: it is neither of the two.
     """
     name = space.strip().removeprefix(f"{endpoint.rstrip('/')}/").removeprefix("spaces/").rstrip("/")
     if name.count("/") != 1:
-        raise UnusableName(f"{space!r} is no Space: write OWNER/NAME, or the address of its page")
+        raise UnusableName(f"{space!r} is not a Space: write OWNER/NAME, or the address of its page")
     return full_name(name, owner="")
 
 
-def fork_space(api: HfApi, source: str, target: str, settings: Settings, user: str) -> Fork:
+def fork_space(api: HfApi, source: str, target: str, settings: SpaceSettings, user: str) -> Fork:
     """Copy a Space.
 
     Args:
         api: the client.
         source: `owner/name` of the original.
         target: `owner/name` of the copy; must not exist.
-        settings: of the copy. It is as private as the original, unless they say private.
-        user: whose token is used, for errors.
+        settings: of the copy, which is private if they say so or the original is.
+        user: the owner of the token, for errors.
 
     Raises:
-        HubError: as `hub.failures` says it.
+        HubError: see `hub.failures`.
     """
     with in_sentences("Looking at the Space", source, user):
         original = api.space_info(source)
     files = {sibling.rfilename for sibling in original.siblings or []}
-    hardware: Any = settings.hardware or FREE_HARDWARE  # the Hub copies none without it
+    hardware: Any = settings.hardware or FREE_HARDWARE  # the Hub requires it for a copy
     with in_sentences("Copying the Space", target, user):
         api.duplicate_repo(
             source,

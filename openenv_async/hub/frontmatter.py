@@ -1,8 +1,8 @@
-"""The first lines of a README that make a repository a Space.
+"""The front matter of a README, which makes a repository a Space.
 
-Owns which keys a Space of an environment needs and how they get into a README.
-The author's own lines stay as they are, comments too; only what is missing, or
-cannot work, changes. Works on text: nothing on disk is touched.
+Knows the keys that a Space of an environment needs, and adds them to a README. The
+author's own lines stay as they are, comments too; only missing or unusable values
+change. Files are not touched.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FACES = ("🎯", "🧩", "🎲", "🧭", "🪁", "🧪", "🚀", "🌱")
 
 @dataclass(frozen=True, slots=True)
 class Readme:
-    """A README that the Hub takes."""
+    """A README that the Hub accepts."""
 
     text: str
     changes: tuple[str, ...]
@@ -34,7 +34,7 @@ class Readme:
 
 
 def repair_readme(text: str | None, *, name: str, port: int, interface: bool, shown: str = "README.md") -> Readme:
-    """Give the README its front matter, or complete the one it has.
+    """Add front matter to a README, or complete the one it has.
 
     Args:
         text: the author's README; `None` when there is none.
@@ -44,8 +44,8 @@ def repair_readme(text: str | None, *, name: str, port: int, interface: bool, sh
         shown: what the file is called in errors.
 
     Raises:
-        UnusableFile: it begins with front matter that cannot be read. It is not guessed at: the author's
-            values would be lost.
+        UnusableFile: its front matter cannot be read. It is not replaced, because the author's values would be
+            lost.
     """
     if text is None:
         text = f"# {_title(name)}\n\nAn environment for reinforcement learning, served by openenv.\n"
@@ -62,20 +62,20 @@ def repair_readme(text: str | None, *, name: str, port: int, interface: bool, sh
 
 
 def _wanted(values: Mapping[str, Any], name: str, port: int, interface: bool) -> dict[str, Any]:
-    # By name and not by chance: the same environment is always sent with the same README.
+    # Chosen by the name and not at random, so that an environment always has the same README.
     pick = zlib.crc32(name.encode())
     wanted = dict(values)
     _set(wanted, "title", _title(name), isinstance(values.get("title"), str))
     _set(wanted, "emoji", _FACES[pick % len(_FACES)], isinstance(values.get("emoji"), str))
     _set(wanted, "colorFrom", COLORS[pick % len(COLORS)], values.get("colorFrom") in COLORS)
     _set(wanted, "colorTo", COLORS[(pick + 3) % len(COLORS)], values.get("colorTo") in COLORS)
-    wanted["sdk"] = "docker"  # nothing else runs a server of one's own
+    wanted["sdk"] = "docker"  # the only kind of Space that runs such a server
     own_port = values.get("app_port")
     _set(wanted, "app_port", port, isinstance(own_port, int) and not isinstance(own_port, bool))
     if interface:
         _set(wanted, "base_path", WEB_PATH, isinstance(values.get("base_path"), str))
     elif values.get("base_path") == WEB_PATH:
-        del wanted["base_path"]  # the Space's page would be a 404
+        del wanted["base_path"]  # the Space's page would answer 404
     tags = values.get("tags")
     tags = [tags] if isinstance(tags, str) else tags if isinstance(tags, list) else []
     wanted["tags"] = tags if TAG in tags else [*tags, TAG]
@@ -93,7 +93,7 @@ def _title(name: str) -> str:
 
 
 def _split(text: str, shown: str) -> tuple[str, str, bool]:
-    """Cut a README in its front matter, the rest, and whether there was any."""
+    """Split a README into its front matter, the rest, and whether there was front matter."""
     lines = text.split("\n")
     if lines[0].rstrip() != FENCE:
         return "", text, False
@@ -121,7 +121,7 @@ def _values(block: str, shown: str) -> dict[str, Any]:
 
 
 def _edited(block: str, wanted: Mapping[str, Any], changes: tuple[str, ...]) -> str:
-    """Replace the lines of the keys that change, in their places, and add the new ones below."""
+    """Replace the lines of the keys that change, in place, and add the new keys below."""
     lines = block.splitlines(keepends=True)
     node = yaml.compose(block, Loader=yaml.SafeLoader)
     if not isinstance(node, yaml.MappingNode) or node.flow_style:
@@ -139,7 +139,7 @@ def _edited(block: str, wanted: Mapping[str, Any], changes: tuple[str, ...]) -> 
     texts += _dumped({key: wanted[key] for key in changes if key not in known and key in wanted})
     if _reads_as(texts, wanted):
         return texts
-    return _dumped(wanted)  # anchors, a key given twice: what single lines cannot say
+    return _dumped(wanted)  # anchors or a repeated key, which cannot be edited line by line
 
 
 def _height(key: yaml.Node, value: yaml.Node) -> int:

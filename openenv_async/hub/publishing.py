@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, Protocol
+from typing import Any
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
@@ -48,24 +48,8 @@ class Changes:
         return sum(piece.size for piece in self.sent.values())
 
     def __bool__(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether anything is to be sent or deleted."""
         return bool(self.new or self.changed or self.deleted)
-
-
-class Remote(Protocol):
-    """A file in a repository's listing."""
-
-    @property
-    def path(self) -> str:
-        """In the repository."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of a large file, else git's digest."""
-
-    @property
-    def large(self) -> bool:
-        """Whether it is stored apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +58,9 @@ class RemoteFile:
 
     path: str
     digest: str
+    """SHA-256 of a large file, else git's digest."""
     large: bool
+    """The Hub stores it as a large file."""
 
 
 def list_files(api: HfApi, repo_id: str) -> list[RemoteFile]:
@@ -86,12 +72,12 @@ def list_files(api: HfApi, repo_id: str) -> list[RemoteFile]:
     ]
 
 
-def compare(contents: Contents, remote: Iterable[Remote], delete: Iterable[str] = ()) -> Changes:
-    """Tell what of the contents a repository lacks.
+def compare(contents: Contents, remote: Iterable[RemoteFile], delete: Iterable[str] = ()) -> Changes:
+    """Return what has to change for a repository to have the contents.
 
     Args:
-        contents: what it shall hold.
-        remote: what it holds.
+        contents: the wanted files.
+        remote: the files of the repository.
         delete: patterns of files to be deleted there, as in `hf upload --delete`; what is in the contents stays.
     """
     there = {file.path: file for file in remote}
@@ -104,7 +90,7 @@ def compare(contents: Contents, remote: Iterable[Remote], delete: Iterable[str] 
             changed[path] = piece
         else:
             unchanged.append(path)
-    # `old/` is all that is in it; as with the Hub's own client, * goes across folders.
+    # `old/` means everything in it; as in the Hub's own client, * matches across folders.
     patterns = [f"{pattern}*" if pattern.endswith("/") else pattern for pattern in delete]
     strangers = [path for path in there if path not in contents.pieces and path != _KEPT]
     deleted = sorted(path for path in strangers if any(fnmatchcase(path, pattern) for pattern in patterns))
@@ -123,18 +109,18 @@ def _digest(piece: Piece, large: bool) -> str:
 
 
 Tell = Callable[[str], None]
-"""Takes one line about what is being done."""
+"""Receives one line about each step."""
 
-# From here on a file gets a line, and a request, of its own.
+# Bytes from which a file gets a line, and a request, of its own.
 _LARGE = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
-    """What a Space is told beside its files."""
+class SpaceSettings:
+    """The settings of a Space, besides its files."""
 
     private: bool = False
-    """A Space that exists and is public becomes private; without it nothing changes."""
+    """True makes a public Space private; False leaves an existing one as it is."""
     hardware: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -142,7 +128,7 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """How it ended."""
+    """The outcome of a push."""
 
     repo_id: str
     created: bool
@@ -150,26 +136,26 @@ class Published:
     url: str
     """The Space's page, or the pull request."""
     app_url: str | None = None
-    """Where its server will answer."""
+    """The address of its server."""
     private: bool = False
 
 
 def publish(
-    api: HfApi, repo_id: str, contents: Contents, settings: Settings, delete: Sequence[str], user: str, tell: Tell
+    api: HfApi, repo_id: str, contents: Contents, settings: SpaceSettings, delete: Sequence[str], user: str, tell: Tell
 ) -> Published:
-    """Make a Space hold the contents and have the settings.
+    """Bring the contents and the settings to a Space.
 
     Args:
         api: the client.
-        repo_id: `owner/name`. It is created when there is none.
+        repo_id: `owner/name`. It is created if it does not exist.
         contents: the files.
-        settings: the rest.
+        settings: the settings.
         delete: patterns of files to delete there.
-        user: whose token is used, for errors.
-        tell: hears of every step.
+        user: the owner of the token, for errors.
+        tell: receives a line about each step.
 
     Raises:
-        HubError: as `hub.failures` says it.
+        HubError: see `hub.failures`.
     """
     created = _create(api, repo_id, settings, user)
     tell(f"Created the {'private ' if settings.private else ''}Space {repo_id}" if created else f"Found {repo_id}")
@@ -196,10 +182,10 @@ def publish(
 
 
 def propose(api: HfApi, repo_id: str, contents: Contents, delete: Sequence[str], user: str, tell: Tell) -> Published:
-    """Open a pull request that makes a Space hold the contents; none when it does already.
+    """Open a pull request that brings the contents to a Space; none if it has them already.
 
     Raises:
-        HubError: as `hub.failures` says it; also when there is no such Space.
+        HubError: see `hub.failures`; also when the Space does not exist.
     """
     with in_sentences("Reading the list of files", repo_id, user):
         changes = compare(contents, list_files(api, repo_id), delete)
@@ -208,7 +194,7 @@ def propose(api: HfApi, repo_id: str, contents: Contents, delete: Sequence[str],
 
 
 def preview(api: HfApi, repo_id: str, contents: Contents, delete: Sequence[str], user: str) -> Changes | None:
-    """Tell what would be sent; `None` when there is no such Space. Nothing is changed."""
+    """Return what would be sent; `None` when the Space does not exist. Nothing is changed."""
     with in_sentences("Reading the list of files", repo_id, user):
         try:
             return compare(contents, list_files(api, repo_id), delete)
@@ -217,11 +203,11 @@ def preview(api: HfApi, repo_id: str, contents: Contents, delete: Sequence[str],
 
 
 def page_of(api: HfApi, repo_id: str) -> str:
-    """The address of a Space's page."""
+    """Return the address of a Space's page."""
     return f"{api.endpoint}/spaces/{repo_id}"
 
 
-def _create(api: HfApi, repo_id: str, settings: Settings, user: str) -> bool:
+def _create(api: HfApi, repo_id: str, settings: SpaceSettings, user: str) -> bool:
     options: dict[str, Any] = {"space_hardware": settings.hardware} if settings.hardware else {}
     with in_sentences("Creating the Space", repo_id, user):
         try:
@@ -238,13 +224,13 @@ def _exists(api: HfApi, repo_id: str) -> bool:
     return api.repo_exists(repo_id, repo_type="space")
 
 
-def _configure(api: HfApi, repo_id: str, settings: Settings, created: bool, user: str, tell: Tell) -> None:
-    """Before the files: the first build has the settings, and nothing is public that should not be."""
+def _configure(api: HfApi, repo_id: str, settings: SpaceSettings, created: bool, user: str, tell: Tell) -> None:
+    """Change the settings, before the files: the first build needs them, and nothing private is public for a while."""
     if not created:
         with in_sentences("Changing the settings", repo_id, user):
             _adjust(api, repo_id, settings, tell)
     with in_sentences("Setting the variables", repo_id, user):
-        # Each one that is set restarts the Space.
+        # Setting a variable restarts the Space.
         there = api.get_space_variables(repo_id) if settings.variables and not created else {}
         for key, value in settings.variables.items():
             if key not in there or there[key].value != value:
@@ -256,14 +242,14 @@ def _configure(api: HfApi, repo_id: str, settings: Settings, created: bool, user
             tell(f"Set the secret {key}")
 
 
-def _adjust(api: HfApi, repo_id: str, settings: Settings, tell: Tell) -> None:
+def _adjust(api: HfApi, repo_id: str, settings: SpaceSettings, tell: Tell) -> None:
     if settings.private and not api.space_info(repo_id).private:
         api.update_repo_settings(repo_id, private=True, repo_type="space")
         tell(f"Made {repo_id} private")
     if settings.hardware is not None:
         runtime = api.get_space_runtime(repo_id)
         if settings.hardware not in (runtime.requested_hardware, runtime.hardware):
-            hardware: Any = settings.hardware  # the client lists those it knew when it was made; the Hub decides
+            hardware: Any = settings.hardware  # the client lists those known at its release; the Hub decides
             api.request_space_hardware(repo_id, hardware)
             tell(f"Requested the hardware {settings.hardware}")
 
@@ -295,10 +281,10 @@ def _send(api: HfApi, repo_id: str, changes: Changes, user: str, tell: Tell, *, 
 
 
 def _store(api: HfApi, repo_id: str, additions: list[CommitOperationAdd], create_pr: bool) -> None:
-    """Send what the Hub stores apart, and learn what it does not.
+    """Send the files that the Hub stores as large files; it answers which those are.
 
-    Asked for here and not by the commit, because only here can the author's `.gitignore` be kept out: it has been
-    applied already, and the Hub would silently drop what it does not cover, like a wheel that was added.
+    Done here and not by the commit, because only here can the author's `.gitignore` be left out: it has been
+    applied already, and the Hub would silently drop files that it ignores, such as an added wheel.
     """
     if additions:
         api.preupload_lfs_files(
@@ -311,12 +297,12 @@ def _source(piece: Piece) -> str | bytes:
 
 
 def _undone(api: HfApi, repo_id: str, error: HubError) -> HubError:
-    """Remove the Space that was made for nothing. One that another run could complete stays."""
+    """Remove the new Space; one that another run could complete stays."""
     if error.fault != "task":
         return type(error)(f"{error}; {repo_id} was created and has no files yet")
     try:
         api.delete_repo(repo_id, repo_type="space", missing_ok=True)
-    except Exception:  # the first error is the one to tell; this one adds what is left
+    except Exception:  # the first error matters; this one only adds what is left
         return type(error)(
             f"{error}. The Space {repo_id} was created and could not be removed: {page_of(api, repo_id)}"
         )
@@ -324,7 +310,7 @@ def _undone(api: HfApi, repo_id: str, error: HubError) -> HubError:
 
 
 def readable(size: int) -> str:
-    """A number of bytes for people: `1.2 kB`."""
+    """Return a number of bytes in readable form: `1.2 kB`."""
     if size < 1000:
         return f"{size} B"
     for power, unit in ((1, "kB"), (2, "MB")):
@@ -334,5 +320,5 @@ def readable(size: int) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """`1 file`, `2 files`."""
+    """Return `1 file`, `2 files`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,9 +1,8 @@
-"""Which files hold secrets, by their names and by what is in them.
+"""Finds files with secrets, by their names and by their contents.
 
-Owns the two lists. A file whose name says it is left out with a word about it; a
-file that the environment needs and that a secret was written into stops the push,
-because the environment would not work without it and the secret would be public
-with it. The sentence names file and line, never the value.
+A file with the name of a secret is left out, with a warning. A secret inside any other
+file stops the push: the environment may not work without the file, and with it the
+secret would be public. The error names file and line, never the value.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ _NAMES = (
 _FOLDERS = (".aws", ".azure", ".docker", ".gcloud", ".gnupg", ".huggingface", ".kube", ".ssh")
 _EXAMPLES = (".example", ".sample", ".template", ".dist", ".pub")
 
-# What is long and random enough to be nothing else.
+# Long and random enough not to be anything else.
 _CONTENTS = (
     ("a private key", re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")),
     ("a Hugging Face token", re.compile(rb"\bhf_[A-Za-z0-9]{34,}\b")),
@@ -59,7 +58,7 @@ _SHORTEST = 8
 
 
 def named_like_a_secret(path: str) -> bool:
-    """Whether a file of this name is never sent. `id_generator.py` and `.env.example` are."""
+    """Return whether a file of this name is never sent. `id_generator.py` and `.env.example` are sent."""
     *folders, name = path.split("/")
     name = name.lower()
     if any(folder in _FOLDERS for folder in folders):
@@ -71,8 +70,8 @@ def secret_inside(content: bytes, known: Sequence[str]) -> tuple[int, str] | Non
     """Find a secret in a file: the line, counted from 1, and what it is.
 
     Args:
-        content: of the file.
-        known: values that must not be in it, such as the token in use. Short ones are passed over: they
+        content: the bytes of the file.
+        known: values that must not be in it, such as the token in use. Short values are ignored, because they
             could be words.
     """
     found = [(match.start(), what) for what, pattern in _CONTENTS if (match := pattern.search(content)) is not None]

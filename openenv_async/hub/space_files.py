@@ -1,8 +1,6 @@
-"""Everything that a Space of an environment consists of, before any of it is sent.
+"""The files of a Space: the author's, the README and the Dockerfile as a Space needs them, the runtime's wheel.
 
-Owns putting it together: the author's files, the README and the Dockerfile as a
-Space needs them, the runtime's wheel. The folder is only read. `diff` tells
-what of it is new to the Hub.
+The folder is only read. `publishing` compares the files with the Hub's.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from openenv_async.hub.dockerfile import Dockerfile, interface_is_on, space_dockerfile
+from openenv_async.hub.dockerfile import SpaceDockerfile, interface_is_on, space_dockerfile
 from openenv_async.hub.failures import UnusableFile
 from openenv_async.hub.files import Selection, select_files
 from openenv_async.hub.frontmatter import repair_readme
@@ -24,13 +22,13 @@ RUNTIME = "openenv-async"
 
 _NAMES_RUNTIME = re.compile(r"openenv[-_]async", re.IGNORECASE)
 _SAYS_WHAT_IT_NEEDS = ("pyproject.toml", "uv.lock", "requirements.txt", "server/requirements.txt")
-# Beyond this nobody writes by hand, and a secret in it would be found by nobody either.
+# Bytes; larger files are not written by hand.
 _READ_FOR_SECRETS = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wishes:
-    """What the user decides about the contents."""
+    """The user's options for the contents."""
 
     name: str
     """The environment's."""
@@ -49,16 +47,16 @@ class Piece:
     source: Path | bytes
     size: int
     note: str = ""
-    """Why it is not the author's own, if it is not."""
+    """How it differs from the author's own, if it does."""
 
     def read(self) -> bytes:
-        """Give what is in it."""
+        """Return its bytes."""
         return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The files of a Space by their paths, and what the user should hear of."""
+    """The files of a Space by their paths, and warnings for the user."""
 
     pieces: Mapping[str, Piece]
     warnings: tuple[str, ...]
@@ -70,13 +68,13 @@ class Contents:
 
 
 def gather(folder: Path, wishes: Wishes, *, wheel: tuple[str, bytes], known_secrets: Sequence[str] = ()) -> Contents:
-    """Put the contents of the Space together.
+    """Collect the contents of a Space.
 
     Args:
         folder: the environment's.
-        wishes: the user's decisions.
+        wishes: the user's options.
         wheel: file name and bytes of the wheel of the runtime in use.
-        known_secrets: values that no file may hold.
+        known_secrets: values that a file must not contain.
 
     Raises:
         UnusableFile: a file is missing, cannot be read, or holds a secret.
@@ -92,7 +90,7 @@ def gather(folder: Path, wishes: Wishes, *, wheel: tuple[str, bytes], known_secr
     return Contents(pieces, tuple(warnings))
 
 
-def _dockerfile_piece(dockerfile: Dockerfile, own: Piece | None) -> Piece:
+def _dockerfile_piece(dockerfile: SpaceDockerfile, own: Piece | None) -> Piece:
     text = dockerfile.text.encode()
     if own is not None and not dockerfile.changes:
         return own
@@ -120,12 +118,12 @@ def _left_out(selection: Selection) -> list[str]:
     if selection.secrets:
         warnings.append(f"left out, because of the secrets in files of such names: {_listed(selection.secrets)}")
     if selection.outside:
-        warnings.append(f"left out, because they are no files of this folder: {_listed(selection.outside)}")
+        warnings.append(f"left out, because they are not files of this folder: {_listed(selection.outside)}")
     return warnings
 
 
 def _add_runtime(folder: Path, pieces: dict[str, Piece], wheel: tuple[str, bytes]) -> list[str]:
-    """Give the image the runtime, unless the environment brings it along or does not name it."""
+    """Add the runtime's wheel, unless the environment has it already or does not name it."""
     name, content = wheel
     path = f"wheels/{name}"
     needs = [folder / each for each in (*_SAYS_WHAT_IT_NEEDS, "Dockerfile", "server/Dockerfile")]
@@ -148,11 +146,11 @@ def _add_runtime(folder: Path, pieces: dict[str, Piece], wheel: tuple[str, bytes
 
 
 def _pinned(lock: Path) -> dict[str, str]:
-    """The digests that a lock file demands of the runtime's wheels, by their file names."""
+    """Return the digests of the runtime's wheels in a lock file, by file name."""
     try:
         packages = tomllib.loads(lock.read_text(encoding="utf-8")).get("package", [])
     except (OSError, UnicodeError, tomllib.TOMLDecodeError):
-        return {}  # `openenv validate` speaks of it; here only a clear contradiction counts
+        return {}  # `openenv validate` reports it; here only a clear contradiction counts
     found = {}
     for package in packages:
         if package.get("name") != RUNTIME:
@@ -174,7 +172,7 @@ def _refuse_secrets(pieces: Mapping[str, Piece], known: Sequence[str]) -> None:
         if found is not None:
             line, what = found
             raise UnusableFile(
-                f"{path}:{line} holds {what}, which everybody could read: take it out and give it with --secret, "
+                f"{path}:{line} holds {what}, which would be public: remove it and pass it with --secret, "
                 "or exclude the file"
             )
 

@@ -1,8 +1,8 @@
 """The image `openenv-base`: Python, the runtime, a user without rights and a health check, to build environments on.
 
-It is in no registry, so it is built when a Dockerfile wants it and the engine
-has it not, or has one that was made of another runtime. Its Dockerfile and its
-files are the caller's.
+It is not in any registry, so it is built when a Dockerfile starts from it and the
+engine does not have it, or has one built from another version of the runtime. The
+caller provides its Dockerfile and files.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
 from openenv_async.images.build import DIGEST_LABEL, BuildRequest, BuiltImage, build_image
-from openenv_async.images.context import Context
+from openenv_async.images.context import BuildContext
 from openenv_async.images.dockerfile import Dockerfile
 from openenv_async.images.progress import OnProgress, ignore
 
@@ -21,13 +21,13 @@ BASE_NAME = "openenv-base"
 
 
 def wants_base(dockerfile: Dockerfile, arguments: Mapping[str, str]) -> bool:
-    """Whether a Dockerfile starts from `openenv-base`, with these build arguments."""
+    """Return whether a Dockerfile starts from `openenv-base`, with these build arguments."""
     return any(image in (BASE_NAME, f"{BASE_NAME}:latest") for image in dockerfile.images(arguments))
 
 
 async def ensure_base(
     docker: Docker,
-    context: Context,
+    context: BuildContext,
     arguments: Mapping[str, str],
     *,
     pull: bool = False,
@@ -40,9 +40,9 @@ async def ensure_base(
         docker: the engine.
         context: what it is built from.
         arguments: build arguments; those that its Dockerfile does not declare are left out.
-        pull: build it anew, on a fresh copy of what it starts from.
+        pull: build it again, on a fresh copy of its base image.
         platform: the kind of machine, e.g. `linux/arm64`.
-        on_progress: is told how the build goes.
+        on_progress: receives the events of the build.
 
     Returns:
         The image that was built; `None` when there was one.
@@ -61,7 +61,7 @@ async def ensure_base(
     return await build_image(docker, request, on_progress)
 
 
-async def _is_there(docker: Docker, context: Context) -> bool:
+async def _is_there(docker: Docker, context: BuildContext) -> bool:
     try:
         image = await docker.images.inspect(f"{BASE_NAME}:latest")
     except DockerError as error:
@@ -70,7 +70,7 @@ async def _is_there(docker: Docker, context: Context) -> bool:
         raise
     made_of = (image.get("Config", {}).get("Labels") or {}).get(DIGEST_LABEL)
     if made_of is None:
-        return True  # somebody's own
+        return True  # not built by this package
     archive = context.write()
     archive.close()
     return bool(made_of == archive.digest)

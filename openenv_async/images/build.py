@@ -1,8 +1,7 @@
 """Builds an image from a context: through the engine's API, or with BuildKit where the Dockerfile needs it.
 
-Owns the order of a build and what its failure says. `context` makes the archive,
-`stream` reads the progress, `buildkit` decides who builds, `error_hints` knows the
-usual failures. Which folder, which Dockerfile and which name are the caller's.
+`context` writes the archive, `progress` reads the engine's output, `buildkit` detects
+Dockerfiles that need it, `errors` has hints for the usual failures.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
 from openenv_async.images import buildkit
-from openenv_async.images.context import Archive, Context
+from openenv_async.images.context import Archive, BuildContext
 from openenv_async.images.dockerfile import Dockerfile
 from openenv_async.images.engine import find_engine, is_podman
 from openenv_async.images.errors import BuildFailed, ContextError, build_hint
@@ -32,9 +31,9 @@ _END_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildRequest:
-    """What to build, and how."""
+    """An image to build, and the options of the build."""
 
-    context: Context
+    context: BuildContext
     tag: str
     build_args: Mapping[str, str] = field(default_factory=dict, repr=False)
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -58,11 +57,11 @@ class BuiltImage:
 
 
 async def build_image(docker: Docker, request: BuildRequest, on_progress: OnProgress = ignore) -> BuiltImage:
-    """Build an image. The same context gives the same digest of it, which the image carries as a label.
+    """Build an image. The image has the digest of the context as a label: the same context has the same digest.
 
     Raises:
-        InvalidImageName: no engine takes the tag.
-        ContextError: the files cannot be used, or the Dockerfile needs BuildKit and nothing here has it.
+        InvalidImageName: container engines refuse the tag.
+        ContextError: the files cannot be used, or the Dockerfile needs BuildKit, which is not installed.
         BuildFailed: a step failed.
     """
     tag = str(parse_image_name(request.tag))
@@ -80,11 +79,11 @@ async def build_image(docker: Docker, request: BuildRequest, on_progress: OnProg
     try:
         image = await docker.images.inspect(tag)
     except DockerError as error:
-        raise BuildFailed(f"the engine said that it had built {tag}, and has it not: {error.message}") from error
+        raise BuildFailed(f"the engine reported that it built {tag}, but does not have it: {error.message}") from error
     return BuiltImage(tag=tag, id=str(image["Id"]), size=int(image["Size"]), context_digest=archive.digest)
 
 
-def _dockerfile_text(context: Context) -> str:
+def _dockerfile_text(context: BuildContext) -> str:
     path = context.folder / context.dockerfile
     try:
         data = context.overlay.get(context.dockerfile)
@@ -93,8 +92,8 @@ def _dockerfile_text(context: Context) -> str:
         raise ContextError(f"{path} cannot be read: {error}") from error
 
 
-async def _tool(docker: Docker, dockerfile: Dockerfile, context: Context) -> tuple[str, ...] | None:
-    """Decide who builds: `None` means the engine's API."""
+async def _tool(docker: Docker, dockerfile: Dockerfile, context: BuildContext) -> tuple[str, ...] | None:
+    """Return the command that builds; `None` means the engine's API."""
     need = buildkit.needs_buildkit(dockerfile)
     if need is None or await is_podman(docker):
         return None
@@ -131,7 +130,7 @@ async def _classic(docker: Docker, request: BuildRequest, archive: Archive, on_p
         raise _failed(reader, error.message if isinstance(error, DockerError) else str(error)) from error
     reader.ended()
     if not reader.succeeded:
-        raise _failed(reader, "the engine ended the connection before the image was there; is it still running?")
+        raise _failed(reader, "the engine ended the connection before the image was built; is it still running?")
 
 
 async def _with_tool(tool: tuple[str, ...], request: BuildRequest, archive: Archive, on_progress: OnProgress) -> None:
@@ -190,7 +189,7 @@ async def _running(words: list[str], environment: dict[str, str]) -> AsyncIterat
 
 async def _send(process: asyncio.subprocess.Process, archive: Archive) -> None:
     assert process.stdin is not None
-    # It may end before it has read everything; its output then says why.
+    # The tool may end before it has read everything; its output then says why.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         while chunk := archive.file.read(_SEND_BYTES):
             process.stdin.write(chunk)

@@ -1,10 +1,10 @@
-"""How a build reaches package indexes: this machine's certificates and index settings, for the builder stage.
+"""This machine's certificates and package index settings, for the first stage of a build.
 
 Behind a company's proxy, pip and uv inside a build need the same certificate
 bundle and index as outside. They go into the context as `.openenv-build/ca.pem`
 and `.openenv-build/env`, a file of `export` lines, and only when the Dockerfile
 names that folder: the template's reads them in its first stage, and its final
-image has neither the files nor, in its history, the values. They are no build
+image has neither the files nor, in its history, the values. They are not build
 arguments, because those stay readable in an image's history.
 """
 
@@ -47,16 +47,16 @@ _FOR_UV = {
 
 
 def settings_of_this_machine(dockerfile: str, environ: Mapping[str, str] | None = None) -> dict[str, bytes]:
-    """Give the files that let a build reach what this machine reaches, by their path in the context.
+    """Return the files that give a build this machine's network settings, by their path in the context.
 
     Args:
-        dockerfile: its text; nothing is given for one that does not name the folder.
+        dockerfile: its text; without the folder's name in it there are no files.
         environ: the variables to read. The process's own by default.
 
     Raises:
         ContextError: a variable names a bundle that cannot be read.
     """
-    # The template writes it as a pattern, `.openenv-buil[d]`, for builders that bring no such folder.
+    # The template writes it as a pattern, `.openenv-buil[d]`, for builders that do not provide the folder.
     if FOLDER[:-1] not in dockerfile:
         return {}
     environ = os.environ if environ is None else environ

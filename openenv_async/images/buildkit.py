@@ -1,9 +1,9 @@
-"""What of a Dockerfile the engine's classic builder cannot do, and who can.
+"""Detects Dockerfiles that need BuildKit, and finds the docker command that builds them.
 
 The API that aiodocker speaks builds with the classic builder. A Dockerfile that
-needs BuildKit is built by the docker command line tool when that can, and is
-otherwise refused with a sentence that names the line. podman needs neither: its
-own builder reads these Dockerfiles.
+needs BuildKit is built by the docker command line tool if it can, and is otherwise
+refused with an error that names the line. podman needs neither: its own builder reads
+these Dockerfiles.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _ANSWER_TIMEOUT_S = 30.0
 
 
 def needs_buildkit(dockerfile: Dockerfile) -> tuple[int, str] | None:
-    """Give the first line that needs BuildKit, and what there; `None` when the classic builder will do."""
+    """Return the first line that needs BuildKit, and its text; `None` when the classic builder is enough."""
     syntax = dockerfile.directives.get("syntax")
-    # Docker's own frontend is named out of habit: by itself it asks for nothing.
+    # Many files name Docker's own frontend, which alone does not need BuildKit.
     if syntax and not re.fullmatch(r"(?:docker\.io/)?docker/dockerfile(?:[:@].*)?", syntax):
         line = next(n for n, text in enumerate(dockerfile.text.splitlines(), 1) if syntax in text)
         return line, f"# syntax={syntax}"
@@ -46,7 +46,7 @@ def needs_buildkit(dockerfile: Dockerfile) -> tuple[int, str] | None:
 
 
 async def find_tool() -> Sequence[str] | None:
-    """Give the command that builds with BuildKit: docker with buildx, or an old docker that has it built in."""
+    """Return the command that builds with BuildKit: docker with buildx, or an old docker that includes it."""
     docker = shutil.which("docker")
     if docker is None:
         return None
@@ -54,7 +54,7 @@ async def find_tool() -> Sequence[str] | None:
         return (docker, "buildx", "build", "--load")
     version = await _answer(docker, "version", "--format", "{{.Client.Version}}")
     major = re.match(r"\d+", version or "")
-    # From version 23 on, BuildKit is reached through buildx alone.
+    # Since version 23 BuildKit needs buildx.
     return (docker, "build") if major and 18 < int(major[0]) < 23 else None
 
 
@@ -69,9 +69,9 @@ def command(
     pull: bool,
     platform: str | None,
 ) -> list[str]:
-    """Give the command line that builds from a context on its standard input."""
+    """Return the command line that builds from a context on its standard input."""
     words = [*tool, "--progress=plain", "--tag", tag, "--file", dockerfile]
-    # Names alone: the values go through the variables, where no list of processes shows them.
+    # Names only: the values are passed as environment variables, which a list of processes does not show.
     words += [word for name in build_args for word in ("--build-arg", name)]
     words += [word for name, value in labels.items() for word in ("--label", f"{name}={value}")]
     words += ["--no-cache"] if no_cache else []
@@ -81,7 +81,7 @@ def command(
 
 
 async def _answer(*words: str) -> str | None:
-    """Run a question to the tool; `None` when it fails."""
+    """Run a command and return its output; `None` when it fails."""
     process = await asyncio.create_subprocess_exec(
         *words,
         stdin=asyncio.subprocess.DEVNULL,
@@ -97,5 +97,5 @@ async def _answer(*words: str) -> str | None:
         if isinstance(error, TimeoutError):
             return None
         raise
-    # `docker version` without an engine fails, and still says what the client is.
+    # `docker version` without an engine fails, but still prints the client's version.
     return out.decode(errors="replace").strip() or None if process.returncode == 0 or out.strip() else None

@@ -1,8 +1,8 @@
-"""The build context: what the engine gets to build from, as a tar archive with a digest.
+"""The build context: the files that the engine builds from, as a tar archive with a digest.
 
-Owns which files go in (`.dockerignore`, with Docker's meaning of its patterns)
-and how they are written: sorted, with one date and one owner, so that the same
-files give the same digest on every machine. `build` sends it.
+`.dockerignore`, with Docker's meaning of its patterns, decides which files are in it.
+They are written in order, with one date and one owner, so that the same files have the
+same digest on every machine.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ import pathspec
 from openenv_async.images.errors import ContextError
 
 IGNORE_FILE = ".dockerignore"
-# 1980, and not 1970: a zip archive, a wheel for one, cannot be made of files from before that.
+# 1980 and not 1970, because a zip archive, such as a wheel, cannot hold older files.
 _DATE = 315_532_800
 _IN_MEMORY = 16 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Context:
-    """Files of a folder, and others laid over them."""
+class BuildContext:
+    """Files of a folder, and others that are added or replace them."""
 
     folder: Path
     dockerfile: str = "Dockerfile"
     """Its path inside the context; it is sent even if ignored, as the engine must read it."""
 
     overlay: Mapping[str, bytes] = field(default_factory=dict)
-    """Files that are added, or that take the place of the folder's, by their path inside."""
+    """Files that are added, or that replace the folder's, by their path inside."""
 
     private: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    """Files that are added and belong to this machine: they do not count in the digest."""
+    """Files of this machine that are added; the digest does not include them."""
 
     def files(self) -> list[str]:
-        """Give the paths of the folder's files and folders that go in, sorted.
+        """Return the paths of the folder's files and folders that are included, sorted.
 
         Raises:
-            ContextError: the folder or its `.dockerignore` cannot be read, or it holds what no archive takes.
+            ContextError: the folder or its `.dockerignore` cannot be read, or it contains a special file.
         """
         rules = _rules(self.folder, self.dockerfile)
         always = (self.dockerfile, IGNORE_FILE)
@@ -54,7 +54,7 @@ class Context:
         return sorted(kept | {path for path in always if (self.folder / path).is_file()})
 
     def write(self) -> Archive:
-        """Write the archive. Close what is returned.
+        """Write the archive. The caller closes it.
 
         Raises:
             ContextError: a file cannot be read.
@@ -90,11 +90,11 @@ class Context:
             if not info.isreg():
                 tar.addfile(info)
                 return
-            # Whole, because a size that changes on the way would spoil the archive.
+            # At once, because a size that changes while reading would corrupt the archive.
             data = path.read_bytes()
         except OSError as error:
             raise ContextError(
-                f"{path} cannot be read ({error.strerror}): mend it, or name it in {IGNORE_FILE}"
+                f"{path} cannot be read ({error.strerror}): fix it, or name it in {IGNORE_FILE}"
             ) from error
         info.size = len(data)
         tar.addfile(info, io.BytesIO(data))
@@ -106,18 +106,18 @@ class Archive:
 
     file: IO[bytes]
     digest: str
-    """Of what went in, without what belongs to this machine: `sha256:...`."""
+    """`sha256:...` of the files, without those of this machine."""
 
     files: int
     size: int
 
     def close(self) -> None:
-        """Drop the archive."""
+        """Delete the archive."""
         self.file.close()
 
 
 class _Hashing(io.RawIOBase):
-    """Passes bytes on to a file, and takes their digest."""
+    """Writes bytes to a file and hashes them."""
 
     def __init__(self, target: IO[bytes]) -> None:
         self._target = target
@@ -136,7 +136,7 @@ class _Hashing(io.RawIOBase):
 
 
 def _rules(folder: Path, dockerfile: str) -> pathspec.PathSpec[pathspec.Pattern]:
-    """Give the rules of what stays out. A `<Dockerfile>.dockerignore` comes before the folder's own."""
+    """Return the rules of files to leave out. A `<Dockerfile>.dockerignore` replaces the folder's own."""
     for name in (f"{dockerfile}{IGNORE_FILE}", IGNORE_FILE):
         try:
             text = (folder / name).read_text(encoding="utf-8-sig")
@@ -152,7 +152,7 @@ def _rules(folder: Path, dockerfile: str) -> pathspec.PathSpec[pathspec.Pattern]
 
 
 def _as_git(line: str) -> str:
-    """Say the same in the patterns of Git: Docker's begin at the root, and a slash at the end means nothing."""
+    """Translate a pattern to Git's: Docker's begin at the root, and a slash at the end means nothing."""
     if line.startswith("#") or not line.strip():
         return ""
     line = line.strip()
@@ -164,9 +164,9 @@ def _as_git(line: str) -> str:
 
 def _walk(folder: Path, rules: pathspec.PathSpec[pathspec.Pattern]) -> Iterator[str]:
     def refuse(error: OSError) -> None:
-        raise ContextError(f"{error.filename} cannot be read ({error.strerror}): mend it, or name it in {IGNORE_FILE}")
+        raise ContextError(f"{error.filename} cannot be read ({error.strerror}): fix it, or name it in {IGNORE_FILE}")
 
-    # With an exception among the rules, something in an ignored folder may still be wanted.
+    # With an exception among the rules, a file in an ignored folder may still be included.
     prune = not any(pattern.include is False for pattern in rules.patterns)
     for root, folders, files in os.walk(folder, onerror=refuse):
         inside = Path(root).relative_to(folder)

@@ -1,8 +1,8 @@
-"""Who you are to a registry, as `docker login` has left it.
+"""The login for a registry, as `docker login` stored it.
 
 Reads docker's `config.json` and podman's `auth.json`, and asks the credential
-helpers that they name. What it finds goes into one header of one request and
-nowhere else: never into a message, a log or an object's repr.
+helpers that they name. A login goes into one header of one request: never into a
+message, a log or an object's repr.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _TOKEN_USER = "<token>"
 
 
 async def credentials_for(registry: str) -> dict[str, str]:
-    """Give what aiodocker sends to a registry; empty when nobody has logged in there.
+    """Return the login that aiodocker sends to a registry; empty without one.
 
     Raises:
-        PushFailed: a file or a credential helper is there and cannot be used.
+        PushFailed: a file or a credential helper exists and cannot be used.
     """
     for file in _files():
         config = _read(file)
@@ -99,7 +99,7 @@ def _login(user: str, secret: str, key: str) -> dict[str, str]:
 
 
 async def _ask(helper: str, key: str, file: Path) -> dict[str, str] | None:
-    """Ask a credential helper; `None` when it knows nothing of the registry."""
+    """Ask a credential helper; `None` when it has no login for the registry."""
     program = shutil.which(f"docker-credential-{helper}")
     if program is None:
         raise PushFailed(
@@ -119,7 +119,7 @@ async def _ask(helper: str, key: str, file: Path) -> dict[str, str] | None:
             process.kill()
             await process.wait()
     if process.returncode != 0:
-        # Helpers say it on stdout, and all in these words.
+        # Helpers print it on stdout, and all with these words.
         said = (out + err).decode(errors="replace").strip()
         if "not found" in said.lower():
             return None
@@ -128,7 +128,7 @@ async def _ask(helper: str, key: str, file: Path) -> dict[str, str] | None:
         answer = json.loads(out)
         user, secret = str(answer["Username"]), str(answer["Secret"])
     except (ValueError, KeyError, TypeError):
-        raise PushFailed(f"docker-credential-{helper} gave an answer that is no login for {key}") from None
+        raise PushFailed(f"docker-credential-{helper} gave an answer that is not a login for {key}") from None
     if user == _TOKEN_USER:
         return {"identitytoken": secret, "serveraddress": key}
     return _login(user, secret, key)

@@ -1,8 +1,7 @@
-"""Reads a Dockerfile as far as this package must know it: instructions, their lines, the images it starts from.
+"""Reads a Dockerfile: its instructions, their lines, and the images it starts from.
 
-Owns no rule of the language beyond comments, continued lines and `ARG` before
-`FROM`; the engine owns the rest. `buildkit` asks it what needs BuildKit, `base`
-which images are wanted, `build_network` whether it takes this machine's settings.
+Only comments, continued lines and `ARG` before `FROM` are interpreted; the engine
+checks the rest.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ BASE_ARGUMENT = "BASE_IMAGE"
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One instruction: where it begins, its word in capitals, and the rest on one line."""
+    """One instruction: its first line, its name in capitals, and the rest on one line."""
 
     line: int
     word: str
@@ -35,7 +34,7 @@ class Dockerfile:
 
     @cached_property
     def directives(self) -> dict[str, str]:
-        """`# syntax=...` and the like, which only count at the very top."""
+        """Directives such as `# syntax=...`, which count only at the very top."""
         found: dict[str, str] = {}
         for line in self.text.splitlines():
             match = _DIRECTIVE.fullmatch(line.strip())
@@ -46,7 +45,7 @@ class Dockerfile:
 
     @cached_property
     def instructions(self) -> list[Instruction]:
-        """Every instruction, in order. The lines of a heredoc count as instructions of no meaning."""
+        """Every instruction, in order. The lines of a heredoc count as instructions without meaning."""
         escape = self.directives.get("escape", "\\")
         found: list[Instruction] = []
         begun: int | None = None
@@ -65,11 +64,11 @@ class Dockerfile:
         return found
 
     def declares(self, argument: str) -> bool:
-        """Whether there is an `ARG` of this name."""
+        """Return whether there is an `ARG` of this name."""
         return any(each.word == "ARG" and _name(each.rest) == argument for each in self.instructions)
 
     def images(self, arguments: Mapping[str, str]) -> list[str]:
-        """Give the images that it starts from, with build arguments put in; stages of its own are none."""
+        """Return the images that it starts from, with build arguments filled in; its own stages are left out."""
         values: dict[str, str] = {}
         stages: set[str] = set()
         found: list[str] = []
@@ -86,7 +85,7 @@ class Dockerfile:
         return found
 
     def on_base(self, image: str) -> Dockerfile:
-        """Give the same Dockerfile on another base: every stage that starts where the first one does starts there."""
+        """Return the same Dockerfile on another base image, for every stage that starts where the first one does."""
         froms = [each for each in self.instructions if each.word == "FROM"]
         first = next((match["image"] for each in froms if (match := _FROM.fullmatch(each.rest))), None)
         if first is None:

@@ -1,8 +1,7 @@
 """Finds the container engine: Docker, or podman's socket that speaks the same API.
 
-Owns the search and the sentences for an engine that is not there. `DOCKER_HOST`
-and docker's contexts decide, as they do for docker itself; otherwise the first
-of the usual sockets that answers. `build` and `push` use what is found.
+`DOCKER_HOST` and docker's contexts decide, as they do for docker itself; otherwise the
+first of the usual sockets that answers.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ ANSWER_TIMEOUT_S = 10.0
 
 @contextlib.asynccontextmanager
 async def open_engine() -> AsyncIterator[Docker]:
-    """Give a connection to the engine that has answered; it is closed at the end.
+    """Open a connection to the engine that answers; it is closed at the end.
 
     Raises:
-        EngineUnavailable: none answered. The sentence says what to start, or who may use it.
+        EngineUnavailable: none answered. The message says what to start, or who may use it.
     """
     address = await find_engine()
     docker = Docker(url=address)
@@ -41,7 +40,7 @@ async def open_engine() -> AsyncIterator[Docker]:
 
 
 async def find_engine() -> str | None:
-    """Give the address of an engine that answers; `None` when docker's current context names it.
+    """Return the address of an engine that answers; `None` when docker's current context names it.
 
     Raises:
         EngineUnavailable: none answered.
@@ -73,13 +72,13 @@ async def find_engine() -> str | None:
 
 
 async def is_podman(docker: Docker) -> bool:
-    """Whether the engine is podman, which builds what for Docker takes BuildKit."""
+    """Return whether the engine is podman, whose own builder reads what takes BuildKit with Docker."""
     version = await docker.version()
     return any("podman" in str(part.get("Name", "")).lower() for part in version.get("Components") or [])
 
 
 def usual_addresses() -> list[str]:
-    """Every socket of an engine that exists here, Docker's first."""
+    """Return the sockets of engines that exist here, Docker's first."""
     if sys.platform == "win32":
         return ["npipe:////./pipe/docker_engine"]
     home = Path.home()
@@ -105,7 +104,7 @@ def usual_addresses() -> list[str]:
 
 
 async def _problem(address: str | None) -> str | None:
-    """Say what is wrong with an address; `None` when an engine answers there."""
+    """Return why no engine answers at an address; `None` when one does."""
     path = (address or "").removeprefix("unix://")
     if path != (address or ""):
         try:
@@ -131,7 +130,7 @@ async def _problem(address: str | None) -> str | None:
 
 
 def _context() -> str | None:
-    """The docker context that is in use, when it is not the default one."""
+    """Return the docker context in use, if it is not the default one."""
     named = os.environ.get("DOCKER_CONTEXT")
     if not named:
         folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")

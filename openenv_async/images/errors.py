@@ -25,13 +25,13 @@ class ImageError(EnvError):
 
 
 class EngineUnavailable(ImageError):
-    """No container engine answered. The sentence says what to start."""
+    """No container engine answered. The message says what to start."""
 
     retryable = True
 
 
 class InvalidImageName(ImageError):
-    """An image name or tag that no engine takes."""
+    """An image name or tag that container engines refuse."""
 
     fault = "task"
 
@@ -52,7 +52,7 @@ class BuildFailed(ImageError):
     """
 
     def __init__(self, message: str, *, output: tuple[str, ...] = (), hint: str | None = None) -> None:
-        """Keep the sentence, the step's output and the hint."""
+        """Store the message, the step's output and the hint."""
         super().__init__(message, output=output, hint=hint)
         self.output = output
         self.hint = hint
@@ -62,7 +62,7 @@ class PushFailed(ImageError):
     """The registry did not take the image."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        """Keep the sentence and the hint."""
+        """Store the message and the hint."""
         super().__init__(message, hint=hint)
         self.hint = hint
 
@@ -143,12 +143,12 @@ _PUSH = (
 
 
 def build_hint(text: str) -> str | None:
-    """Give the advice for a failed build; `None` when its words are not known."""
+    """Return the hint for a failed build; `None` when its output is not known."""
     return _first(_BUILD, text)
 
 
 def push_hint(text: str, registry: str) -> str | None:
-    """Give the advice for a refused push."""
+    """Return the hint for a refused push; `None` when the reason is not known."""
     hint = _first(_PUSH, text)
     return hint.format(registry=registry) if hint else None
 

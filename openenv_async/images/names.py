@@ -1,4 +1,4 @@
-"""Names of images: what an engine takes, and what an environment's image is called by default."""
+"""Names of images: checked as container engines do, and the default name of an environment's image."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ def parse_image_name(name: str) -> ImageName:
     """Check a name.
 
     Raises:
-        InvalidImageName: no engine takes it. The sentence proposes one that would do.
+        InvalidImageName: container engines refuse it. The message proposes another.
     """
     if not name or name != name.strip():
-        raise InvalidImageName(f"{name!r} is no name of an image: give one such as openenv-my-env:v1")
+        raise InvalidImageName(f"{name!r} is not the name of an image: use one such as openenv-my-env:v1")
     if "@" in name:
-        raise InvalidImageName(f"{name} names an image by its digest; give a name and a tag, e.g. openenv-my-env:v1")
+        raise InvalidImageName(f"{name} names an image by its digest; use a name and a tag, e.g. openenv-my-env:v1")
     head, slash, rest = name.partition("/")
     # Docker's rule: the first part is a host when it looks like one.
     has_host = bool(slash) and ("." in head or ":" in head or head == "localhost")
     registry, path = (head, rest) if has_host else (None, name)
     if registry is not None and not _HOST.fullmatch(registry):
-        raise InvalidImageName(f"{name}: {registry!r} is no host of a registry; write it as host or host:port")
+        raise InvalidImageName(f"{name}: {registry!r} is not the host of a registry; write it as host or host:port")
     repository, colon, tag = path.partition(":")
     if colon and not _TAG.fullmatch(tag):
         raise InvalidImageName(
-            f"{name}: {tag!r} is no tag: letters, digits, '_', '.' and '-' are allowed, 128 at most, "
+            f"{name}: {tag!r} is not a tag: letters, digits, '_', '.' and '-' are allowed, 128 at most, "
             "and neither '.' nor '-' at its beginning"
         )
     if not all(_COMPONENT.fullmatch(part) for part in repository.split("/")):
@@ -76,13 +76,13 @@ def _repaired(part: str) -> str:
 
 
 def default_name(environment: str) -> str:
-    """Give the name of an environment's image: `openenv-my` for `my_env`."""
+    """Return the name of an environment's image: `openenv-my` for `my_env`."""
     stem = environment.removesuffix("_env")
     return f"openenv-{_repaired(stem) or 'env'}"
 
 
 def in_registry(image: ImageName, registry: str, tag: str | None = None) -> ImageName:
-    """Give the name of the same image in a registry, e.g. in `ghcr.io/my-org`.
+    """Return the name of the same image in a registry, e.g. in `ghcr.io/my-org`.
 
     Raises:
         InvalidImageName: the registry or the tag cannot be used.

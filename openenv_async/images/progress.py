@@ -17,7 +17,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class BuildStep:
     """A step of the Dockerfile begins."""
 
     number: int
@@ -43,33 +43,33 @@ class Transfer:
     """0 when the engine does not know it."""
 
 
-Progress = Step | Output | Transfer
+Progress = BuildStep | Output | Transfer
 OnProgress = Callable[[Progress], None]
 
 
 def ignore(_: Progress) -> None:
-    """Report to nobody."""
+    """Drop a report."""
 
 
 class Lines:
-    """Puts fragments of output together, as they come, into whole lines."""
+    """Joins fragments of output into whole lines."""
 
     def __init__(self) -> None:
         self._rest = ""
 
     def feed(self, fragment: str) -> Iterator[str]:
-        """Take the next fragment and give the lines that it completed."""
+        """Take the next fragment and return the lines that it completed."""
         *whole, self._rest = (self._rest + fragment).split("\n")
         return filter(None, map(_plain, whole))
 
     def end(self) -> Iterator[str]:
-        """Give what came after the last line end."""
+        """Return the text after the last line end."""
         rest, self._rest = self._rest, ""
         return filter(None, [_plain(rest)])
 
 
 def _plain(line: str) -> str:
-    # Of a line that was written over and over, a progress bar, the last state counts.
+    # Of a line that overwrites itself, such as a progress bar, the last state is kept.
     return _ESCAPES.sub("", line).rstrip("\r").rpartition("\r")[2].rstrip()
 
 
@@ -85,28 +85,28 @@ KEPT_LINES = 60
 
 
 class Reader:
-    """What both dialects lead to."""
+    """Base of the readers: the current step, its last lines, and whether the build succeeded. For subclasses."""
 
     def __init__(self, on_progress: OnProgress) -> None:
         self.on_progress = on_progress
-        self.step: Step | None = None
+        self.step: BuildStep | None = None
         self.output: deque[str] = deque(maxlen=KEPT_LINES)
         self.succeeded = False
         self.lines = Lines()
 
-    def began(self, step: Step) -> None:
-        """A step begins; what the one before it wrote is no longer wanted."""
+    def began(self, step: BuildStep) -> None:
+        """Record that a step begins, and drop the lines of the one before it."""
         self.step = step
         self.output.clear()
         self.on_progress(step)
 
     def wrote(self, line: str) -> None:
-        """The running step wrote a line."""
+        """Record a line of the current step."""
         self.output.append(line)
         self.on_progress(Output(line))
 
     def ended(self) -> None:
-        """Nothing follows."""
+        """Take the last line: the output has ended."""
         for line in self.lines.end():
             self.line(line)
 
@@ -116,7 +116,7 @@ class Reader:
 
 
 class ClassicReader(Reader):
-    """The stream of the engine's own build API."""
+    """Reads the stream of the engine's own build API."""
 
     def feed(self, item: Mapping[str, Any]) -> None:
         """Take one object of the stream. Errors in it were raised by aiodocker."""
@@ -129,9 +129,8 @@ class ClassicReader(Reader):
             self.succeeded = True
 
     def line(self, line: str) -> None:
-        """Take one line of the builder's, or of the step's."""
         if match := _STEP.fullmatch(line):
-            self.began(Step(int(match[1]), int(match[2]), match[3]))
+            self.began(BuildStep(int(match[1]), int(match[2]), match[3]))
         elif _DONE.match(line):
             self.succeeded = True
         elif not _ENGINES_OWN.match(line):
@@ -139,16 +138,15 @@ class ClassicReader(Reader):
 
 
 class BuildKitReader(Reader):
-    """The plain progress of BuildKit, whose steps run side by side."""
+    """Reads the plain progress of BuildKit, whose steps run in parallel."""
 
     def __init__(self, on_progress: OnProgress) -> None:
         super().__init__(on_progress)
-        self._steps: dict[str, Step] = {}
+        self._steps: dict[str, BuildStep] = {}
 
     def line(self, line: str) -> None:
-        """Take one line: a step begins, or one of them writes."""
         if match := _KIT_STEP.fullmatch(line):
-            step = Step(int(match[2]), int(match[3]), match[4])
+            step = BuildStep(int(match[2]), int(match[3]), match[4])
             if match[1] not in self._steps:
                 self._steps[match[1]] = step
                 self.began(step)

@@ -1,8 +1,4 @@
-"""Sends an image to a registry, under a name there.
-
-Owns the tag, the push and what a refusal says. `names` derives the name,
-`credentials` knows the login, `engine` the connection.
-"""
+"""Tags an image for a registry and pushes it there."""
 
 from __future__ import annotations
 
@@ -22,17 +18,17 @@ from openenv_async.images.progress import OnProgress, ignore, transfer
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PushedImage:
-    """An image that a registry has taken."""
+    """An image that a registry has stored."""
 
     name: str
     """`localhost:5000/openenv-my:latest`."""
 
     digest: str
-    """`sha256:...`: what this very image is pulled by."""
+    """`sha256:...`: identifies exactly this image."""
 
     @property
     def pinned(self) -> str:
-        """The name that means this image for ever: `localhost:5000/openenv-my@sha256:...`."""
+        """The name that always means this image: `localhost:5000/openenv-my@sha256:...`."""
         return f"{parse_image_name(self.name).without_tag}@{self.digest}"
 
 
@@ -48,10 +44,10 @@ async def push_image(
 
     Args:
         image: its name here, e.g. `openenv-my`.
-        registry: where to, e.g. `localhost:5000` or `ghcr.io/my-org`; by default what `image` itself names.
+        registry: e.g. `localhost:5000` or `ghcr.io/my-org`; by default the one that `image` names.
         tag: the tag there; by default the image's own.
-        engine: a connection that is open. By default one is opened.
-        on_progress: is told which layers move.
+        engine: an open connection. By default one is opened.
+        on_progress: receives the transfers of layers.
 
     Raises:
         InvalidImageName: no registry is named, or a name cannot be used.

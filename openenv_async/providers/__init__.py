@@ -1,7 +1,7 @@
-"""Where a server comes from: a process here, a container, a Space on the Hugging Face Hub.
+"""Sources of a server: a process here, a container, a Space on the Hugging Face Hub.
 
-Each provider is asynchronous and a context manager, gives the server's URL when it
-is healthy, and ends what it started when its owner closes it, is cancelled or dies.
+Each provider is asynchronous and a context manager, returns the server's URL when it
+is healthy, and stops what it started when its owner closes it, is cancelled or dies.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["DockerProvider", "LocalProcessProvider", "SpaceProvider"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load a provider on first use: each brings in its own libraries."""
+    """Load a provider on first use, because each imports its own libraries."""
     if name == "DockerProvider":
         from openenv_async.providers.docker import DockerProvider
 

@@ -1,4 +1,4 @@
-"""What every provider shares: being a context manager, and waiting until a server is healthy."""
+"""The base class of providers, and the wait until a server is healthy."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import httpx
 from openenv_async.errors import ServerNotStarted
 
 POLL_S = 0.05
-"""Seconds between two looks at `/health`."""
+"""Seconds between two requests to `/health`."""
 
 
 class BaseProvider(ABC):
-    """A source of one server. `async with provider as url:`, or `start()` and `stop()`."""
+    """A source of one server. `async with provider as url:`, or `start()` and `stop()`. For subclasses."""
 
     def __init__(self) -> None:
         """Prepare for `stop()`; every subclass calls this."""
@@ -26,21 +26,21 @@ class BaseProvider(ABC):
 
     @abstractmethod
     async def start(self) -> str:
-        """Bring up the server and give its URL once it is healthy.
+        """Start the server and return its URL once it is healthy.
 
         Raises:
-            ServerNotStarted: it could not be brought up; what was begun is undone.
-            CancelledError: what was begun is undone.
+            ServerNotStarted: it could not be started; nothing is left behind.
+            CancelledError: nothing is left behind.
         """
 
     @abstractmethod
     async def _end(self) -> None:
-        """End the server and free what it used; nothing happens when there is none."""
+        """Stop the server and free its resources; nothing happens when there is none."""
 
     async def stop(self) -> None:
-        """End the server and free what it used. Safe to repeat, and a cancelled call goes on to its end."""
+        """Stop the server and free its resources. Safe to repeat; a cancelled call still completes."""
         ending = asyncio.ensure_future(self._end())
-        # Held by the loop's set of waiters only as long as somebody waits; so by the provider too.
+        # The loop itself keeps only a weak reference to a task.
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
         await asyncio.shield(ending)
@@ -66,8 +66,8 @@ async def wait_until_healthy(
     Args:
         url: the server's address.
         timeout_s: seconds in all.
-        still_alive: called between two looks; raises `ServerNotStarted` when there is no use in waiting on.
-        headers: sent with each look.
+        still_alive: called before each request; raises `ServerNotStarted` when the server has ended.
+        headers: sent with each request.
 
     Raises:
         ServerNotStarted: no healthy answer in time.
@@ -90,7 +90,7 @@ async def wait_until_healthy(
 
 
 def free_port() -> int:
-    """Find a TCP port on the loopback address that nobody listens on now."""
+    """Return a TCP port of the loopback address that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

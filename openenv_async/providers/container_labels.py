@@ -1,7 +1,7 @@
-"""Whose container is it, and is its owner still alive: labels, and the sweep of orphans.
+"""Labels that name the owner of a container, and the removal of containers whose owner has died.
 
-An owner is a process: its number, when it started, and which boot of which machine
-that was, so that neither a reused number nor another machine's engine is mistaken.
+An owner is a process: its id, its start time, and the boot of its machine, so that a
+reused id or another machine's engine is not mistaken for it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ LABEL = "openenv.owner"
 
 
 def me() -> str:
-    """Give this process's description, for the label."""
+    """Return this process's description, for the label."""
     return json.dumps({"host": _host(), "pid": os.getpid(), "started": _started(os.getpid())}, sort_keys=True)
 
 
 def is_gone(owner: str) -> bool:
-    """Say whether the process that a label describes has surely ended; in doubt it has not."""
+    """Return whether the process that a label describes has certainly ended."""
     try:
         said: dict[str, Any] = json.loads(owner)
         pid, started = int(said["pid"]), said["started"]
@@ -44,11 +44,7 @@ def is_gone(owner: str) -> bool:
 
 
 async def sweep(docker: Docker) -> list[str]:
-    """Remove every container whose owner has died; give their ids.
-
-    Args:
-        docker: the engine.
-    """
+    """Remove every container of the engine whose owner has died; return their ids."""
     import aiodocker
 
     removed: list[str] = []
@@ -59,20 +55,20 @@ async def sweep(docker: Docker) -> list[str]:
                 await container.delete(force=True, v=True)
                 removed.append(str(container.id))
         except aiodocker.DockerError as exc:
-            if exc.status not in (404, 409):  # another sweep was faster
+            if exc.status not in (404, 409):  # removed meanwhile by another process
                 raise
     return removed
 
 
 def _host() -> str:
-    """Name this machine and its current boot."""
+    """Return an id of this machine's current boot."""
     with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return socket.gethostname()
 
 
 def _started(pid: int) -> str | None:
-    """Give when a process started, in the kernel's clock ticks (proc(5), field 22); None where /proc is not."""
+    """Return when a process started, in the kernel's clock ticks (proc(5), field 22); None without /proc."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

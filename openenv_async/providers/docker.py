@@ -1,4 +1,4 @@
-"""A server in a container of its own, through aiodocker: Docker, or podman's compatible socket."""
+"""A server in a container, through aiodocker: Docker, or podman's compatible socket."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from aiodocker.containers import DockerContainer
 
 STARTS_AT_ONCE = 4
-"""Containers that one event loop starts at the same time; an engine asked for dozens at once times out on some."""
+"""Containers that one event loop starts at the same time; an engine that starts dozens at once times out on some."""
 
 LOG_LINES = 40
 
-_GATES: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+_STARTING: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 class DockerProvider(BaseProvider):
@@ -41,7 +41,7 @@ class DockerProvider(BaseProvider):
         memory: bytes of memory it may use; None: no bound.
         cpus: processors it may use, e.g. 1.5; None: no bound.
         network: the network it joins; None: the engine's default.
-        start_timeout_s: seconds from starting to healthy; None: `start()` does not wait until the server is.
+        start_timeout_s: seconds until it must be healthy; None: `start()` does not wait for that.
         pull: pull even when the engine has the image.
     """
 
@@ -79,7 +79,6 @@ class DockerProvider(BaseProvider):
         return None if self._container is None else str(self._container.id)
 
     async def start(self) -> str:
-        """See `BaseProvider.start`."""
         import aiodocker
         import aiohttp
 
@@ -87,7 +86,7 @@ class DockerProvider(BaseProvider):
             raise ServerNotStarted("this provider has started a container already; stop() it first")
         try:
             self._docker = aiodocker.Docker()
-            async with _gate():
+            async with _start_limit():
                 await sweep(self._docker)
                 await self._have_image()
                 self._container = await self._docker.containers.create(self._config())
@@ -109,7 +108,6 @@ class DockerProvider(BaseProvider):
         return url
 
     async def _end(self) -> None:
-        """See `BaseProvider.stop`; callers go through that."""
         import aiodocker
 
         container, self._container = self._container, None
@@ -120,7 +118,7 @@ class DockerProvider(BaseProvider):
                 await container.stop(t=10)
                 await container.delete(force=True, v=True)
         except aiodocker.DockerError as exc:
-            if exc.status not in (404, 409):  # gone already, or being removed by somebody else
+            if exc.status not in (404, 409):  # removed already, or being removed
                 raise
         finally:
             if docker is not None:
@@ -130,7 +128,7 @@ class DockerProvider(BaseProvider):
         with anyio.CancelScope(shield=True), anyio.move_on_after(30):
             container = self._container
             if container is not None:
-                # It never served anybody: no reason to wait for a goodbye.
+                # It has no sessions to close.
                 await container.delete(force=True, v=True)
                 self._container = None
             await self.stop()
@@ -179,7 +177,7 @@ class DockerProvider(BaseProvider):
         return int(bindings[0]["HostPort"])
 
     async def still_alive(self) -> None:
-        """Do nothing while the container runs.
+        """Check that the container runs.
 
         Raises:
             ServerNotStarted: it has ended.
@@ -192,7 +190,7 @@ class DockerProvider(BaseProvider):
             raise ServerNotStarted(text, exit_code=state["ExitCode"])
 
     async def logs(self) -> str:
-        """Give the last lines that the container wrote."""
+        """Return the last lines of the container's output."""
         import aiodocker
 
         if self._container is None:
@@ -203,12 +201,8 @@ class DockerProvider(BaseProvider):
             return ""
 
 
-def _gate() -> asyncio.Semaphore:
-    loop = asyncio.get_running_loop()
-    gate = _GATES.get(loop)
-    if gate is None:
-        gate = _GATES[loop] = asyncio.Semaphore(STARTS_AT_ONCE)
-    return gate
+def _start_limit() -> asyncio.Semaphore:
+    return _STARTING.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(STARTS_AT_ONCE))
 
 
 def _explain(image: str, exc: Exception) -> ServerNotStarted:

@@ -19,13 +19,13 @@ from openenv_async.errors import ServerNotStarted
 from openenv_async.providers.base import BaseProvider, free_port, wait_until_healthy
 
 LOG_LINES = 40
-"""Lines of the server's output that are kept for the error, should it die."""
+"""Lines of the server's output that are kept for errors."""
 
 
 class LocalProcessProvider(BaseProvider):
     """Runs `openenv serve` on an environment's folder in a child process.
 
-    The child ends with its owner, however that ends: it hangs on a pipe that this process holds (`supervisor`).
+    The child is stopped when this process ends for any reason: `supervisor` watches a pipe that this process holds.
 
     Args:
         source: the environment's folder, or `git+https://host/repository[@revision]`, which is cloned.
@@ -65,7 +65,6 @@ class LocalProcessProvider(BaseProvider):
         return self._clone
 
     async def start(self) -> str:
-        """See `BaseProvider.start`."""
         if self._process is not None:
             raise ServerNotStarted("this provider has started a server already; stop() it first")
         try:
@@ -89,11 +88,10 @@ class LocalProcessProvider(BaseProvider):
         return url
 
     async def _end(self) -> None:
-        """See `BaseProvider.stop`; callers go through that."""
         process, self._process = self._process, None
         if process is not None and process.stdin is not None:
             process.stdin.close()
-            # The leash ends the server within its own grace; this bound is for a machine that stands still.
+            # The supervisor stops the server within its own grace; this limit is for an overloaded machine.
             with anyio.move_on_after(30):
                 await process.wait()
         reader, self._reader = self._reader, None
@@ -121,14 +119,14 @@ class LocalProcessProvider(BaseProvider):
 
     async def _git(self, *arguments: str) -> None:
         if shutil.which("git") is None:
-            raise ServerNotStarted(f"{self._source} takes git, which is not installed")
+            raise ServerNotStarted(f"{self._source} needs git, which is not installed")
         process = await asyncio.create_subprocess_exec(
             "git",
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            # A repository that wants a password is an error, not a question on someone's terminal.
+            # A repository that needs a password is an error, not a prompt in the terminal.
             env=os.environ | {"GIT_TERMINAL_PROMPT": "0"},
         )
         try:
@@ -153,7 +151,7 @@ class LocalProcessProvider(BaseProvider):
         self._reader = asyncio.create_task(self._read(self._process), name="openenv server's output")
 
     def _arguments(self, folder: Path, port: int) -> list[str]:
-        """Give the command line of the server. May be overridden."""
+        """Return the command line of the server. May be overridden."""
         where = ("serve", str(folder), "--host", "127.0.0.1", "--port", str(port))
         return [*self._command(folder), *where, *self._options]
 
@@ -162,11 +160,11 @@ class LocalProcessProvider(BaseProvider):
             return [sys.executable, "-m", "openenv_async.cli"]
         uv = find_uv()
         if uv is None:
-            raise ServerNotStarted('runner="uv" takes uv, which is not installed: pip install uv')
+            raise ServerNotStarted('runner="uv" needs uv, which is not installed: pip install uv')
         return [uv, "run", "--quiet", "--project", str(folder), "python", "-m", "openenv_async.cli"]
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
-        """Keep the output's last lines; an unread pipe would stop the server when it is full."""
+        """Keep the last lines of output; a full pipe would block the server."""
         assert process.stdout is not None  # it was asked for
         while line := await _line(process.stdout):
             self._log.append(line.decode(errors="replace").rstrip())
@@ -184,19 +182,19 @@ class LocalProcessProvider(BaseProvider):
 
 
 def find_uv() -> str | None:
-    """Where uv is: beside this interpreter, or on the PATH."""
+    """Return the path of uv: beside this interpreter, or on the PATH."""
     return shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 
 
 def _existing(source: str) -> Path:
     folder = Path(source).expanduser().resolve()
     if not folder.is_dir():
-        raise ServerNotStarted(f"{source} is no folder; give an environment's folder or git+https://...")
+        raise ServerNotStarted(f"{source} is not a folder; use an environment's folder or git+https://...")
     return folder
 
 
 async def _line(stream: asyncio.StreamReader) -> bytes:
     try:
         return await stream.readline()
-    except ValueError:  # a line longer than the stream's buffer: take what is there
+    except ValueError:  # a line longer than the stream's buffer: return a part of it
         return await stream.read(65536)

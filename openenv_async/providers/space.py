@@ -23,18 +23,18 @@ COMING = frozenset({"BUILDING", "APP_STARTING"})
 ASLEEP = frozenset({"SLEEPING"})
 
 POLL_S = 2.0
-"""Seconds between two questions to the Hub about a Space that is waking."""
+"""Seconds between two requests to the Hub about a Space that is waking."""
 
 
 class SpaceProvider(BaseProvider):
-    """Finds a Space's address and waits until it is awake. Never stops it: it belongs to its owner, not to us.
+    """Finds a Space's address and waits until it is awake. Never stops it: the Space belongs to its owner.
 
     Args:
         repo_id: `"org/name"`.
-        token: a Hub token, for private Spaces; None: what `hf auth login` or `HF_TOKEN` left.
+        token: a Hub token, for private Spaces; None: the one of `HF_TOKEN` or `hf auth login`.
         start_timeout_s: seconds it may take to wake up.
-        progress: told each stage it goes through, e.g. `"SLEEPING"`, `"APP_STARTING"`, `"RUNNING"`.
-        poll_s: seconds between two questions to the Hub.
+        progress: receives each stage of the Space, e.g. `"SLEEPING"`, `"APP_STARTING"`, `"RUNNING"`.
+        poll_s: seconds between two requests to the Hub.
     """
 
     def __init__(
@@ -54,7 +54,6 @@ class SpaceProvider(BaseProvider):
         self._poll_s = poll_s
 
     async def start(self) -> str:
-        """See `BaseProvider.start`."""
         from huggingface_hub import HfApi
 
         api = HfApi(token=self._token)
@@ -65,10 +64,10 @@ class SpaceProvider(BaseProvider):
         return url
 
     async def _end(self) -> None:
-        """Does nothing: the Space goes on."""
+        """Do nothing: the Space keeps running."""
 
     def headers(self, api: HfApi) -> dict[str, str]:
-        """Give the headers that a private Space wants of every request."""
+        """Return the headers that a private Space requires."""
         token = self._token or _saved_token(api)
         return {"Authorization": f"Bearer {token}"} if token else {}
 
@@ -93,7 +92,7 @@ class SpaceProvider(BaseProvider):
             await asyncio.sleep(self._poll_s)
 
     async def _knock(self, url: str, headers: dict[str, str]) -> None:
-        """Send a request, which is what wakes a sleeping Space; its answer does not matter."""
+        """Send a request, which wakes a sleeping Space; the answer does not matter."""
         try:
             async with httpx.AsyncClient(timeout=5.0, headers=headers) as client:
                 await client.get(f"{url}/health")
@@ -108,7 +107,7 @@ class SpaceProvider(BaseProvider):
         return str(host).rstrip("/")
 
     async def _ask(self, question: Callable[[HfApi], Any], api: HfApi) -> Any:
-        """Ask the Hub in a thread: its client blocks."""
+        """Ask the Hub in a thread, because its client blocks."""
         from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
         try:
@@ -132,7 +131,7 @@ def _saved_token(api: HfApi) -> str | None:
 
 
 async def _nothing() -> None:
-    """A Space's process is not ours to look at."""
+    """Stand for the check of a process: a Space's is not accessible."""
 
 
 class HubCopyProvider(BaseProvider):
@@ -140,11 +139,11 @@ class HubCopyProvider(BaseProvider):
 
     Args:
         repo_id: `"org/name"`.
-        token: a Hub token, for private Spaces; None: what `hf auth login` or `HF_TOKEN` left.
+        token: a Hub token, for private Spaces; None: the one of `HF_TOKEN` or `hf auth login`.
         revision: branch, tag or commit; None: the newest.
         runner: see `LocalProcessProvider`.
         env: variables for the server.
-        start_timeout_s: seconds from downloaded to healthy.
+        start_timeout_s: seconds from the end of the download until it must be healthy.
     """
 
     def __init__(
@@ -163,13 +162,11 @@ class HubCopyProvider(BaseProvider):
         self._server: LocalProcessProvider | None = None
 
     async def start(self) -> str:
-        """See `BaseProvider.start`."""
         folder = await asyncio.to_thread(self._download)
         self._server = LocalProcessProvider(folder, **self._options)
         return await self._server.start()
 
     async def _end(self) -> None:
-        """See `BaseProvider.stop`. The copy stays in the Hub's cache."""
         if self._server is not None:
             await self._server.stop()
 

@@ -1,8 +1,8 @@
 """`python -m openenv_async.providers.supervisor COMMAND...`: runs a command that must not outlive its owner.
 
-The owner holds the other end of standard input. When it closes, by intent or
-because the owner died in whatever way, the command's whole process group is ended:
-SIGTERM first, SIGKILL after a grace. Imports nothing but the standard library.
+The owner holds the other end of standard input. When it closes, because the owner
+closed it or died, the command's whole process group is stopped: SIGTERM first, SIGKILL
+after a grace period. Imports only the standard library.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ POLL_S = 0.2
 
 
 def main(command: list[str]) -> int:
-    """Run the command until it ends or standard input closes; give its exit code."""
+    """Run the command until it ends or standard input closes; return its exit code."""
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     for signum in (signal.SIGINT, signal.SIGTERM):
-        # The owner says when it is over; a Ctrl-C meant for the owner must not end its server before it does.
+        # The owner decides; a Ctrl-C in its terminal must not stop the server before the owner does.
         signal.signal(signum, signal.SIG_IGN)
     while child.poll() is None:
         ready, _, _ = select.select([sys.stdin], [], [], POLL_S)
@@ -33,7 +33,7 @@ def main(command: list[str]) -> int:
     if child.poll() is None:
         _end(child)
     with contextlib.suppress(ProcessLookupError):
-        # What the command started and left behind goes with it.
+        # Processes that the command left behind.
         os.killpg(child.pid, signal.SIGKILL)
     return child.wait()
 

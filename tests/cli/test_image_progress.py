@@ -7,7 +7,7 @@ import io
 import pytest
 
 from openenv_async.cli.image_progress import Display
-from openenv_async.images.progress import BuildKitReader, Lines, Output, Step, Transfer
+from openenv_async.images.progress import BuildKitReader, BuildStep, Lines, Output, Transfer
 
 
 class Terminal(io.StringIO):
@@ -17,9 +17,9 @@ class Terminal(io.StringIO):
 
 def shown(stream: io.StringIO) -> str:
     display = Display(stream)
-    display(Step(1, 2, "RUN install"))
+    display(BuildStep(1, 2, "RUN install"))
     display(Output("installing"))
-    display(Step(2, 2, "COPY . ."))
+    display(BuildStep(2, 2, "COPY . ."))
     display.end()
     return stream.getvalue()
 
@@ -56,7 +56,7 @@ def test_no_color_leaves_colours_out(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_live_line_is_never_wider_than_the_terminal() -> None:
     stream = Terminal()
     display = Display(stream)
-    display(Step(1, 1, "RUN " + "x" * 200))
+    display(BuildStep(1, 1, "RUN " + "x" * 200))
     display.end()
     assert max(len(part) for part in stream.getvalue().replace("\r\x1b[2K", "\n").split("\n")) == 59
 
@@ -90,5 +90,5 @@ def test_buildkits_own_lines_are_read() -> None:
         "#5 DONE 0.2s",
     ):
         reader.line(line)
-    assert Step(2, 4, "RUN make") in seen and seen.count(Step(2, 4, "RUN make")) == 1
+    assert BuildStep(2, 4, "RUN make") in seen and seen.count(BuildStep(2, 4, "RUN make")) == 1
     assert list(reader.output) == ["making"]

@@ -117,7 +117,7 @@ def test_a_file_that_is_too_large_is_named_and_its_new_space_removed(kind: str, 
         put(env, "large.txt", b"x" * 900_000)
     done = openenv(hub, env, "push", token=token)
     assert done.code == 1
-    assert ("Sending large.bin failed" if kind == "stored apart" else "takes no file as large") in done.error
+    assert ("Sending large.bin failed" if kind == "stored apart" else "does not accept such a large file") in done.error
     assert hub.store.repos == {}
 
 
@@ -142,7 +142,7 @@ def test_a_hub_in_trouble_is_said_so_and_the_next_push_goes_on(hub: Hub, tmp_pat
     hub.store.broken = "/commit/"
     done = openenv(hub, env, "push", token=token)
     assert done.code == 1
-    assert "the Hub is in trouble (503" in done.error and "alice/my_env was created" in done.error
+    assert "the Hub has a problem (503" in done.error and "alice/my_env was created" in done.error
     hub.store.broken = None
     assert openenv(hub, env, "push", token=token).code == 0
     assert "models.py" in hub.store.space("alice/my_env").files()

@@ -11,7 +11,9 @@ import pytest
 from support.docker_fixtures import LOGIN, Built, docker, openenv, registry, running
 
 from openenv_async import AsyncEnv
-from openenv_async.images import Progress, PushFailed, Transfer, push_image
+from openenv_async.images.errors import PushFailed
+from openenv_async.images.progress import Progress, Transfer
+from openenv_async.images.push import push_image
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_factories=["asyncio-debug"])]
 

@@ -70,7 +70,10 @@ async def test_a_helper_that_knows_nothing_leaves_it_to_the_file(config: Path, m
 
 @pytest.mark.parametrize(
     ("script", "sentence"),
-    [("echo locked >&2; exit 1", "could not give the login for r.example"), ("echo hello", "no login for r.example")],
+    [
+        ("echo locked >&2; exit 1", "could not give the login for r.example"),
+        ("echo hello", "not a login for r.example"),
+    ],
 )
 async def test_a_broken_helper_is_named(
     config: Path, monkeypatch: pytest.MonkeyPatch, script: str, sentence: str

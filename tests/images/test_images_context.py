@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from openenv_async.images.context import Context
+from openenv_async.images.context import BuildContext
 from openenv_async.images.errors import ContextError
 
 
@@ -21,7 +21,7 @@ def write(folder: Path, *names: str) -> Path:
     return folder
 
 
-def names(context: Context) -> list[str]:
+def names(context: BuildContext) -> list[str]:
     archive = context.write()
     with tarfile.open(fileobj=archive.file) as tar:
         found = tar.getnames()
@@ -29,7 +29,7 @@ def names(context: Context) -> list[str]:
     return found
 
 
-def digest(context: Context) -> str:
+def digest(context: BuildContext) -> str:
     archive = context.write()
     archive.close()
     return archive.digest
@@ -69,22 +69,26 @@ FILES = (".env", "a.pyc", "a.txt", "build/x", "deep/a.pyc", "deep/build/x", "dee
 def test_dockerignore_means_what_it_means_to_docker(tmp_path: Path, rules: str, out: tuple[str, ...]) -> None:
     write(tmp_path, *FILES)
     (tmp_path / ".dockerignore").write_bytes(rules.encode())
-    kept = [name for name in names(Context(folder=tmp_path)) if (tmp_path / name).is_file()]
+    kept = [name for name in names(BuildContext(folder=tmp_path)) if (tmp_path / name).is_file()]
     assert set(kept) - {".dockerignore"} == set(FILES) - set(out)
 
 
 def test_the_dockerfile_is_sent_even_if_ignored(tmp_path: Path) -> None:
     write(tmp_path, "server/Dockerfile", "x")
     (tmp_path / ".dockerignore").write_text("**", encoding="utf-8")
-    assert names(Context(folder=tmp_path, dockerfile="server/Dockerfile")) == [".dockerignore", "server/Dockerfile"]
+    context = BuildContext(folder=tmp_path, dockerfile="server/Dockerfile")
+    assert names(context) == [
+        ".dockerignore",
+        "server/Dockerfile",
+    ]
 
 
 def test_a_dockerfiles_own_ignore_file_comes_first(tmp_path: Path) -> None:
     write(tmp_path, "Dockerfile", "a", "b")
     (tmp_path / ".dockerignore").write_text("a", encoding="utf-8")
     (tmp_path / "Dockerfile.dockerignore").write_text("b", encoding="utf-8")
-    assert "a" in names(Context(folder=tmp_path))
-    assert "b" not in names(Context(folder=tmp_path))
+    assert "a" in names(BuildContext(folder=tmp_path))
+    assert "b" not in names(BuildContext(folder=tmp_path))
 
 
 def test_the_same_files_give_the_same_digest(tmp_path: Path) -> None:
@@ -96,13 +100,13 @@ def test_the_same_files_give_the_same_digest(tmp_path: Path) -> None:
     for file in second.rglob("*"):
         os.utime(file, (0, 0), follow_symlinks=False)
     os.chmod(second / "b.txt", 0o600)
-    assert digest(Context(folder=first)) == digest(Context(folder=second))
+    assert digest(BuildContext(folder=first)) == digest(BuildContext(folder=second))
 
 
 @pytest.mark.parametrize("change", ["content", "name", "mode", "more", "overlay"])
 def test_other_files_give_another_digest(tmp_path: Path, change: str) -> None:
     write(tmp_path, "Dockerfile", "a")
-    before = digest(Context(folder=tmp_path))
+    before = digest(BuildContext(folder=tmp_path))
     overlay: dict[str, bytes] = {}
     match change:
         case "content":
@@ -115,20 +119,20 @@ def test_other_files_give_another_digest(tmp_path: Path, change: str) -> None:
             write(tmp_path, "b")
         case _:
             overlay = {"a": b"laid over"}
-    assert digest(Context(folder=tmp_path, overlay=overlay)) != before
+    assert digest(BuildContext(folder=tmp_path, overlay=overlay)) != before
 
 
 def test_what_belongs_to_this_machine_does_not_count(tmp_path: Path) -> None:
     write(tmp_path, "Dockerfile")
-    private = Context(folder=tmp_path, private={".openenv-build/ca.pem": b"certificate"})
-    assert digest(private) == digest(Context(folder=tmp_path))
+    private = BuildContext(folder=tmp_path, private={".openenv-build/ca.pem": b"certificate"})
+    assert digest(private) == digest(BuildContext(folder=tmp_path))
     assert ".openenv-build/ca.pem" in names(private)
     assert b"certificate" not in repr(private).encode()
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "secret").symlink_to("/etc/passwd")
-    archive = Context(folder=tmp_path).write()
+    archive = BuildContext(folder=tmp_path).write()
     with tarfile.open(fileobj=archive.file) as tar:
         member = tar.getmember("secret")
     archive.close()
@@ -139,6 +143,6 @@ def test_a_socket_is_refused_by_its_name(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "s"))
         with pytest.raises(ContextError, match=r"s is neither a file nor a folder: name it in \.dockerignore"):
-            Context(folder=tmp_path).write()
+            BuildContext(folder=tmp_path).write()
     (tmp_path / ".dockerignore").write_text("s", encoding="utf-8")
-    assert names(Context(folder=tmp_path)) == [".dockerignore"]
+    assert names(BuildContext(folder=tmp_path)) == [".dockerignore"]

@@ -29,12 +29,12 @@ def test_names_that_engines_take(name: str, whole: str) -> None:
         ("ghcr.io/Org/env:v1", "capitals, which container engines refuse: try ghcr.io/org/env:v1"),
         ("my env", "try my-env"),
         ("my__-env", "try my-env"),
-        ("env:", "'' is no tag"),
-        ("env:-x", "'-x' is no tag"),
+        ("env:", "'' is not a tag"),
+        ("env:-x", "'-x' is not a tag"),
         (f"env:{'x' * 129}", "128 at most"),
-        ("env@sha256:00", "give a name and a tag"),
-        ("", "is no name of an image"),
-        ("host:port/env", "'host:port' is no host of a registry"),
+        ("env@sha256:00", "use a name and a tag"),
+        ("", "is not the name of an image"),
+        ("host:port/env", "'host:port' is not the host of a registry"),
     ],
 )
 def test_other_names_are_refused_with_one_that_would_do(name: str, sentence: str) -> None:

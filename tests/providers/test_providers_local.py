@@ -83,7 +83,7 @@ async def test_a_port_that_is_taken_is_said_so() -> None:
 
 @pytest.mark.parametrize(
     ("source", "words"),
-    [("no/such/folder", "is no folder"), ("git+file:///no/such/repository", "git could not fetch")],
+    [("no/such/folder", "is not a folder"), ("git+file:///no/such/repository", "git could not fetch")],
 )
 async def test_what_is_not_there_is_one_sentence(source: str, words: str) -> None:
     with pytest.raises(ServerNotStarted, match=words):

@@ -1,8 +1,8 @@
 """`openenv.core.rubrics`: rewards made of named parts, as OpenEnv 0.10.0 computes them.
 
-`base` has the part, `containers` what parts are joined with, `trajectory` rewards
-that wait for the episode's end, `llm_judge` a language model's opinion. An
-environment applies its rubric itself; nothing here knows environments.
+`base` has the base class, `containers` combine rubrics, `trajectory` has rewards known
+at the episode's end, `llm_judge` asks a language model. An environment applies its
+rubric itself.
 """
 
 from __future__ import annotations

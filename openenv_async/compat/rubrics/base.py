@@ -1,7 +1,7 @@
 """`Rubric`: one part of a reward, with a name in its parent, a last score, and hooks before and after.
 
-A rubric whose `forward` is `async def`, or gives a coroutine, gives a coroutine when
-it is called. How the scores of several are joined is `containers`' matter.
+A rubric whose `forward` is `async def`, or returns a coroutine, returns a coroutine
+when it is called.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Hook = Callable[..., Any]
 
 
 class Rubric(ABC):
-    """A score for an action and what came of it. Subclasses define `forward`.
+    """A score for an action and its observation. Subclasses define `forward`.
 
     A rubric that is set as an attribute becomes a child under the attribute's name.
     """
@@ -24,7 +24,7 @@ class Rubric(ABC):
     _forward_hooks: list[Hook]
     _forward_pre_hooks: list[Hook]
     last_score: Any
-    """What the last call gave; None before the first."""
+    """The score of the last call; None before the first."""
 
     def __init__(self) -> None:
         self._rubric_children = {}
@@ -38,7 +38,7 @@ class Rubric(ABC):
         super().__setattr__(name, value)
 
     def __call__(self, action: Any, observation: Any) -> Any:
-        """Score, with the hooks before and after; a coroutine where `forward` needs awaiting."""
+        """Return the score, with the hooks before and after; a coroutine if `forward` must be awaited."""
         if inspect.iscoroutinefunction(self.forward):
             return self._awaited(action, observation, self.forward(action, observation), 0)
         self._before(action, observation)
@@ -49,41 +49,41 @@ class Rubric(ABC):
 
     @abstractmethod
     def forward(self, action: Any, observation: Any) -> Any:
-        """Give the score, as a rule from 0.0 to 1.0. May be `async def`."""
+        """Return the score, usually from 0.0 to 1.0. May be `async def`."""
 
     def register_forward_hook(self, hook: Hook) -> None:
-        """Have `hook(rubric, action, observation, score)` called after each score; it may be async where that is."""
+        """Call `hook(rubric, action, observation, score)` after each score; it may be async if the rubric is."""
         self._forward_hooks.append(hook)
 
     def register_forward_pre_hook(self, hook: Hook) -> None:
-        """Have `hook(rubric, action, observation)` called before each score; it may be async where that is."""
+        """Call `hook(rubric, action, observation)` before each score; it may be async if the rubric is."""
         self._forward_pre_hooks.append(hook)
 
     def children(self) -> Iterator[Rubric]:
-        """Go through the children."""
+        """Iterate over the children."""
         yield from self._rubric_children.values()
 
     def named_children(self) -> Iterator[tuple[str, Rubric]]:
-        """Go through the children with their names."""
+        """Iterate over the children with their names."""
         yield from self._rubric_children.items()
 
     def rubrics(self) -> Iterator[Rubric]:
-        """Go through everything below, each before what is below it."""
+        """Iterate over all descendants, each before its own."""
         for _, rubric in self.named_rubrics():
             yield rubric
 
     def named_rubrics(self, prefix: str = "") -> Iterator[tuple[str, Rubric]]:
-        """Go through everything below, with names joined by dots."""
+        """Iterate over all descendants, with names joined by dots."""
         for name, child in self._rubric_children.items():
             path = f"{prefix}.{name}" if prefix else name
             yield path, child
             yield from child.named_rubrics(path)
 
     def get_rubric(self, path: str) -> Rubric:
-        """Give a rubric below by its names, joined by dots.
+        """Return a descendant by its names, joined by dots.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is no such rubric.
         """
         found = self
         for name in path.split("."):
@@ -92,15 +92,15 @@ class Rubric(ABC):
             found = found._rubric_children[name]
         return found
 
-    def reset(self) -> None:  # noqa: B027 - most have nothing to forget
-        """Forget the episode. For subclasses that remember one."""
+    def reset(self) -> None:  # noqa: B027 - most have nothing to reset
+        """Forget the episode. For subclasses that keep state."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the configuration, for a checkpoint. For subclasses that have one."""
+        """Return the configuration, for a checkpoint. For subclasses that have one."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027 - most have none
-        """Take a configuration that `state_dict` gave."""
+        """Load a configuration that `state_dict` returned."""
 
     def _before(self, action: Any, observation: Any, start: int = 0) -> None:
         for hook in self._forward_pre_hooks[start:]:
@@ -113,7 +113,7 @@ class Rubric(ABC):
         return score
 
     async def _awaited(self, action: Any, observation: Any, score: Awaitable[Any], start: int | None) -> Any:
-        """Await a score, after the hooks from the `start`-th on; None: they have been called."""
+        """Await a score, after the hooks from the `start`-th on; None: the hooks have been called."""
         if start is not None:
             await self._before_async(action, observation, start)
         return await self._after_async(action, observation, await score)

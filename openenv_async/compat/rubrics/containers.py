@@ -1,8 +1,8 @@
 """Rubrics made of rubrics: one after the other, behind a threshold, weighted, or kept by index and name.
 
-Whether a child has to be awaited shows when it is called. So a container's rule is
-a generator that yields what its children gave and gets their scores; it runs plainly
-up to the first child that must be awaited, and from there on as a coroutine.
+Only calling a child shows whether it must be awaited. So a container's rule is a
+generator that yields the results of its children and receives their scores; it runs
+synchronously up to the first child that must be awaited, and then as a coroutine.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Rule = Generator[Any, Any, Any]
 
 
 class _Joined(Rubric):
-    """A rubric whose score follows from its children's by a rule."""
+    """A rubric that computes its score from its children's by a rule."""
 
     @abstractmethod
     def _rule(self, action: Any, observation: Any) -> Rule:
-        """Yield what calling a child gave, get its score; return this rubric's."""
+        """Yield the result of calling each child, receive its score; return this rubric's score."""
 
     def forward(self, action: Any, observation: Any) -> Any:
-        """Give the score, from children that need no awaiting; without this rubric's own hooks."""
+        # For children that need no awaiting, and without this rubric's own hooks.
         rule = self._rule(action, observation)
         try:
             score = next(rule)
@@ -46,7 +46,6 @@ class _Joined(Rubric):
             return end.value
 
     def __call__(self, action: Any, observation: Any) -> Any:
-        """Score, with the hooks before and after; a coroutine where a child needs awaiting."""
         # Hooks come before any child, as far as they can be called before it is known whether to await.
         ran = self._before_plainly(action, observation)
         rule = self._rule(action, observation)
@@ -59,7 +58,7 @@ class _Joined(Rubric):
         return self._after(action, observation, score)
 
     def _awaits(self, score: Any) -> bool:
-        """Whether to give a coroutine although no child needed awaiting."""
+        """Return whether to return a coroutine although no child needed awaiting."""
         return False
 
     def _before_plainly(self, action: Any, observation: Any) -> int:
@@ -99,7 +98,7 @@ def _advance(rule: Rule, score: Any) -> tuple[Coroutine[Any, Any, Any] | None, A
 class Sequential(_Joined):
     """The score of the last rubric, or 0.0 as soon as one scores that. Children are `rubric_0`, `rubric_1` and so on.
 
-    Inside a running event loop it gives a coroutine, unless the score is 0.0 without awaiting.
+    Inside a running event loop it returns a coroutine, unless the score is 0.0 without awaiting.
     """
 
     def __init__(self, *rubrics: Rubric) -> None:
@@ -115,7 +114,7 @@ class Sequential(_Joined):
         return score
 
     def _before_plainly(self, action: Any, observation: Any) -> int:
-        # Without children it is known whether to await.
+        # Without children there is nothing to await.
         return super()._before_plainly(action, observation) if self._rubric_list else 0
 
     def _awaits(self, score: Any) -> bool:
@@ -183,14 +182,9 @@ async def _together(pending: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
 
 
 class _Kept(Rubric):
-    """Rubrics kept for a parent that knows what to do with them."""
+    """Rubrics kept for a parent rubric that combines them."""
 
     def forward(self, action: Any, observation: Any) -> Any:
-        """Refuse: there is no rule.
-
-        Raises:
-            NotImplementedError: always.
-        """
         name = type(self).__name__
         raise NotImplementedError(
             f"{name}.forward() is not implemented. Use {name} within a parent rubric that defines aggregation."
@@ -250,15 +244,15 @@ class RubricDict(_Kept):
         return iter(self._rubric_dict)
 
     def keys(self) -> KeysView[str]:
-        """Give the names."""
+        """Return the names."""
         return self._rubric_dict.keys()
 
     def values(self) -> ValuesView[Rubric]:
-        """Give the rubrics."""
+        """Return the rubrics."""
         return self._rubric_dict.values()
 
     def items(self) -> ItemsView[str, Rubric]:
-        """Give the names with their rubrics."""
+        """Return the names with their rubrics."""
         return self._rubric_dict.items()
 
     def update(self, rubrics: Mapping[str, Rubric]) -> None:

@@ -1,4 +1,4 @@
-"""`LLMJudge`: a score that a language model gives. Which model, and how it is reached, is its client's matter."""
+"""`openenv.core.rubrics.llm_judge`: a rubric that asks a language model for the score."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ _NUMBER = r"(\d+\.?\d*)"
 
 
 class CompletesText(Protocol):
-    """What the judge asks: anything with this method."""
+    """The client of a language model."""
 
     async def complete(self, prompt: str) -> str:
-        """Give the model's answer to a prompt."""
+        """Return the model's answer to a prompt."""
 
 
 class LLMJudge(Rubric):
-    """Asks a language model and takes the first number of its answer.
+    """Asks a language model and uses the first number of its answer.
 
     Args:
         prompt_template: the question, with `{action}` and `{observation}` in it.
-        client: whom to ask.
+        client: the language model.
         score_pattern: finds the score in the answer, in its first group if it has one; None: the first number.
-        default_score: the score where there is none in the answer.
+        default_score: the score if the answer has none.
         normalize: cut the score to 0.0 to 1.0.
     """
 
@@ -45,15 +45,14 @@ class LLMJudge(Rubric):
         self.normalize = normalize
 
     async def forward(self, action: Any, observation: Any) -> float:
-        """Ask, and read the answer."""
         return self._parse_score(await self._client.complete(self._render_prompt(action, observation)))
 
     def _render_prompt(self, action: Any, observation: Any) -> str:
-        """Make the question. May be overridden."""
+        """Return the prompt. May be overridden."""
         return self.prompt_template.format(action=action, observation=observation)
 
     def _parse_score(self, response: str) -> float:
-        """Find the score in an answer. May be overridden."""
+        """Return the score in an answer. May be overridden."""
         found = self._score_pattern.search(response)
         if found is None:
             return self.default_score
@@ -64,7 +63,6 @@ class LLMJudge(Rubric):
         return max(0.0, min(1.0, score)) if self.normalize else score
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the configuration, without the client."""
         return {
             "prompt_template": self.prompt_template,
             "score_pattern": self._score_pattern.pattern,
@@ -73,7 +71,6 @@ class LLMJudge(Rubric):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take what is there of a configuration."""
         self.prompt_template = state.get("prompt_template", self.prompt_template)
         self._score_pattern = re.compile(state.get("score_pattern", self._score_pattern.pattern))
         self.default_score = state.get("default_score", self.default_score)

@@ -1,4 +1,4 @@
-"""Rewards that are known when the episode has ended, and how they are shared among its steps."""
+"""Rewards that are known when the episode has ended, and their distribution over its steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Trajectory = list[tuple[Any, Any]]
 
 
 class TrajectoryRubric(Rubric):
-    """Remembers the episode and scores it when an observation says `done`.
+    """Remembers the episode and scores it when an observation is `done`. For subclasses.
 
     Args:
         intermediate_reward: the score until then.
@@ -31,7 +31,6 @@ class TrajectoryRubric(Rubric):
         return list(self._trajectory)
 
     def forward(self, action: Any, observation: Any) -> Any:
-        """Remember the step; give the episode's score if it was the last."""
         self._trajectory.append((action, observation))
         if getattr(observation, "done", False):
             return self.score_trajectory(self._trajectory)
@@ -39,27 +38,24 @@ class TrajectoryRubric(Rubric):
 
     @abstractmethod
     def score_trajectory(self, trajectory: Trajectory) -> float:
-        """Score a whole episode, as a rule from 0.0 to 1.0."""
+        """Return the score of a whole episode, usually from 0.0 to 1.0."""
 
     @abstractmethod
     def compute_step_rewards(self) -> list[float]:
-        """Share the episode's score among its steps: one reward for each."""
+        """Return the rewards of the steps: the episode's score, distributed."""
 
     def reset(self) -> None:
-        """Forget the episode."""
         self._trajectory = []
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the configuration; the episode is not part of it."""
         return {"intermediate_reward": self.intermediate_reward}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take what is there of a configuration."""
         self.intermediate_reward = state.get("intermediate_reward", self.intermediate_reward)
 
 
 class ExponentialDiscountingTrajectoryRubric(TrajectoryRubric):
-    """Shares the score so that each step gets `gamma` times what the next one gets; the last gets all of it.
+    """Distributes the score: each step gets `gamma` times the reward of the next one, the last all of it.
 
     Args:
         gamma: from 0.0 to 1.0.
@@ -78,17 +74,14 @@ class ExponentialDiscountingTrajectoryRubric(TrajectoryRubric):
         self.gamma = gamma
 
     def compute_step_rewards(self) -> list[float]:
-        """Give `gamma ** (steps after this one)` times the score for each step; nothing without steps."""
         if not self._trajectory:
             return []
         score = self.score_trajectory(self._trajectory)
         return [score * self.gamma**after for after in range(len(self._trajectory) - 1, -1, -1)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the configuration; the episode is not part of it."""
         return super().state_dict() | {"gamma": self.gamma}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take what is there of a configuration."""
         super().load_state_dict(state)
         self.gamma = state.get("gamma", self.gamma)

@@ -1,4 +1,4 @@
-"""`openenv.core.tools`: what environments use to run code and to work on git repositories, by OpenEnv's names.
+"""`openenv.core.tools`: tools of environments to run code and to work on git repositories.
 
 `PyExecutor` is None where smolagents, which does its work, is not installed.
 """

@@ -1,7 +1,7 @@
 """`openenv.core.tools.git_server_client`: repositories of a Gitea server, cloned into a workspace and reset there.
 
-Git is run as a command, with a configuration of this client's own: nothing of the
-user's is read or written. What Gitea is asked goes over HTTP.
+Git runs as a command with a configuration of this client: the user's is neither read
+nor written. Requests to Gitea use HTTP.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class GitServerClient:
         return config
 
     def wait_for_ready(self, timeout: int = 30) -> bool:
-        """Say whether the server answers within `timeout` seconds."""
+        """Return whether the server answers within `timeout` seconds."""
         import httpx
 
         until = time.monotonic() + timeout
@@ -86,7 +86,7 @@ class GitServerClient:
         return False
 
     def list_repositories(self) -> list[dict[str, str]]:
-        """Describe the user's repositories; none where the server does not say.
+        """Return the user's repositories; an empty list if the server does not list them.
 
         Raises:
             RuntimeError: the server was not found ready before.
@@ -109,7 +109,7 @@ class GitServerClient:
             return []
 
     def clone_to_workspace(self, repo_name: str, target_dir: str | None = None, commit: str = "main") -> str:
-        """Clone a repository afresh and give its path.
+        """Clone a repository again and return its path.
 
         Args:
             repo_name: the repository.
@@ -131,7 +131,7 @@ class GitServerClient:
         return str(target)
 
     def reset_workspace(self, repo_name: str, commit: str = "main") -> bool:
-        """Bring a clone back to a commit or branch, and remove what git does not know. Gives True.
+        """Reset a clone to a commit or branch, and remove untracked files. Returns True.
 
         Raises:
             RuntimeError: there is no such clone, or git failed.
@@ -139,7 +139,7 @@ class GitServerClient:
         folder = self.workspace_dir / repo_name
         if not folder.exists():
             raise RuntimeError(f"Repository not found in workspace: {repo_name}")
-        self._git(folder, "fetch", "--all")  # the commit may be new; without a server it may be there all the same
+        self._git(folder, "fetch", "--all")  # the commit may be new; a failure shows at the checkout
         self._must("Checkout", self._git(folder, "checkout", commit))
         done = self._git(folder, "reset", "--hard", commit if commit == "main" else f"origin/{commit}")
         if done.returncode:  # no branch of the server's
@@ -148,7 +148,7 @@ class GitServerClient:
         return True
 
     def execute_git_command(self, command: str, working_dir: str = "") -> tuple[int, str, str]:
-        """Run a git command, without its `git`, in a folder of the workspace: exit code, output, and errors."""
+        """Run a git command, given without `git`, in a folder of the workspace; return exit code, output and errors."""
         folder = self.workspace_dir / working_dir if working_dir else self.workspace_dir
         if not folder.exists():
             return 1, "", f"Working directory does not exist: {folder}"
@@ -156,7 +156,7 @@ class GitServerClient:
         return done.returncode, done.stdout, done.stderr
 
     def get_current_commit(self, repo_name: str) -> str:
-        """Give the commit that a clone is at.
+        """Return the current commit of a clone.
 
         Raises:
             RuntimeError: there is no such clone, or git failed.
@@ -167,7 +167,7 @@ class GitServerClient:
         return self._must("Failed to get commit", self._git(folder, "rev-parse", "HEAD")).stdout.strip()
 
     def workspace_exists(self, repo_name: str) -> bool:
-        """Say whether there is a clone of this name."""
+        """Return whether there is a clone of this name."""
         return (self.workspace_dir / repo_name).exists()
 
     def _git(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""`openenv.core.tools.local_python_executor`: Python code in the interpreter of smolagents, its outcome as a model."""
+"""`openenv.core.tools.local_python_executor`: runs Python code in the interpreter of smolagents."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["CodeExecResult", "LocalPythonExecutor", "PyExecutor"]
 
 
 class PyExecutor:
-    """Runs pieces of code one after the other; variables stay. Not a sandbox: see the documentation of smolagents.
+    """Runs pieces of code in turn; variables stay. Not a sandbox: see the documentation of smolagents.
 
     Args:
         additional_imports: modules that the code may import besides smolagents' own list.
@@ -28,11 +28,11 @@ class PyExecutor:
         self._executor = LocalPythonExecutor(additional_authorized_imports=additional_imports or [])
         try:
             self._executor.send_tools({"format_exc": traceback.format_exc, "safe_json_dumps": _dumped})
-        except Exception as exc:  # a release of smolagents that takes none
+        except Exception as exc:  # a release of smolagents that does not accept functions
             logger.debug("the executor takes no further functions: %s", exc)
 
     def run(self, code: str) -> CodeExecResult:
-        """Run a piece of code and give what it printed, its last value, and what went wrong. Raises nothing."""
+        """Run a piece of code; return its output with its last value, and its errors. Raises nothing."""
         try:
             return _result(self._executor(code))
         except Exception:

@@ -160,7 +160,9 @@ async def local_image(name: str) -> dict[str, Any] | None:
     """Return the image that `openenv build` makes of an environment, if an engine here has it."""
     import aiodocker
 
-    from openenv_async.images import ImageError, default_name, open_engine
+    from openenv_async.images.engine import open_engine
+    from openenv_async.images.errors import ImageError
+    from openenv_async.images.names import default_name
 
     tag = f"{default_name(name)}:latest"
     try:
