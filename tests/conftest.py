@@ -51,7 +51,7 @@ def loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Choose the loops of a test: every loop, or asyncio's alone outside of `CORE`.
+    """Choose the loops of a test: every loop, or outside of `CORE` the one that is quicker.
 
     A test whose subject is not the loop chooses one with `@pytest.mark.asyncio(loop_factories=["asyncio-debug"])`.
     """
@@ -59,7 +59,7 @@ def pytest_asyncio_loop_factories(
     mark = item.get_closest_marker("asyncio")
     if TEST_ALL or (mark is not None and "loop_factories" in mark.kwargs) or _is_core(item.path):
         return factories
-    return {"asyncio-debug": factories["asyncio-debug"]}
+    return dict([list(factories.items())[-1]])
 
 
 def _is_core(path: Path) -> bool:
@@ -74,7 +74,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     def is_done(item: pytest.Item) -> bool:
         # A test that runs on one loop alone does not bear the loop's name.
-        alone = item.nodeid.replace("[asyncio-debug]", "").replace("[asyncio-debug-", "[")
+        alone = item.nodeid.replace("[uvloop]", "").replace("[uvloop-", "[")
         return item.nodeid in passed or alone in passed
 
     config.hook.pytest_deselected(items=[item for item in items if is_done(item)])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,11 +57,9 @@ def assert_quiet(done: subprocess.CompletedProcess[str], printed: str = "") -> N
 
 @pytest.mark.parametrize("wire", ["native", "json"])
 def test_an_unclosed_client_neither_holds_up_nor_mars_the_exit(server_url: str, witness: Witness, wire: str) -> None:
-    started = time.monotonic()
     done = run(server_url, witness, f"env = SyncEnv(url, wire={wire!r}); env.reset(witness=witness)")
     assert_quiet(done)
     witness.wait_closed()
-    assert time.monotonic() - started < 5
 
 
 def test_a_client_of_a_program_that_fails_is_closed_too(server_url: str, witness: Witness) -> None:
@@ -83,9 +80,7 @@ sys.stdin.read()
 """,
     )
     witness.wait_hanging()
-    started = time.monotonic()
     assert_quiet(finish(program))
-    assert time.monotonic() - started < 5
     witness.wait_closed()
 
 

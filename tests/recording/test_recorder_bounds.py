@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import psutil
@@ -120,10 +119,8 @@ async def test_a_slow_disk_holds_nobody_up_and_the_file_says_what_is_missing(
         with caplog.at_level(logging.WARNING):
             await env.reset()
             assert await asyncio.to_thread(disk.asked.wait, BOUND_S)
-            began = time.monotonic()
             for n in range(200):
-                assert (await env.step({"n": 1, "value": TEXT})).observation["total"] == n + 1
-            assert time.monotonic() - began < 10
+                assert (await bounded(env.step({"n": 1, "value": TEXT}))).observation["total"] == n + 1
             assert app.server.recorder._writer._held <= 20_000
         told = [record.getMessage() for record in caplog.records if "faster than they can be recorded" in record.msg]
         assert len(told) == 1

@@ -67,18 +67,14 @@ async def test_a_call_that_times_out_while_the_connection_is_away_leaves_the_ses
 
 @requirement("resume:meanwhile")
 async def test_deadlines_of_calls_made_while_the_connection_is_away_hold() -> None:
-    from openenv_async.client import native
-
     async with bench() as here:
         env = await here.playing()
         here.way.refusing = True
         here.way.cut()
         await here.way.until(refused=1)
-        before = asyncio.get_running_loop().time()
         with pytest.raises(StepTimeout, match="no answer within") as timeout:
             await bounded(env.step(PlayAction(n=1), timeout_s=SOON_S))
         assert timeout.value.session_usable is True
-        assert asyncio.get_running_loop().time() - before < native.ANSWER_SLACK_S + 1
         here.way.refusing = False
         # The server never had it: it was cancelled before it was sent.
         assert await bounded(step(env)) == 1
@@ -180,12 +176,10 @@ async def test_a_server_that_stops_in_good_order_has_no_session_to_wait_for() ->
         env = await PlayEnv.connect(served.url, connect_timeout_s=0.3)
         await env.reset()
         await served.stop()
-        before = asyncio.get_running_loop().time()
         with pytest.raises(SessionLost, match="the server is stopping"):
             await bounded(step(env))
         with pytest.raises(ConnectFailed):
             await bounded(env.reset())  # which waits a little for a successor
-        assert asyncio.get_running_loop().time() - before < 2
         await env.close()
 
 

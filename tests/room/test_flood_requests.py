@@ -53,7 +53,7 @@ async def test_a_client_that_never_reads_its_large_replies() -> None:
             socket.transport.abort()
             await server.quiet()
         assert server.peak_mib < 200
-        assert server.slowest_s < BEARABLE_S
+        assert server.costliest_s < BEARABLE_S
 
 
 @requirement("flood:requests")
@@ -75,7 +75,7 @@ async def test_10_000_requests_on_one_session() -> None:
             assert answers[Reply] >= 17
             await server.quiet()
         assert server.peak_mib < 50
-        assert server.slowest_s < BEARABLE_S
+        assert server.costliest_s < BEARABLE_S
 
 
 @requirement("flood:requests")
@@ -97,7 +97,7 @@ async def test_10_000_requests_over_many_sessions() -> None:
                     last[frame.sid] = frame.rid
             await server.quiet()
         assert server.peak_mib < 100
-        assert server.slowest_s < BEARABLE_S
+        assert server.costliest_s < BEARABLE_S
 
 
 @requirement("flood:requests", "flood:never-reads")
@@ -118,7 +118,7 @@ async def test_large_requests_whose_replies_are_not_read_are_not_read_either() -
             sending.cancel()
             socket.transport.abort()
         assert server.peak_mib < 200
-        assert server.slowest_s < BEARABLE_S
+        assert server.costliest_s < BEARABLE_S
 
 
 @requirement("flood:requests")
@@ -161,7 +161,7 @@ async def test_chunks_that_are_never_finished() -> None:
             assert "max_connection_bytes" in refusal.message
             await server.quiet()
         assert server.peak_mib < 100
-        assert server.slowest_s < BEARABLE_S
+        assert server.costliest_s < BEARABLE_S
 
 
 @requirement("flood:sessions")
@@ -185,7 +185,7 @@ async def test_100_000_sessions_on_one_connection() -> None:
             assert set(codes) == {"CAPACITY_REACHED"}
             await server.quiet()
         assert server.peak_mib < 200
-        assert server.slowest_s < BEARABLE_S
+        assert server.costliest_s < BEARABLE_S
 
 
 @requirement("flood:bad-frames")
@@ -204,7 +204,7 @@ async def test_a_flood_of_bad_frames_that_nobody_reads_the_errors_of() -> None:
             sending.cancel()
             socket.transport.abort()
         assert server.peak_mib < 100
-        assert server.slowest_s < BEARABLE_S
+        assert server.costliest_s < BEARABLE_S
 
 
 @requirement("flood:requests", "flood:never-reads")
@@ -224,7 +224,7 @@ async def test_10_000_requests_on_the_json_wire_whose_replies_are_not_read() -> 
             sending.cancel()
             socket.transport.abort()
         assert server.peak_mib < 200
-        assert server.slowest_s < BEARABLE_S
+        assert server.costliest_s < BEARABLE_S
 
 
 @requirement("flood:pings")
@@ -246,7 +246,7 @@ async def test_a_client_that_pings_without_end_and_reads_no_pongs(native: bool) 
                 await bounded(flood())
             await server.quiet()
         assert server.peak_mib < 50
-        assert server.slowest_s < BEARABLE_S
+        assert server.costliest_s < BEARABLE_S
 
 
 @contextlib.asynccontextmanager

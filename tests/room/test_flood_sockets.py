@@ -38,7 +38,7 @@ async def plain(served: Served) -> AsyncIterator[tuple[asyncio.StreamReader, asy
 
 
 async def dribble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: bytes) -> float:
-    """Send one byte after the other until the server ends it; gives the seconds that it took."""
+    """Send one byte after the other until the server ends it, before all was sent; gives the seconds that it took."""
     began = time.perf_counter()
     ended = asyncio.create_task(reader.read())
     for at in range(len(text)):
@@ -46,6 +46,8 @@ async def dribble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, te
             break
         writer.write(text[at : at + 1])
         await asyncio.wait([ended], timeout=0.02)
+    else:
+        assert not text, "the server took all of it"
     with contextlib.suppress(ConnectionError):
         await bounded(ended)
     return time.perf_counter() - began
@@ -59,7 +61,7 @@ async def test_a_slow_handshake_is_cut_off(head: str) -> None:
         b"" if head == "nothing at all" else f"GET /ws HTTP/1.1\r\nhost: x\r\n{upgrade}".encode() + b"x-a: b\r\n" * 99
     )
     async with serving(app(handshake_timeout_s=0.3)) as served, plain(served) as (reader, writer):
-        assert 0.2 < await bounded(dribble(reader, writer, text)) < 3
+        assert await bounded(dribble(reader, writer, text)) > 0.2
 
 
 @requirement("flood:handshakes")
@@ -69,7 +71,7 @@ async def test_a_slow_second_request_is_cut_off_when_the_connection_may_be_idle_
         writer.write(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
         assert b"200" in await bounded(reader.readuntil(b"healthy"))
         await bounded(reader.readuntil(b"}"))
-        assert 0.2 < await bounded(dribble(reader, writer, b"GET /health HTTP/1.1\r\n" + b"x-a: b\r\n" * 99)) < 3
+        assert await bounded(dribble(reader, writer, b"GET /health HTTP/1.1\r\n" + b"x-a: b\r\n" * 99)) > 0.2
 
 
 @requirement("flood:handshakes")
@@ -107,15 +109,15 @@ async def test_one_connection_too_many_is_told_so_and_the_others_play_on() -> No
 
 
 @requirement("flood:connections")
+@pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_a_thousand_connections_too_many_leave_the_others_alone() -> None:
     full = app(max_connections=1)
     async with serving(full) as served, raw_native(served.url) as first, contextlib.AsyncExitStack() as stack:
         await first.reset()
         sockets = [await stack.enter_async_context(plain(served)) for _ in range(1000)]
         for number in range(1, 20):
-            began = time.perf_counter()
-            assert (await first.step(n=1)).total == number
-            assert time.perf_counter() - began < 1
+            assert (await bounded(first.step(n=1))).total == number
         for reader, _ in sockets:
             # Told, or cut off; open no longer.
             with contextlib.suppress(ConnectionError):

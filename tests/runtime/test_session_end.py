@@ -164,7 +164,7 @@ async def test_a_drain_does_not_wait_longer_than_its_grace_and_every_close_runs(
     for session, _ in pairs:
         session.submit(1, hang(kind))  # type: ignore[arg-type]
     await house.world.journal.until("hangs", 3)
-    await bounded(house.registry.drain(0.05), 3)
+    await bounded(house.registry.drain(0.05))
     for _, notes in pairs:
         await notes.until(over=True)
     assert house.is_empty

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from typing import Any
 
 from openenv_async import Action, Environment, Observation, State, create_app
@@ -17,8 +17,13 @@ class Rested(Observation):
     pass
 
 
+AWAKE = threading.Lock()
+"""A test that releases it wakes who dozes."""
+AWAKE.acquire()
+
+
 def doze(seconds: float) -> None:
-    time.sleep(seconds)
+    AWAKE.acquire(timeout=seconds)
 
 
 class Sleepy(Environment[Nap, Rested, State]):

@@ -123,7 +123,7 @@ def test_the_time_limit_ends_whatever_the_program_started(tmp_path: Path) -> Non
 import fcntl, subprocess
 lock = open("lock", "w")
 fcntl.flock(lock, fcntl.LOCK_EX)
-child = subprocess.Popen(["sleep", "30"], pass_fds=[lock.fileno()])
+child = subprocess.Popen(["sleep", "600"], pass_fds=[lock.fileno()])
 print("started")
 child.wait()
 """
@@ -132,7 +132,7 @@ child.wait()
     assert done == Run(stdout="started\n", stderr="", exit_code=-9, timed_out=True)
     with (tmp_path / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # comes when its last holder is dead
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 300, "it ended by itself"
 
 
 def test_what_a_program_leaves_running_ends_with_it(tmp_path: Path) -> None:
@@ -141,13 +141,13 @@ def test_what_a_program_leaves_running_ends_with_it(tmp_path: Path) -> None:
 import fcntl, subprocess
 lock = open("lock", "w")
 fcntl.flock(lock, fcntl.LOCK_EX)
-subprocess.Popen(["sleep", "30"], pass_fds=[lock.fileno()])
+subprocess.Popen(["sleep", "600"], pass_fds=[lock.fileno()])
 """
     begin = time.monotonic()
     assert run(tmp_path, code, Bounds(time_s=20)).exit_code == 0
     with (tmp_path / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 300, "it ended by itself"
 
 
 def test_too_much_memory_is_an_error_of_the_program(tmp_path: Path) -> None:

@@ -51,9 +51,9 @@ async def test_a_plain_call_past_its_deadline_is_abandoned_and_closed_when_it_re
 ) -> None:
     executor = await bounded(start(kind, world))
     with caplog.at_level(logging.CRITICAL, "openenv_async"), pytest.raises(StepTimeout) as caught:
-        await bounded(executor.call(HANGS[kind]), 2)
+        await bounded(executor.call(HANGS[kind]))
     assert caught.value.session_usable is False
-    await bounded(executor.aclose(), 2)
+    await bounded(executor.aclose())
     # A coroutine in a thread is cancelled, and so returns by itself.
     assert world.journal.count("close") == 0 or kind == "thread async"
     world.journal.gate("hang").set()
@@ -140,7 +140,7 @@ async def test_a_task_that_is_cancelled_during_a_step_closes_the_environment_onc
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await bounded(call)
-    await bounded(executor.aclose(), 2)
+    await bounded(executor.aclose())
     world.journal.gate("hang").set()
     await world.journal.until("close")
     await bounded(executor.aclose())

@@ -165,7 +165,7 @@ async def test_a_factory_that_takes_too_long_is_given_up_and_what_it_built_close
         return made()
 
     with pytest.raises(FactoryError, match=r"did not finish within 0\.05 s"):
-        await bounded(start_executor(blueprint(slow, plan.execution), "gone", 0.05), 2)
+        await bounded(start_executor(blueprint(slow, plan.execution), "gone", 0.05))
     world.journal.gate("hang").set()
     await world.journal.until("close")
     await thread_ends("openenv-gone")

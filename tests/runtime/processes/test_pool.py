@@ -6,7 +6,6 @@ import asyncio
 import os
 import resource
 import signal
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -33,20 +32,16 @@ def processes(app: EnvApp) -> Any:
 
 @requirement("process:warm")
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-async def test_a_session_in_a_warm_process_begins_in_milliseconds() -> None:
-    took = []
+async def test_a_session_begins_in_the_spare_process() -> None:
     async with running(risky_app(spare_processes=1)) as app:
         client: AsyncEnv[Any, Any, Any] = await AsyncEnv.connect(app)
         for _ in range(20):
             await until(lambda: processes(app).spare == 1, "no spare process")
-            began = time.perf_counter()
-            await bounded(client.reset())
-            took.append(time.perf_counter() - began)
+            there = descendants()
+            assert (await bounded(client.reset())).observation["pid"] in there
             with pytest.raises(EnvironmentCrashed):
                 await client.step({"do": "exit"})
         await client.close()
-    # The quickest, which a busy machine does not spoil.
-    assert min(took) < 0.02
 
 
 @requirement("process:warm")
@@ -145,7 +140,7 @@ async def test_a_plain_call_that_hangs_in_a_shared_process_holds_up_nobody_there
     app = risky_app(sessions_per_process=2)
     async with nothing_left(), running(app), playing(app, 2) as (client, neighbour):
         with pytest.raises(StepTimeout) as caught:
-            await bounded(client.step({"do": "sleep"}, timeout_s=0.1), 3)
+            await bounded(client.step({"do": "sleep"}, timeout_s=0.1))
         assert caught.value.session_usable is False
         assert (await bounded(neighbour.step({}))).observation["count"] == 1
         # The thread that sleeps is in that process: nobody else gets a seat there.
@@ -159,7 +154,7 @@ async def test_code_that_never_yields_in_a_shared_process_is_killed() -> None:
     app = risky_app(AsyncRisky, sessions_per_process=2)
     async with nothing_left(), running(app), playing(app, 2) as (client, neighbour):
         with pytest.raises(StepTimeout) as caught:
-            await bounded(client.step({"do": "spin"}, timeout_s=0.1), 5)
+            await bounded(client.step({"do": "spin"}, timeout_s=0.1))
         assert caught.value.session_usable is False
         with pytest.raises(EnvironmentCrashed, match="passed its deadline"):
             await bounded(neighbour.step({}))

@@ -91,10 +91,10 @@ async def test_a_call_past_its_deadline_ends_its_process(cls: type[Risky], deed:
     async with nothing_left(), running(risky_app(cls)) as app, playing(app, 2) as (client, neighbour):
         pid = (await client.step({})).observation["pid"]
         with pytest.raises(StepTimeout) as caught:
-            await bounded(client.step({"do": deed}, timeout_s=0.1), 3)
+            await bounded(client.step({"do": deed}, timeout_s=0.1))
         assert caught.value.session_usable is False
-        await gone([pid], 1)
-        await until(lambda: app.server.registry.active == 1, "the slot is held", 1)
+        await gone([pid])
+        await until(lambda: app.server.registry.active == 1, "the slot is held")
         assert (await bounded(client.reset())).observation["pid"] != pid
         assert (await bounded(neighbour.step({}))).observation["count"] == 1
 
@@ -104,7 +104,7 @@ async def test_an_async_call_past_its_deadline_is_cancelled_and_the_session_goes
     journal = SharedJournal()
     async with running(risky_app(lambda: AsyncRisky(journal))) as app, playing(app) as (client,):
         with pytest.raises(StepTimeout) as caught:
-            await bounded(client.step({"do": "await"}, timeout_s=0.1), 3)
+            await bounded(client.step({"do": "await"}, timeout_s=0.1))
         assert caught.value.session_usable is True
         assert (await bounded(client.step({}))).observation["count"] == 1
         # A caller who goes away cancels it too.
