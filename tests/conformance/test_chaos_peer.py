@@ -6,7 +6,7 @@ import pytest
 from checked import HERE, broke, checked, of, process
 from support.openenv_peer import peer
 
-pytestmark = pytest.mark.asyncio(loop_factories=["asyncio-debug"])
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_factories=["asyncio-debug"])]
 
 
 async def test_what_breaks_on_the_peer() -> None:

@@ -9,7 +9,7 @@ from requirements import requirement
 from openenv_async.client import AsyncEnv
 from openenv_async.conformance.chaos.run import ids
 
-pytestmark = pytest.mark.asyncio(loop_factories=["asyncio-debug"])
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_factories=["asyncio-debug"])]
 
 FOUND = {
     "none": set[str](),

@@ -20,6 +20,8 @@ from requirements import requirement
 
 from openenv_async.conformance.chaos.run import ids
 
+pytestmark = pytest.mark.slow
+
 BOUND_S = 90.0
 
 
