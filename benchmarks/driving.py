@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -70,7 +71,9 @@ class Driver(Child):
         blocking: bool = False,
         size: int = 0,
         loop: str = "uvloop",
+        link: str = "",
         module: str | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         """Start it and wait until its sessions are open."""
         options = {
@@ -80,15 +83,16 @@ class Driver(Child):
             "blocking": blocking,
             "size": size,
             "loop": loop,
+            "link": link,
         }
         text = json.dumps(options)
         if side == "ours":
             command = [sys.executable, "-m", module or "benchmarks.drivers.ours", text]
-            super().__init__(command, cwd=ROOT)
+            super().__init__(command, cwd=ROOT, env=env)
         else:
             child = Path(__file__).resolve().parent / "child.py"
             command = [str(plan.peer), "-P", str(child), module or "benchmarks.drivers.theirs", text]
-            super().__init__(command, cwd=child.parent)
+            super().__init__(command, cwd=child.parent, env=env)
         self.name = f"{side} driver ({kind}, {sessions} sessions)"
         self._server = server
         try:

@@ -83,6 +83,12 @@ def main() -> None:
 
     from openenv_async import AsyncEnv
 
+    if options.get("link") == "httpx-ws":
+        from openenv_async.client import pool
+        from openenv_async.transport.proxy_client import open_proxy_link
+
+        vars(pool)["connect_link"] = open_proxy_link
+
     client_class = typed(AsyncEnv, kind)
 
     async def opener() -> load.Session:

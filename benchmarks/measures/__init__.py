@@ -12,7 +12,19 @@ from typing import Protocol, cast
 from benchmarks.plan import Plan
 from benchmarks.rounds import Row
 
-NAMES = ("latency", "throughput", "interop", "payload", "imports", "startup", "idle", "vector", "processes", "metrics")
+NAMES = (
+    "latency",
+    "throughput",
+    "tls",
+    "interop",
+    "payload",
+    "imports",
+    "startup",
+    "idle",
+    "vector",
+    "processes",
+    "metrics",
+)
 
 
 class Measure(Protocol):

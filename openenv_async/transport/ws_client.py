@@ -55,10 +55,7 @@ class Handshake(asyncio.Protocol):
             self._refuse(explain(exc, self._address))
             return
         text = f"the connection broke: {exc}" if exc else "the server closed the connection"
-        if self._address.url.startswith("https:") and self._address.client_cert_file is None:
-            # Its alert can be lost with the socket.
-            text += "; does it require a client certificate (client_cert_file=)?"
-        self._refuse(LinkRefused(text, dropped=True))
+        self._refuse(LinkRefused(text + _question(self._address), dropped=True))
 
     def data_received(self, data: bytes) -> None:
         # WebSocket frames begin behind the blank line that ends the server's answer.
@@ -158,4 +155,11 @@ def _refusal(exc: OSError, address: Address) -> LinkRefused:
         return explain(exc, address)
     if isinstance(exc, TimeoutError):
         return LinkRefused(f"no answer within {address.connect_timeout_s:g} s")
-    return LinkRefused(str(exc) or type(exc).__name__)
+    text = str(exc) or type(exc).__name__
+    return LinkRefused(text + _question(address) if isinstance(exc, ConnectionResetError) else text)
+
+
+def _question(address: Address) -> str:
+    # The server's alert that says so can be lost with the socket.
+    asked = address.url.startswith("https:") and address.client_cert_file is None
+    return "; does the server require a client certificate (client_cert_file=)?" if asked else ""
