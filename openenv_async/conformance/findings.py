@@ -36,7 +36,7 @@ class NotAnEnvironment(EnvError):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CheckOutcome:
     """What one check saw."""
 
     sentence: str
@@ -51,19 +51,19 @@ class Outcome:
     """Of a failure: what should have happened, where the check says so; `sentence` says what did."""
 
 
-def failed(sentence: str, hint: str | None = None, *details: str) -> Outcome:
+def failed(sentence: str, hint: str | None = None, *details: str) -> CheckOutcome:
     """Return an outcome that something is wrong."""
-    return Outcome(sentence, "failed", hint, details)
+    return CheckOutcome(sentence, "failed", hint, details)
 
 
-def warned(sentence: str, hint: str | None = None, *details: str) -> Outcome:
+def warned(sentence: str, hint: str | None = None, *details: str) -> CheckOutcome:
     """Return an outcome that something should be looked at."""
-    return Outcome(sentence, "warned", hint, details)
+    return CheckOutcome(sentence, "warned", hint, details)
 
 
-def skipped(sentence: str, hint: str | None = None) -> Outcome:
+def skipped(sentence: str, hint: str | None = None) -> CheckOutcome:
     """Return an outcome that nothing can be said, and why."""
-    return Outcome(sentence, "skipped", hint)
+    return CheckOutcome(sentence, "skipped", hint)
 
 
 class PromiseBroken(Exception):
@@ -76,7 +76,7 @@ class PromiseBroken(Exception):
 
     def __init__(self, expected: str, happened: str) -> None:
         super().__init__(f"expected {expected}; {happened}")
-        self.outcome = Outcome(happened, "failed", expected=expected)
+        self.outcome = CheckOutcome(happened, "failed", expected=expected)
 
 
 class NotJudged(Exception):
@@ -313,7 +313,7 @@ class ServerReport(Report):
     """Of steps with nothing else going on."""
 
     neighbour: Latency | None = None
-    """Of the calls of the session that was played beside the chaos."""
+    """Of the calls of the session that was played during the chaos."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON report."""

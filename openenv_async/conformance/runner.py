@@ -16,10 +16,10 @@ from typing import Literal
 import httpx
 
 from openenv_async.conformance.findings import (
+    CheckOutcome,
     Finding,
     Level,
     NotJudged,
-    Outcome,
     PromiseBroken,
     Report,
     failed,
@@ -37,7 +37,7 @@ _LOG_LINES = 12
 _MORE_TIME = "give more with --timeout"
 _NO_TIME = f"no time was left for it: {_MORE_TIME}"
 
-CheckFunction = Callable[[], Awaitable[Outcome]]
+CheckFunction = Callable[[], Awaitable[CheckOutcome]]
 Listener = Callable[[Finding], None]
 OnBegin = Callable[[str, str | None], object]
 """Called with the name of a check that begins, and with what it tries where that is described."""
@@ -131,7 +131,7 @@ class Runner:
         if outcome.result == "failed" and self._is_gone is not None and (gone := await self._is_gone()) is not None:
             self._gone = f"the server is gone since {info.name}"
             text = f"{outcome.sentence}; and the server does not answer any longer ({gone})"
-            outcome = Outcome(text, "failed", expected=outcome.expected)
+            outcome = CheckOutcome(text, "failed", expected=outcome.expected)
         self._add(info, outcome, time.monotonic() - began)
         return outcome.result in ("ok", "warned")
 
@@ -152,7 +152,7 @@ class Runner:
         self._add(CheckInfo(name=names[0]), self._late())
         self.skip(names[1:], _NO_TIME)
 
-    def _late(self) -> Outcome:
+    def _late(self) -> CheckOutcome:
         if self._undecided == "failed":
             return failed(f"it did not end before the run's {self._limit_s:g} s were over", _MORE_TIME)
         return skipped(f"the time of the run was over before it ended: {_MORE_TIME}")
@@ -166,7 +166,7 @@ class Runner:
         missing = next((need for need in needs if need in bad), None)
         return None if missing is None else f"it needs {missing}, which did not succeed"
 
-    async def _outcome(self, info: CheckInfo, function: CheckFunction) -> Outcome:
+    async def _outcome(self, info: CheckInfo, function: CheckFunction) -> CheckOutcome:
         try:
             return await self._bounded(info, function)
         except NotJudged as error:
@@ -183,7 +183,7 @@ class Runner:
             logger.exception("the check %s failed", info.name)
             return skipped(f"the check itself failed: {type(error).__name__}: {error}")
 
-    async def _bounded(self, info: CheckInfo, function: CheckFunction) -> Outcome:
+    async def _bounded(self, info: CheckInfo, function: CheckFunction) -> CheckOutcome:
         left_s = self.left_s
         own_s = left_s + 1 if info.limit_s is None else info.limit_s + self.slowness_s
         try:
@@ -204,7 +204,7 @@ class Runner:
             await asyncio.sleep(0.02)
         return self.log()
 
-    def _add(self, info: CheckInfo, outcome: Outcome, duration_s: float | None = None) -> None:
+    def _add(self, info: CheckInfo, outcome: CheckOutcome, duration_s: float | None = None) -> None:
         broke = outcome.result == "failed"
         finding = Finding(
             name=info.name,
@@ -221,7 +221,7 @@ class Runner:
         self.add([finding])
 
 
-def _of_error(error: EnvError, log: Sequence[str]) -> Outcome:
+def _of_error(error: EnvError, log: Sequence[str]) -> CheckOutcome:
     sentence, *more = str(error).splitlines() or [type(error).__name__]
     more += error.details.get("output") or ()
     traceback = _logged(str(error.details.get("error_id")), log)

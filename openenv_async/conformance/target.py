@@ -119,7 +119,7 @@ class ServerTarget:
 
 
 async def leave(link: Link) -> None:
-    """End a session of OpenEnv's wire, and wait until its place is free, which the server shows by closing.
+    """End a session of OpenEnv's wire, and wait until its slot is free, which the server shows by closing.
 
     Raises:
         LinkClosed: the server had ended it before.

@@ -8,9 +8,9 @@ from typing import Literal
 import pytest
 
 from openenv_async.conformance.findings import (
+    CheckOutcome,
     Finding,
     NotJudged,
-    Outcome,
     PromiseBroken,
     ServerReport,
     failed,
@@ -23,23 +23,23 @@ from openenv_async.transport.link import LinkClosed
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio-debug"])
 
 
-def returning(outcome: Outcome) -> CheckFunction:
-    async def check() -> Outcome:
+def returning(outcome: CheckOutcome) -> CheckFunction:
+    async def check() -> CheckOutcome:
         return outcome
 
     return check
 
 
 def raising(error: BaseException) -> CheckFunction:
-    async def check() -> Outcome:
+    async def check() -> CheckOutcome:
         raise error
 
     return check
 
 
-async def endless() -> Outcome:
+async def endless() -> CheckOutcome:
     await asyncio.Event().wait()
-    return Outcome("never")
+    return CheckOutcome("never")
 
 
 def new_report() -> ServerReport:
@@ -49,7 +49,7 @@ def new_report() -> ServerReport:
 @pytest.mark.parametrize(
     ("check", "result", "sentence"),
     [
-        (returning(Outcome("as it should be")), "ok", "as it should be"),
+        (returning(CheckOutcome("as it should be")), "ok", "as it should be"),
         (returning(warned("odd")), "warned", "odd"),
         (returning(failed("wrong")), "failed", "wrong"),
         (raising(PromiseBroken("this", "that")), "failed", "that"),
@@ -75,7 +75,7 @@ async def test_what_a_check_expects_and_why_it_matters_are_told_only_of_a_failur
     report = new_report()
     runner = Runner(report, 60.0)
     info = CheckInfo(name="a", tries="asks", expected="an answer", why="it costs")
-    for outcome in (Outcome("fine"), failed("wrong"), Outcome("odd", "failed", expected="another answer")):
+    for outcome in (CheckOutcome("fine"), failed("wrong"), CheckOutcome("odd", "failed", expected="another answer")):
         await runner.run(info, returning(outcome))
     assert [(f.expected, f.why) for f in report.findings] == [
         (None, None),
@@ -89,11 +89,11 @@ async def test_a_check_without_what_it_needs_is_skipped() -> None:
     report = new_report()
     runner = Runner(report, 60.0)
     await runner.run("first", returning(failed("wrong")))
-    assert not await runner.run("second", returning(Outcome("fine")), "first")
+    assert not await runner.run("second", returning(CheckOutcome("fine")), "first")
     assert report.findings[1].sentence == "it needs first, which did not succeed"
     # Of another level only: the same name there is another check.
     runner.level = "full"
-    assert await runner.run("third", returning(Outcome("fine")), "first")
+    assert await runner.run("third", returning(CheckOutcome("fine")), "first")
 
 
 @pytest.mark.parametrize("undecided", ["failed", "skipped"])
@@ -104,7 +104,7 @@ async def test_a_full_server_and_the_end_of_the_run_have_the_result_of_the_comma
     runner = Runner(report, 0.05, undecided=undecided)
     await runner.run("full", raising(CapacityError("8 of 8 sessions")))
     await runner.run("endless", endless)
-    await runner.run("late", returning(Outcome("fine")))
+    await runner.run("late", returning(CheckOutcome("fine")))
     assert [finding.result for finding in report.findings] == [undecided, undecided, "skipped"]
     assert "--timeout" in report.findings[2].sentence
 
@@ -116,6 +116,6 @@ async def test_after_the_end_of_the_server_nothing_is_tried() -> None:
     report = new_report()
     runner = Runner(report, 60.0, is_gone=is_gone)
     await runner.run("crash", returning(failed("wrong")))
-    await runner.run("next", returning(Outcome("fine")))
+    await runner.run("next", returning(CheckOutcome("fine")))
     assert report.findings[0].sentence == "wrong; and the server does not answer any longer (connection refused)"
     assert (report.findings[1].result, report.findings[1].sentence) == ("skipped", "the server is gone since crash")

@@ -12,7 +12,7 @@ from support.servers import bounded
 
 from openenv_async.conformance.chaos.isolation_probe import BlockedTime, IsolationProbe
 from openenv_async.conformance.server import baseline
-from openenv_async.conformance.server.context import Context
+from openenv_async.conformance.server.context import ServerContext
 from openenv_async.conformance.server.endpoints import check_schema
 from openenv_async.conformance.target import ServerTarget
 
@@ -34,7 +34,7 @@ async def test_a_blocked_loop_is_noticed_by_the_first_task_that_runs_after_it() 
 @pytest.mark.asyncio(loop_factories=["asyncio-debug"])
 async def test_the_probe_does_not_blame_the_server_for_its_own_blocked_loop() -> None:
     with own_server("counting", "8") as url:
-        context = Context(ServerTarget(url=url, call_timeout_s=15.0), most_sessions=8)
+        context = ServerContext(ServerTarget(url=url, call_timeout_s=15.0), most_sessions=8)
         await bounded(check_schema(context.target, context.schemas))
         await bounded(baseline.play(context))
         probe = IsolationProbe(context, lambda: "a busy moment")

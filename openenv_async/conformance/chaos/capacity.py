@@ -7,13 +7,13 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from openenv_async.conformance.findings import NotJudged, Outcome, PromiseBroken
-from openenv_async.conformance.server.context import FREED_WITHIN_S, Context
+from openenv_async.conformance.findings import CheckOutcome, NotJudged, PromiseBroken
+from openenv_async.conformance.server.context import FREED_WITHIN_S, ServerContext
 from openenv_async.conformance.server.raw_socket import CUTS, RawSocket, open_session, request
 from openenv_async.errors import CapacityError, EnvError
 from openenv_async.transport.link import LinkClosed, LinkRefused
 
-ContextCheck = Callable[[Context], Awaitable[Outcome]]
+ContextCheck = Callable[[ServerContext], Awaitable[CheckOutcome]]
 
 LEAVERS = 20
 
@@ -35,7 +35,7 @@ class _Sessions:
             await asyncio.gather(*(raw.close() for raw in held[start : start + _AT_ONCE]))
 
 
-async def capacity(context: Context) -> Outcome:
+async def capacity(context: ServerContext) -> CheckOutcome:
     """Open sessions until one is refused, and judge the refusal."""
     sessions = _Sessions()
     context.idle_sessions = (await context.occupancy()).active
@@ -55,12 +55,12 @@ async def capacity(context: Context) -> Outcome:
             raise PromiseBroken(
                 expected, f"with {context.capacity} sessions open, the next met {type(odd).__name__}: {odd}"
             )
-        return Outcome(f"{_fit(context.capacity)}, one more is refused with a reason: {readable[0]}")
+        return CheckOutcome(f"{_fit(context.capacity)}, one more is refused with a reason: {readable[0]}")
     finally:
         await sessions.close()
 
 
-async def capacity_back(context: Context) -> Outcome:
+async def capacity_back(context: ServerContext) -> CheckOutcome:
     """Fill the server once more."""
     if context.capacity is None:
         raise NotJudged("the server was not filled")
@@ -68,10 +68,10 @@ async def capacity_back(context: Context) -> Outcome:
     if back < context.capacity:
         text = f"{context.capacity} sessions fit; after they were closed, {back} do"
         raise PromiseBroken("every slot is freed", text)
-    return Outcome(f"{_fit(back)} again")
+    return CheckOutcome(f"{_fit(back)} again")
 
 
-async def _fits(context: Context, wanted: int) -> int:
+async def _fits(context: ServerContext, wanted: int) -> int:
     """Return how many sessions fit at once, up to `wanted`; slots of clients that have just left get their time."""
     deadline = time.monotonic() + FREED_WITHIN_S + context.step_s
     sessions = _Sessions()
@@ -86,7 +86,7 @@ async def _fits(context: Context, wanted: int) -> int:
         await sessions.close()
 
 
-async def _fill(context: Context, sessions: _Sessions, wanted: int) -> None:
+async def _fill(context: ServerContext, sessions: _Sessions, wanted: int) -> None:
     """Open sessions until so many are held or one is refused."""
     while len(sessions.held) < wanted and not sessions.refusals:
         some = min(_AT_ONCE, wanted - len(sessions.held))
@@ -102,7 +102,7 @@ async def _fill(context: Context, sessions: _Sessions, wanted: int) -> None:
 def frees_slots(check: ContextCheck) -> ContextCheck:
     """Return a check that also requires every slot that it used to be freed, where the server counts its sessions."""
 
-    async def checked(context: Context) -> Outcome:
+    async def checked(context: ServerContext) -> CheckOutcome:
         outcome = await check(context)
         before = context.idle_sessions
         left = None if before is None else await context.falls_to(before, FREED_WITHIN_S + context.step_s)
@@ -116,7 +116,7 @@ def frees_slots(check: ContextCheck) -> ContextCheck:
     return checked
 
 
-async def leaving_midstep(context: Context) -> Outcome:
+async def leaving_midstep(context: ServerContext) -> CheckOutcome:
     """Leave in the middle of steps, by FIN and by RST in turns."""
     before = context.idle_sessions
     try:
@@ -130,28 +130,30 @@ async def leaving_midstep(context: Context) -> Outcome:
         if left is not None and left > before:
             text = f"{LEAVERS} clients left, and {left - before} of their slots were not freed in time"
             raise PromiseBroken("every slot is freed within seconds", text)
-        return Outcome(f"{LEAVERS} clients left, and all their slots were freed: the server counts {before} as before")
+        return CheckOutcome(
+            f"{LEAVERS} clients left, and all their slots were freed: the server counts {before} as before"
+        )
     if context.capacity is None:
         raise NotJudged(f"{LEAVERS} clients left; the server neither counts its sessions nor could be filled")
     back = await _fits(context, context.capacity)
     if back < context.capacity:
         text = f"{LEAVERS} clients left; {back} sessions fit now, where {context.capacity} did"
         raise PromiseBroken("every slot is freed within seconds", text)
-    return Outcome(f"{LEAVERS} clients left, and {_fit(back)} as before")
+    return CheckOutcome(f"{LEAVERS} clients left, and {_fit(back)} as before")
 
 
 def _fit(sessions: int) -> str:
     return f"{sessions} sessions fit" if sessions != 1 else "1 session fits"
 
 
-async def _leave(context: Context) -> None:
+async def _leave(context: ServerContext) -> None:
     at_once = _AT_ONCE if context.capacity is None else max(1, min(_AT_ONCE, context.capacity // 2))
     for start in range(0, LEAVERS, at_once):
         some = range(start, min(start + at_once, LEAVERS))
         await asyncio.gather(*(_leave_one(context, number) for number in some))
 
 
-async def _leave_one(context: Context, number: int) -> None:
+async def _leave_one(context: ServerContext, number: int) -> None:
     raw = await context.open_session()
     await raw.send(request("step", context.actions[number % len(context.actions)]))
     raw.cut(CUTS[number % 2])

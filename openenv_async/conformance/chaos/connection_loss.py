@@ -13,8 +13,8 @@ from typing import Any
 
 from openenv_async.client.options import WireChoice
 from openenv_async.conformance.chaos.tcp_proxy import TcpProxy, tcp_proxy
-from openenv_async.conformance.findings import NotJudged, Outcome, PromiseBroken
-from openenv_async.conformance.server.context import Context, close_client
+from openenv_async.conformance.findings import CheckOutcome, NotJudged, PromiseBroken
+from openenv_async.conformance.server.context import ServerContext, close_client
 from openenv_async.conformance.server.episodes import Moment, counts_steps, look, play_on
 from openenv_async.conformance.server.raw_socket import CUTS, Cut
 from openenv_async.conformance.target import SEED, Client
@@ -25,34 +25,34 @@ _LOST = "SessionLost from the step and from every call after it, until a reset"
 _ONCE = "the session is resumed, and the step is played exactly once"
 
 
-async def cut_json(context: Context) -> Outcome:
+async def cut_json(context: ServerContext) -> CheckOutcome:
     """Cut connections of the JSON wire, whose sessions cannot be resumed."""
     return await _cut_each(context, "json")
 
 
-async def cut_native(context: Context) -> Outcome:
+async def cut_native(context: ServerContext) -> CheckOutcome:
     """Cut connections of the native wire."""
     if context.hello is None:
         raise NotJudged("the server does not speak the native wire")
     return await _cut_each(context, "native")
 
 
-async def _cut_each(context: Context, wire: WireChoice) -> Outcome:
+async def _cut_each(context: ServerContext, wire: WireChoice) -> CheckOutcome:
     resumes = wire == "native" and context.resumes
     for how in CUTS:
         for answered in (True, False):
             async with tcp_proxy(context.target.url) as proxy:
                 await _cut_one(context, proxy, wire, how, answered=answered, resumes=resumes)
     if not resumes:
-        return Outcome(
+        return CheckOutcome(
             "cut by FIN and by RST, before and after the answer: the client is told that its session is lost"
         )
     once = "each step was played once" if context.tells_steps_apart() else "how often a step was played cannot be seen"
-    return Outcome(f"cut by FIN and by RST, before and after the answer: resumed each time, and {once}")
+    return CheckOutcome(f"cut by FIN and by RST, before and after the answer: resumed each time, and {once}")
 
 
 async def _cut_one(
-    context: Context, proxy: TcpProxy, wire: WireChoice, how: Cut, *, answered: bool, resumes: bool
+    context: ServerContext, proxy: TcpProxy, wire: WireChoice, how: Cut, *, answered: bool, resumes: bool
 ) -> None:
     """Play, cut one step, and play on.
 
@@ -89,7 +89,7 @@ async def _cut_one(
 
 
 async def _step_and_cut(
-    context: Context, proxy: TcpProxy, client: Client, action: Any, how: Cut, *, answered: bool
+    context: ServerContext, proxy: TcpProxy, client: Client, action: Any, how: Cut, *, answered: bool
 ) -> StepResult[Any] | EnvError:
     proxy.swallow()
     step = asyncio.ensure_future(client.step(action))
@@ -105,7 +105,7 @@ async def _step_and_cut(
         await asyncio.gather(step, return_exceptions=True)
 
 
-def _judge_resumed(context: Context, moments: list[Moment], where: str) -> None:
+def _judge_resumed(context: ServerContext, moments: list[Moment], where: str) -> None:
     """Judge an episode whose second step was cut."""
     if context.repeatable and (differs := context.differs_from_reference(moments, "native")):
         raise PromiseBroken(_ONCE, f"{where}: the episode differs from the reference at {differs}")
@@ -114,7 +114,7 @@ def _judge_resumed(context: Context, moments: list[Moment], where: str) -> None:
         raise PromiseBroken(_ONCE, f"{where}: the state counts steps {counts}")
 
 
-async def _judge_lost(context: Context, client: Client, action: Any, where: str) -> None:
+async def _judge_lost(context: ServerContext, client: Client, action: Any, where: str) -> None:
     calls: dict[str, Callable[[], Awaitable[Any]]] = {"step": lambda: client.step(action), "state": client.state}
     for name, call in calls.items():
         try:

@@ -12,14 +12,14 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
-from openenv_async.conformance.findings import Latency, NotJudged, Outcome, PromiseBroken
-from openenv_async.conformance.server.context import Context, close_client
+from openenv_async.conformance.findings import CheckOutcome, Latency, NotJudged, PromiseBroken
+from openenv_async.conformance.server.context import ServerContext, close_client
 from openenv_async.conformance.server.episodes import Moment, look, play_on
 from openenv_async.conformance.target import SEED
 from openenv_async.errors import EnvError
 
 _PAUSE_S = 0.02
-"""Between its steps, so that it is no load of its own."""
+"""Between its steps, so that it is not a load itself."""
 
 _MOST_TROUBLES = 3
 _BEGIN_WAIT_S = 5.0
@@ -37,7 +37,7 @@ class IsolationProbe:
         current: returns the name of the check in progress.
     """
 
-    def __init__(self, context: Context, current: Callable[[], str]) -> None:
+    def __init__(self, context: ServerContext, current: Callable[[], str]) -> None:
         self._context, self._current = context, current
         self._task: asyncio.Task[None] | None = None
         self._blocked = BlockedTime()
@@ -80,7 +80,7 @@ class IsolationProbe:
         """How long its resets and steps took, each with a request for the state."""
         return Latency.of(self._took)
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> CheckOutcome:
         """Return how it went.
 
         Raises:
@@ -98,7 +98,7 @@ class IsolationProbe:
         latency = self.latency
         slowest = 0.0 if latency is None else latency.slowest_ms
         kept = "saw only its own episodes" if self._context.repeatable else "had an answer to each call"
-        return Outcome(f"{self._calls} calls in parallel: it {kept}, and waited {slowest:.0f} ms at most")
+        return CheckOutcome(f"{self._calls} calls in parallel: it {kept}, and waited {slowest:.0f} ms at most")
 
     async def _run(self) -> None:
         while len(self._troubles) < _MOST_TROUBLES:

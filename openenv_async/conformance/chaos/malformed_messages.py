@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from openenv_async.conformance.findings import NotJudged, Outcome, PromiseBroken
+from openenv_async.conformance.findings import CheckOutcome, NotJudged, PromiseBroken
 from openenv_async.conformance.server.bad_messages import NOT_AN_OBJECT, NOT_JSON, UNKNOWN_FIELD, UNKNOWN_TYPE
 from openenv_async.conformance.server.baseline import unreachable
-from openenv_async.conformance.server.context import Context
+from openenv_async.conformance.server.context import ServerContext
 from openenv_async.conformance.server.raw_socket import (
     TEXT,
     RawSocket,
@@ -48,20 +48,20 @@ _INVALID_DATA = 1007
 """The code of RFC 6455 for text that is not UTF-8."""
 
 
-def sends(what: str, message: Message) -> Callable[[Context], Awaitable[Outcome]]:
+def sends(what: str, message: Message) -> Callable[[ServerContext], Awaitable[CheckOutcome]]:
     """Return a check that sends one message in the middle of an episode on the JSON wire."""
 
-    async def check(context: Context) -> Outcome:
+    async def check(context: ServerContext) -> CheckOutcome:
         said = await _send(context, what, message)
         if said.get("type") != "error":
             raise PromiseBroken(_EXPECTED, f"{what} was answered with {said.get('type')!r}, as if nothing were wrong")
         answer = " ".join(str(error_in(said)).split())[:90]
-        return Outcome(f"refused ({_code(said)}: {answer}), and the session lives")
+        return CheckOutcome(f"refused ({_code(said)}: {answer}), and the session lives")
 
     return check
 
 
-async def _send(context: Context, what: str, message: Message) -> dict[str, Any]:
+async def _send(context: ServerContext, what: str, message: Message) -> dict[str, Any]:
     """Send a message, and after an error a step; return the answer to the message."""
     async with context.session() as raw:
         try:
@@ -87,7 +87,7 @@ def _code(said: dict[str, object]) -> object:
     return data.get("code") if isinstance(data, dict) else None
 
 
-async def size(context: Context) -> Outcome:
+async def size(context: ServerContext) -> CheckOutcome:
     """Send an action that is too large, by what the server says or by what WebSocket servers usually accept."""
     told = None if context.hello is None else context.hello.limits.get("max_message_bytes")
     large = min(_LARGE, told + 1) if isinstance(told, int) else _LARGE
@@ -97,10 +97,10 @@ async def size(context: Context) -> Outcome:
     said = await _send(context, what, text)
     if said.get("type") != "error":
         raise NotJudged(f"{what}, with a field that is not the action's, was played")
-    return Outcome(f"{what} is refused ({_code(said)}), and the session lives")
+    return CheckOutcome(f"{what} is refused ({_code(said)}), and the session lives")
 
 
-async def utf8(context: Context) -> Outcome:
+async def utf8(context: ServerContext) -> CheckOutcome:
     """Send text that is not UTF-8: the one message after which a WebSocket must be closed, with its own code."""
     async with context.session() as raw:
         raw.write(frame(TEXT, b'{"type":"step","data":{"x":"\xff\xfe"}}'))
@@ -108,16 +108,16 @@ async def utf8(context: Context) -> Outcome:
             said = read_object(await raw.receive())
         except LinkClosed as error:
             if error.code == _INVALID_DATA:
-                return Outcome("the connection is closed with 1007, as WebSocket requires")
+                return CheckOutcome("the connection is closed with 1007, as WebSocket requires")
             if reason := await unreachable(context):
                 raise PromiseBroken(_CLOSED, f"the server does not answer any longer: {reason}") from None
-            return Outcome(f"the connection is closed, as WebSocket requires, though with {error.code}, not 1007")
+            return CheckOutcome(f"the connection is closed, as WebSocket requires, though with {error.code}, not 1007")
     if said.get("type") != "error":
         raise PromiseBroken(_CLOSED, f"it was answered: {said.get('type')!r}")
-    return Outcome(f"refused ({_code(said)})")
+    return CheckOutcome(f"refused ({_code(said)})")
 
 
-async def native(context: Context) -> Outcome:
+async def native(context: ServerContext) -> CheckOutcome:
     """Send malformed messages on the native wire, then play a session on the same connection."""
     if context.hello is None:
         raise NotJudged("the server does not speak the native wire")
@@ -128,7 +128,7 @@ async def native(context: Context) -> Outcome:
         raise PromiseBroken(_EXPECTED, f"the connection ended: {error.reason} (close code {error.code})") from None
     finally:
         raw.cut("FIN")
-    return Outcome(
+    return CheckOutcome(
         "text, noise, an unknown frame and deep nesting each got a failure, and a session played on after them"
     )
 

@@ -7,8 +7,8 @@ import base64
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from openenv_async.conformance.findings import NotJudged, Outcome, PromiseBroken
-from openenv_async.conformance.server.context import Context, close_client
+from openenv_async.conformance.findings import CheckOutcome, NotJudged, PromiseBroken
+from openenv_async.conformance.server.context import ServerContext, close_client
 from openenv_async.conformance.server.episodes import Moment, look, play_on
 from openenv_async.conformance.server.raw_socket import (
     CUTS,
@@ -39,7 +39,7 @@ _SEEDED = 4
 _UNAFFECTED = "other clients were unaffected"
 
 
-async def truncated(context: Context) -> Outcome:
+async def truncated(context: ServerContext) -> CheckOutcome:
     """Send frames that are never finished, and invalid ones."""
     frames = (
         frame(TEXT, b'{"type":"st', announced=1000),
@@ -54,10 +54,10 @@ async def truncated(context: Context) -> Outcome:
             await asyncio.sleep(0)
             raw.cut(CUTS[number % 2])
     await _serves_others(context, "truncated frames")
-    return Outcome(f"{len(frames)} truncated or invalid frames cost only their own connections; {_UNAFFECTED}")
+    return CheckOutcome(f"{len(frames)} truncated or invalid frames cost only their own connections; {_UNAFFECTED}")
 
 
-async def half_handshake(context: Context) -> Outcome:
+async def half_handshake(context: ServerContext) -> CheckOutcome:
     """Begin handshakes and leave, or send what is not a handshake at all."""
     endpoint = Endpoint(context.target.url)
     opening = _handshake(endpoint, context.target.token)
@@ -67,18 +67,18 @@ async def half_handshake(context: Context) -> Outcome:
         await asyncio.sleep(0)
         cut(writer, CUTS[number % 2])
     await _serves_others(context, "unfinished handshakes")
-    return Outcome(f"{_HALVES} handshakes were left in the middle; {_UNAFFECTED}")
+    return CheckOutcome(f"{_HALVES} handshakes were left in the middle; {_UNAFFECTED}")
 
 
-async def slow_handshake(context: Context) -> Outcome:
+async def slow_handshake(context: ServerContext) -> CheckOutcome:
     """Keep slow handshakes going while an honest session is played."""
     async with _slow_ones(context):
         await _serves_others(context, f"{_SLOW} slow handshakes", rounds=3)
-    return Outcome(f"{_UNAFFECTED} by {_SLOW} handshakes sent one byte at a time")
+    return CheckOutcome(f"{_UNAFFECTED} by {_SLOW} handshakes sent one byte at a time")
 
 
 @asynccontextmanager
-async def _slow_ones(context: Context) -> AsyncIterator[None]:
+async def _slow_ones(context: ServerContext) -> AsyncIterator[None]:
     endpoint = Endpoint(context.target.url)
     opening = _handshake(endpoint, context.target.token)
 
@@ -114,7 +114,7 @@ def _handshake(endpoint: Endpoint, token: str | None) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-async def never_reads(context: Context) -> Outcome:
+async def never_reads(context: ServerContext) -> CheckOutcome:
     """Send requests without reading any replies, while an honest session is played."""
     if context.capacity == 1:
         raise NotJudged("the server holds one session at a time")
@@ -124,10 +124,10 @@ async def never_reads(context: Context) -> Outcome:
         await _serves_others(context, "a client that does not read", rounds=3)
         raw.cut("RST")
     await _serves_others(context, "a client that did not read")
-    return Outcome(f"{_UNAFFECTED} by one that sent {_UNREAD:,} requests and read no replies")
+    return CheckOutcome(f"{_UNAFFECTED} by one that sent {_UNREAD:,} requests and read no replies")
 
 
-async def _serves_others(context: Context, others: str, rounds: int = 1) -> None:
+async def _serves_others(context: ServerContext, others: str, rounds: int = 1) -> None:
     """Play an honest session.
 
     Raises:
@@ -147,7 +147,7 @@ async def _serves_others(context: Context, others: str, rounds: int = 1) -> None
         raise PromiseBroken(expected, f"with {others}, an honest session got {type(error).__name__}: {error}") from None
 
 
-async def two_at_once(context: Context) -> Outcome:
+async def two_at_once(context: ServerContext) -> CheckOutcome:
     """Send a state and a step together, whose answers cannot be mistaken for each other."""
     expected = "one answer to each, in the order of the requests"
     async with context.session() as raw:
@@ -158,15 +158,15 @@ async def two_at_once(context: Context) -> Outcome:
         except (LinkClosed, EnvError) as error:
             raise PromiseBroken(expected, f"{type(error).__name__}: {error}") from None
     if "error" in kinds and kinds[0] != "observation":
-        return Outcome(f"a session does one thing at a time, and says so: {', '.join(kinds)}")
+        return CheckOutcome(f"a session does one thing at a time, and says so: {', '.join(kinds)}")
     if kinds != ["state", "observation"] or after != "state":
         raise PromiseBroken(
             expected, f"state and step were answered by {', '.join(kinds)}, and a state after them by {after}"
         )
-    return Outcome("both are answered, in their order")
+    return CheckOutcome("both are answered, in their order")
 
 
-async def early_step(context: Context) -> Outcome:
+async def early_step(context: ServerContext) -> CheckOutcome:
     """Step on a session without an episode; then everything goes on as usual."""
     expected = "an answer of any kind, and a reset that works after it"
     raw = await open_socket(context.target)
@@ -181,10 +181,10 @@ async def early_step(context: Context) -> Outcome:
     finally:
         raw.cut("FIN")
     answer = f"refused ({error_in(said).code})" if said.get("type") == "error" else "played"
-    return Outcome(f"the early step was {answer}, and the session went on with a reset")
+    return CheckOutcome(f"the early step was {answer}, and the session went on with a reset")
 
 
-async def close_twice(context: Context) -> Outcome:
+async def close_twice(context: ServerContext) -> CheckOutcome:
     """Close a session twice, then begin another."""
     async with context.session() as raw:
         raw.write(frame(TEXT, request("close").encode()) * 2)
@@ -193,10 +193,10 @@ async def close_twice(context: Context) -> Outcome:
         said = "did not close" if code == 0 else f"closed with code {code}"
         raise PromiseBroken("a session that ends as after one close", f"the server {said}")
     await _serves_others(context, "a session closed twice")
-    return Outcome("the session ended as after one close")
+    return CheckOutcome("the session ended as after one close")
 
 
-async def seeds(context: Context) -> Outcome:
+async def seeds(context: ServerContext) -> CheckOutcome:
     """Play the reference episode in several sessions, a step of each in turn."""
     if not context.repeatable:
         raise NotJudged("the same seed does not repeat an episode here even alone: see seed")
@@ -221,4 +221,4 @@ async def seeds(context: Context) -> Outcome:
             raise PromiseBroken(
                 "the same episode in each", f"session {number} of {wanted} saw something else at {differs}"
             )
-    return Outcome(f"{wanted} sessions at once, and each saw the episode of that seed")
+    return CheckOutcome(f"{wanted} sessions at once, and each saw the episode of that seed")

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 
 from openenv_async.conformance.chaos import capacity, connection_loss, malformed_messages, misbehaving_clients
 from openenv_async.conformance.chaos.isolation_probe import IsolationProbe
-from openenv_async.conformance.findings import NotAnEnvironment, NotJudged, Outcome, ServerReport
+from openenv_async.conformance.findings import CheckOutcome, NotAnEnvironment, NotJudged, ServerReport
 from openenv_async.conformance.runner import CheckInfo, Listener, OnBegin, Runner
 from openenv_async.conformance.server import baseline
-from openenv_async.conformance.server.context import Context
+from openenv_async.conformance.server.context import ServerContext
 from openenv_async.conformance.server.endpoints import check_health, check_schema
 from openenv_async.conformance.server.sessions import check_sessions
 from openenv_async.conformance.target import ServerTarget, require_server
@@ -31,7 +31,7 @@ MOST_CALL_S = 30.0
 LEAST_CALL_S = 5.0
 """Seconds that a call may take on a server whose steps take none."""
 
-ServerCheck = tuple[CheckInfo, Callable[[Context], Awaitable[Outcome]]]
+ServerCheck = tuple[CheckInfo, Callable[[ServerContext], Awaitable[CheckOutcome]]]
 
 _LOSES = "one bad message costs its sender the whole episode, and the steps already paid for"
 _OTHERS = "one client, broken or malicious, takes the server away from every other rollout"
@@ -40,7 +40,7 @@ _LEAKS = "each worker that is killed keeps its slot, until the server is full an
 
 def _check(
     name: str,
-    function: Callable[[Context], Awaitable[Outcome]],
+    function: Callable[[ServerContext], Awaitable[CheckOutcome]],
     tries: str,
     why: str,
     *,
@@ -244,7 +244,7 @@ async def check_server(url: str, options: CheckOptions, report: ServerReport | N
     began = time.monotonic()
     call_s = min(MOST_CALL_S, max(1.0, options.timeout_s / 6))
     target = ServerTarget(url=url, token=options.token, call_timeout_s=call_s)
-    context = Context(target, most_sessions=max(2, options.max_sessions))
+    context = ServerContext(target, most_sessions=max(2, options.max_sessions))
     try:
         await require_server(target)
         context.hello = await _hello(target)
@@ -260,7 +260,7 @@ async def check_server(url: str, options: CheckOptions, report: ServerReport | N
     return report
 
 
-async def _run(context: Context, report: ServerReport, options: CheckOptions) -> None:
+async def _run(context: ServerContext, report: ServerReport, options: CheckOptions) -> None:
     runner = Runner(
         report,
         options.timeout_s,
@@ -295,7 +295,7 @@ async def _hello(target: ServerTarget) -> Hello | None:
         raise NotAnEnvironment(text) from None
 
 
-async def _cause_chaos(context: Context, report: ServerReport, runner: Runner) -> None:
+async def _cause_chaos(context: ServerContext, report: ServerReport, runner: Runner) -> None:
     probe = IsolationProbe(context, lambda: runner.current)
     if context.actions:
         await probe.start()
@@ -308,11 +308,13 @@ async def _cause_chaos(context: Context, report: ServerReport, runner: Runner) -
         await probe.stop()
     report.neighbour = probe.latency
 
-    async def outcome() -> Outcome:
+    async def outcome() -> CheckOutcome:
         return probe.outcome()
 
     await runner.run(NEIGHBOUR, outcome)
 
 
-def _bound(function: Callable[[Context], Awaitable[Outcome]], context: Context) -> Callable[[], Awaitable[Outcome]]:
+def _bound(
+    function: Callable[[ServerContext], Awaitable[CheckOutcome]], context: ServerContext
+) -> Callable[[], Awaitable[CheckOutcome]]:
     return lambda: function(context)

@@ -23,9 +23,6 @@ class TcpProxy:
 
     def __init__(self, server_url: str) -> None:
         self.url = ""
-        self.connections = 0
-        """Connections made so far: more than one means that a client has reconnected."""
-
         self._endpoint = Endpoint(server_url)
         self._path = urlsplit(server_url).path
         self._writers: set[asyncio.StreamWriter] = set()
@@ -61,7 +58,6 @@ class TcpProxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward one connection to its end."""
-        self.connections += 1
         task = asyncio.current_task()
         assert task is not None  # asyncio's server makes one for each connection
         self._tasks.add(task)

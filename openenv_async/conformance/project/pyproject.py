@@ -56,8 +56,8 @@ def _read(folder: Path, found: FileFindings) -> tuple[str | None, dict[str, Any]
         found.failed(f"there is no {FILE_NAME}: uv, pip and the image need it to install the environment")
     except tomllib.TOMLDecodeError as error:
         at = _POSITION.search(str(error))
-        place: Position = (int(at[1]), int(at[2])) if at else NOWHERE
-        found.failed(f"not TOML: {_POSITION.sub('', str(error)).strip()}", place)
+        at_line: Position = (int(at[1]), int(at[2])) if at else NOWHERE
+        found.failed(f"not TOML: {_POSITION.sub('', str(error)).strip()}", at_line)
     except (OSError, UnicodeError, RecursionError) as error:
         found.failed(f"it cannot be read: {error}")
     return None, None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from openenv_async.conformance.findings import Outcome, failed, warned
+from openenv_async.conformance.findings import CheckOutcome, failed, warned
 from openenv_async.conformance.project.subprocesses import to_its_end
 from openenv_async.conformance.runner import Runner
 from openenv_async.conformance.server.checks import NAMES, check_running
@@ -100,7 +100,7 @@ async def _check_started(
     provider: BaseProvider,
     runner: Runner,
     target: ServerTarget,
-    stopped: Callable[[str, float], Awaitable[Outcome]],
+    stopped: Callable[[str, float], Awaitable[CheckOutcome]],
 ) -> None:
     urls: list[str] = []
     ending: list[asyncio.Task[None]] = []
@@ -111,12 +111,12 @@ async def _check_started(
             ending.append(asyncio.create_task(provider.stop(), name="end of a server of the validator"))
         await to_its_end(ending[0])
 
-    async def start() -> Outcome:
+    async def start() -> CheckOutcome:
         began = time.monotonic()
         urls.append(await provider.start())
-        return Outcome(f"the server was healthy {time.monotonic() - began:.1f} s after its start")
+        return CheckOutcome(f"the server was healthy {time.monotonic() - began:.1f} s after its start")
 
-    async def stop() -> Outcome:
+    async def stop() -> CheckOutcome:
         began = time.monotonic()
         await end()
         return await stopped(urls[0], time.monotonic() - began)
@@ -131,7 +131,7 @@ async def _check_started(
         await end()
 
 
-async def _process_stopped(provider: WatchedProcess, url: str, took_s: float) -> Outcome:
+async def _process_stopped(provider: WatchedProcess, url: str, took_s: float) -> CheckOutcome:
     if provider.exit_code != 0:
         text = f"the server ended with exit code {provider.exit_code} after {took_s:.1f} s"
         return failed(text, "does close() of the environment end?", *provider.output[-10:])
@@ -144,10 +144,10 @@ async def _process_stopped(provider: WatchedProcess, url: str, took_s: float) ->
     last = (line for line in provider.output if line.startswith(("Stopped.", "Error:")) and "Left behind" in line)
     if left := next(last, None):
         return warned(left, "end every thread of the environment in close()")
-    return Outcome(f"the server stopped by itself within {took_s:.1f} s")
+    return CheckOutcome(f"the server stopped by itself within {took_s:.1f} s")
 
 
-async def _container_stopped(url: str, took_s: float) -> Outcome:
+async def _container_stopped(url: str, took_s: float) -> CheckOutcome:
     if took_s > KILLED_AFTER_S:
         return warned(f"the container had to be killed after {took_s:.0f} s", "does its server handle SIGTERM?")
-    return Outcome(f"the container stopped by itself within {took_s:.1f} s, and was removed")
+    return CheckOutcome(f"the container stopped by itself within {took_s:.1f} s, and was removed")

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from openenv_async.conformance.findings import FileFindings, Level, Outcome, ValidationReport
+from openenv_async.conformance.findings import CheckOutcome, FileFindings, Level, ValidationReport
 from openenv_async.conformance.project.code import STAGES, CodeDescription, check_code, describe
 from openenv_async.conformance.project.lock import check_lock
 from openenv_async.conformance.project.manifest import Manifest
@@ -139,9 +139,9 @@ async def _check_image(manifest: Manifest, runner: Runner, options: ValidateOpti
         return
     built: list[str] = []
 
-    async def image() -> Outcome:
+    async def image() -> CheckOutcome:
         built.append(await build(manifest.folder))
-        return Outcome(f"the image was built: {built[0]}")
+        return CheckOutcome(f"the image was built: {built[0]}")
 
     if await runner.run("image", image):
         await check_container(built[0], manifest.port, runner, options.timeout_s)

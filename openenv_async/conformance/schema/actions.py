@@ -63,17 +63,7 @@ def actions(schema: Any, count: int) -> list[Any]:
     Raises:
         CannotGenerate: not even one can be made.
     """
-    return list(itertools.islice(each_action(schema), count))
-
-
-def each_action(schema: Any) -> Iterator[Any]:
-    """Yield actions without end.
-
-    Raises:
-        CannotGenerate: none can be made.
-    """
-    for variant in itertools.count():
-        yield _Maker(schema, variant).value(schema, "action", 0)
+    return [_Maker(schema, variant).value(schema, "action", 0) for variant in range(count)]
 
 
 class _Maker:

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 from typing import Any
 
-from openenv_async.conformance.findings import Outcome, failed, skipped, warned
+from openenv_async.conformance.findings import CheckOutcome, failed, skipped, warned
 from openenv_async.conformance.schema.actions import CannotGenerate, actions
-from openenv_async.conformance.server.context import Context
+from openenv_async.conformance.server.context import ServerContext
 from openenv_async.conformance.server.raw_socket import error_in, read_object, request
 from openenv_async.conformance.target import SEED, Client, ServerTarget, leave
 from openenv_async.errors import CapacityError, EnvError, EnvironmentFailed, InvalidMessage, SessionLost
@@ -20,7 +20,7 @@ UNKNOWN_TYPE = '{"type": "no_such_type"}'
 UNKNOWN_FIELD = "no_such_field_of_an_action"
 
 
-async def check_bad_frame(target: ServerTarget) -> Outcome:
+async def check_bad_frame(target: ServerTarget) -> CheckOutcome:
     """Send malformed messages in the middle of an episode."""
     link = await target.link()
     try:
@@ -34,7 +34,7 @@ async def check_bad_frame(target: ServerTarget) -> Outcome:
         await link.aclose()
 
 
-async def _send_malformed(link: Link, timeout_s: float) -> Outcome:
+async def _send_malformed(link: Link, timeout_s: float) -> CheckOutcome:
     codes: list[str] = []
     for what, text in (("what is not JSON", NOT_JSON), ("a message of an unknown type", UNKNOWN_TYPE)):
         try:
@@ -54,10 +54,10 @@ async def _send_malformed(link: Link, timeout_s: float) -> Outcome:
     except LinkClosed:
         # OpenEnv's servers do this, and the environment's author cannot change it.
         return warned("JSON that is not an object ended the session; other malformed messages are answered with errors")
-    return Outcome(f"malformed messages are answered with errors, and the session lives ({', '.join(codes)})")
+    return CheckOutcome(f"malformed messages are answered with errors, and the session lives ({', '.join(codes)})")
 
 
-async def check_bad_action(context: Context) -> Outcome:
+async def check_bad_action(context: ServerContext) -> CheckOutcome:
     """Step with actions that do not fit the schema, then with one that does."""
     wrong = wrong_actions(context.schemas["action"])
     reached: list[str] = []
@@ -75,7 +75,7 @@ async def check_bad_action(context: Context) -> Outcome:
                 return failed(f"a wrong action ended the session: {error}")
         await _still_plays(client, context)
     if refused:
-        return Outcome(
+        return CheckOutcome(
             f"wrong actions are refused, and the session lives ({' '.join(refused[0].split())[:100]})",
             details=tuple(refused[1:]),
         )
@@ -102,7 +102,7 @@ def wrong_actions(schema: Any) -> list[Any]:
     return made
 
 
-async def _still_plays(client: Client, context: Context) -> None:
+async def _still_plays(client: Client, context: ServerContext) -> None:
     await client.state()
     for action in context.actions[:1]:
         with contextlib.suppress(EnvironmentFailed):

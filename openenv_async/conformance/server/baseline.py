@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 
 from openenv_async.client.options import WireChoice
-from openenv_async.conformance.findings import Latency, NotJudged, Outcome, PromiseBroken, skipped
+from openenv_async.conformance.findings import CheckOutcome, Latency, NotJudged, PromiseBroken, skipped
 from openenv_async.conformance.server import bad_messages, checks
-from openenv_async.conformance.server.context import FREED_WITHIN_S, Context, close_client
+from openenv_async.conformance.server.context import FREED_WITHIN_S, ServerContext, close_client
 from openenv_async.conformance.server.episodes import Moment, first_difference, look, play_on
 from openenv_async.conformance.server.raw_socket import error_in, open_session, open_socket, request
 from openenv_async.conformance.target import SEED
@@ -30,7 +30,7 @@ TIMED_S = 2.0
 _POLL_S = 0.1
 
 
-async def play(context: Context) -> Outcome:
+async def play(context: ServerContext) -> CheckOutcome:
     """Play an episode, and keep the actions that were played."""
     # A server with one slot may still be freeing that of the first look at it.
     client = await context.open_client()
@@ -46,10 +46,10 @@ async def play(context: Context) -> Outcome:
         await checks.check_state(client)
     finally:
         await close_client(client)
-    return Outcome(f"{reset.sentence}; {steps.sentence}")
+    return CheckOutcome(f"{reset.sentence}; {steps.sentence}")
 
 
-async def seed(context: Context) -> Outcome:
+async def seed(context: ServerContext) -> CheckOutcome:
     """Play one episode twice on each wire; the first of each is the reference of every later check."""
     steps = 0
     for wire in context.wires:
@@ -64,10 +64,10 @@ async def seed(context: Context) -> Outcome:
         same_states = first_difference(first, second, state=True) is None
         context.state_repeats = (wire == "json" or context.state_repeats) and same_states
     context.repeatable = True
-    return Outcome(f"{steps} steps gave the same observations, rewards and ends both times")
+    return CheckOutcome(f"{steps} steps gave the same observations, rewards and ends both times")
 
 
-async def _episode(context: Context, wire: WireChoice) -> tuple[list[Moment], bool]:
+async def _episode(context: ServerContext, wire: WireChoice) -> tuple[list[Moment], bool]:
     client = await context.open_client(wire)
     try:
         first = await client.reset(seed=SEED)
@@ -81,17 +81,17 @@ async def _episode(context: Context, wire: WireChoice) -> tuple[list[Moment], bo
     return moments, any("seed" in text for text in first.warnings)
 
 
-async def wrong_action(context: Context) -> Outcome:
+async def wrong_action(context: ServerContext) -> CheckOutcome:
     """Send actions that do not fit; where the schema rules nothing out, they are the environment's to refuse."""
     outcome = await bad_messages.check_bad_action(context)
     if outcome.result != "warned":
         return outcome
     schema = context.schemas["action"]
     strict = isinstance(schema, dict) and (schema.get("required") or schema.get("additionalProperties") is False)
-    return Outcome(outcome.sentence, "failed" if strict else "skipped")
+    return CheckOutcome(outcome.sentence, "failed" if strict else "skipped")
 
 
-async def leaving(context: Context) -> Outcome:
+async def leaving(context: ServerContext) -> CheckOutcome:
     """Drop a session's socket without a close message, and check that its slot is freed."""
     expected = "the slot is free within seconds"
     before = (await context.occupancy()).active
@@ -105,7 +105,7 @@ async def leaving(context: Context) -> Outcome:
         if left is not None and left > before:
             text = f"{FREED_WITHIN_S:g} s later it counts {left} sessions, where there were {before}"
             raise PromiseBroken(expected, text)
-        return Outcome(f"the server counted {before} sessions before and after")
+        return CheckOutcome(f"the server counted {before} sessions before and after")
     if not full:
         return skipped("the server does not say how many sessions it holds; --chaos fills it and counts")
     deadline = time.monotonic() + FREED_WITHIN_S
@@ -114,10 +114,10 @@ async def leaving(context: Context) -> Outcome:
             raise PromiseBroken(expected, f"{FREED_WITHIN_S:g} s later the server was still full")
         await asyncio.sleep(_POLL_S)
     context.capacity = 1
-    return Outcome("the server's one free slot was taken, left without a close message, and freed")
+    return CheckOutcome("the server's one free slot was taken, left without a close message, and freed")
 
 
-async def _is_full(context: Context) -> bool:
+async def _is_full(context: ServerContext) -> bool:
     try:
         raw = await open_session(context.target)
     except CapacityError:
@@ -126,28 +126,28 @@ async def _is_full(context: Context) -> bool:
     return False
 
 
-async def lost_socket(context: Context) -> Outcome:
+async def lost_socket(context: ServerContext) -> CheckOutcome:
     """Step on over a new socket of the JSON wire, as OpenEnv's own client does, without a reset."""
     async with context.session() as raw:
         await raw.call("step", context.actions[0])
         raw.cut("RST")
     said = await _step_on_a_new_socket(context)
     if said is None:
-        return Outcome("the server ends a session that begins with a step")
+        return CheckOutcome("the server ends a session that begins with a step")
     if said.get("type") == "error":
         error = error_in(said)
-        return Outcome(f"a step on a new socket is refused: {error.code}: {str(error)[:100]}")
+        return CheckOutcome(f"a step on a new socket is refused: {error.code}: {str(error)[:100]}")
     if said.get("warnings"):
-        return Outcome("a step on a new socket is played in a new environment, and the reply says so")
+        return CheckOutcome("a step on a new socket is played in a new environment, and the reply says so")
     if context.repeatable and len(context.reference) > 2:
         observation = (said.get("data") or {}).get("observation")
         if observation == context.reference[2].observation != context.reference[1].observation:
-            return Outcome("a step on a new socket goes on in the same episode")
+            return CheckOutcome("a step on a new socket goes on in the same episode")
     text = "a step on a new socket, with no reset before it, was played in a fresh environment as if nothing were wrong"
     raise PromiseBroken("an error, a warning in the reply, or the same episode", text)
 
 
-async def _step_on_a_new_socket(context: Context) -> dict[str, Any] | None:
+async def _step_on_a_new_socket(context: ServerContext) -> dict[str, Any] | None:
     deadline = time.monotonic() + FREED_WITHIN_S
     while True:
         raw = await open_socket(context.target)
@@ -165,7 +165,7 @@ async def _step_on_a_new_socket(context: Context) -> dict[str, Any] | None:
         await asyncio.sleep(_POLL_S)
 
 
-async def measure(context: Context) -> Latency | None:
+async def measure(context: ServerContext) -> Latency | None:
     """Time steps of one session with nothing else going on."""
     client = await context.open_client()
     took: list[float] = []
@@ -186,7 +186,7 @@ async def measure(context: Context) -> Latency | None:
     return Latency.of(took)
 
 
-async def unreachable(context: Context) -> str | None:
+async def unreachable(context: ServerContext) -> str | None:
     """Return why the server does not answer; None when it does."""
     try:
         answer = await context.target.get("/health")

@@ -13,11 +13,11 @@ from typing import Any
 
 import anyio
 
-from openenv_async.conformance.findings import Outcome, failed, warned
+from openenv_async.conformance.findings import CheckOutcome, failed, warned
 from openenv_async.conformance.runner import Runner
 from openenv_async.conformance.schema.actions import CannotGenerate, actions
 from openenv_async.conformance.server.bad_messages import check_bad_action, check_bad_frame
-from openenv_async.conformance.server.context import Context
+from openenv_async.conformance.server.context import ServerContext
 from openenv_async.conformance.server.endpoints import check_health, check_metadata, check_schema
 from openenv_async.conformance.server.episodes import Moment, first_difference, look, play_on
 from openenv_async.conformance.server.sessions import check_close, check_sessions
@@ -43,10 +43,10 @@ async def check_running(target: ServerTarget, runner: Runner) -> None:
     with warnings.catch_warnings():
         # Clients warn when a server did not do as asked; here that is a finding.
         warnings.simplefilter("ignore")
-        await _check(Context(target), runner)
+        await _check(ServerContext(target), runner)
 
 
-async def _check(context: Context, runner: Runner) -> None:
+async def _check(context: ServerContext, runner: Runner) -> None:
     await runner.run("health", lambda: check_health(context.target))
     await runner.run("schema", lambda: check_schema(context.target, context.schemas))
     await runner.run("metadata", lambda: check_metadata(context.target))
@@ -67,31 +67,31 @@ async def _check(context: Context, runner: Runner) -> None:
     await runner.run("close", lambda: check_close(context.target), "reset")
 
 
-async def _check_wire(context: Context) -> Outcome:
+async def _check_wire(context: ServerContext) -> CheckOutcome:
     target = context.target
     context.hello = hello = await target.hello()
     if hello is None:
-        return Outcome("the server speaks OpenEnv's JSON")
+        return CheckOutcome("the server speaks OpenEnv's JSON")
     most = hello.limits.get("max_sessions")
     holds = (
         f"{most} sessions, few for these checks" if target.started_here and target.max_sessions else f"{most} sessions"
     )
     if target.max_sessions is None and isinstance(most, int):
         context.target = replace(target, max_sessions=most)
-    return Outcome(f"the server speaks the native wire (version {hello.version}), and holds {holds}")
+    return CheckOutcome(f"the server speaks the native wire (version {hello.version}), and holds {holds}")
 
 
-async def check_reset(client: Client) -> Outcome:
+async def check_reset(client: Client) -> CheckOutcome:
     """Begin an episode."""
     await client.open()
     result = await client.reset(seed=SEED)
     sentence = f"reset returns an observation with {_keys(result.observation)}"
     if result.done:
         return warned(f"{sentence}, and the episode is over before it began", "reset must not return done=True")
-    return Outcome(sentence)
+    return CheckOutcome(sentence)
 
 
-async def check_step(context: Context, client: Client) -> Outcome:
+async def check_step(context: ServerContext, client: Client) -> CheckOutcome:
     """Play actions made from the schema, and remember those that were played."""
     try:
         made = actions(context.schemas["action"], TRIES)
@@ -121,18 +121,18 @@ async def check_step(context: Context, client: Client) -> Outcome:
     if refused:
         hint = "let the schema say what is legal, or answer an illegal action with an observation"
         return warned(f"{played}; {len(refused)} failed: {refused[0]}", hint, *refused[1:])
-    return Outcome(played, details=(f"rewards: {', '.join(map(_number, rewards))}",))
+    return CheckOutcome(played, details=(f"rewards: {', '.join(map(_number, rewards))}",))
 
 
-async def check_state(client: Client) -> Outcome:
+async def check_state(client: Client) -> CheckOutcome:
     """Read the state."""
     state = await client.state()
     if not isinstance(state, dict):
         return failed(f"the state is a {type(state).__name__}, not an object")
-    return Outcome(f"state returns {_keys(state)}")
+    return CheckOutcome(f"state returns {_keys(state)}")
 
 
-async def _check_seed(context: Context) -> Outcome:
+async def _check_seed(context: ServerContext) -> CheckOutcome:
     """Play the same episode twice, and one of another seed."""
     one, ignored = await _episode(context, SEED)
     two, _ = await _episode(context, SEED)
@@ -147,10 +147,10 @@ async def _check_seed(context: Context) -> Outcome:
     other, _ = await _episode(context, _OTHER_SEED)
     same = first_difference(one, other, lengths=True) is None
     end = "and so did another seed" if same else "and another seed gave others"
-    return Outcome(f"the same seed and the same actions gave the same observations, {end}")
+    return CheckOutcome(f"the same seed and the same actions gave the same observations, {end}")
 
 
-async def _episode(context: Context, seed: int) -> tuple[list[Moment], bool]:
+async def _episode(context: ServerContext, seed: int) -> tuple[list[Moment], bool]:
     """Play an episode in a session of its own; also return whether the seed was ignored."""
     async with context.target.client() as client:
         first = await client.reset(seed=seed)

@@ -43,7 +43,7 @@ class Occupancy:
 
 
 @dataclass
-class Context:
+class ServerContext:
     """One server under examination."""
 
     target: ServerTarget

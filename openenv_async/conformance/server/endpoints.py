@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from openenv_async.conformance.findings import Outcome, failed, warned
+from openenv_async.conformance.findings import CheckOutcome, failed, warned
 from openenv_async.conformance.schema.problems import schema_problems
 from openenv_async.conformance.target import ServerTarget
 from openenv_async.errors import EnvError, Unauthorized
@@ -15,7 +15,7 @@ from openenv_async.errors import EnvError, Unauthorized
 SCHEMAS = ("action", "observation", "state")
 
 
-async def check_health(target: ServerTarget) -> Outcome:
+async def check_health(target: ServerTarget) -> CheckOutcome:
     """Check `/health`."""
     answer = await target.get("/health")
     if answer.status_code != 200:
@@ -23,10 +23,10 @@ async def check_health(target: ServerTarget) -> Outcome:
     status = _object(answer).get("status")
     if status not in ("healthy", "ok"):
         return warned(f"/health answers 200 with the status {status!r}, not 'healthy'")
-    return Outcome("/health answers: the server is healthy")
+    return CheckOutcome("/health answers: the server is healthy")
 
 
-async def check_metadata(target: ServerTarget) -> Outcome:
+async def check_metadata(target: ServerTarget) -> CheckOutcome:
     """Check `/metadata`."""
     answer = await target.get("/metadata")
     if answer.status_code in (401, 403):
@@ -37,10 +37,10 @@ async def check_metadata(target: ServerTarget) -> Outcome:
     missing = [key for key in ("name", "description") if not isinstance(said.get(key), str)]
     if missing:
         return warned(f"/metadata has no {' and no '.join(missing)}", "define get_metadata() in the environment")
-    return Outcome(f"/metadata: {said['name']}, {said['description']}")
+    return CheckOutcome(f"/metadata: {said['name']}, {said['description']}")
 
 
-async def check_schema(target: ServerTarget, keep: dict[str, Any]) -> Outcome:
+async def check_schema(target: ServerTarget, keep: dict[str, Any]) -> CheckOutcome:
     """Check `/schema`, and store the schemas in `keep`."""
     answer = await target.get("/schema")
     if answer.status_code in (401, 403):
@@ -56,10 +56,10 @@ async def check_schema(target: ServerTarget, keep: dict[str, Any]) -> Outcome:
         return failed(f"/schema returns what is not a JSON Schema: {problems[0]}", None, *problems[1:])
     keep.update({key: said[key] for key in SCHEMAS})
     fields = list((said["action"].get("properties") or {}).keys())
-    return Outcome(f"/schema returns three JSON Schemas; an action has {', '.join(fields) or 'no fields'}")
+    return CheckOutcome(f"/schema returns three JSON Schemas; an action has {', '.join(fields) or 'no fields'}")
 
 
-def _unauthorized(answer: httpx.Response) -> Outcome:
+def _unauthorized(answer: httpx.Response) -> CheckOutcome:
     raise Unauthorized(f"{answer.request.url.path} needs a token: give it with --token or OPENENV_TOKEN")
 
 

@@ -7,8 +7,8 @@ import contextlib
 import time
 
 from openenv_async.conformance.comparing import difference
-from openenv_async.conformance.findings import Outcome, failed, skipped, warned
-from openenv_async.conformance.server.context import FREED_WITHIN_S, POLL_S, Context
+from openenv_async.conformance.findings import CheckOutcome, failed, skipped, warned
+from openenv_async.conformance.server.context import FREED_WITHIN_S, POLL_S, ServerContext
 from openenv_async.conformance.server.episodes import first_difference, look, play_on
 from openenv_async.conformance.server.raw_socket import open_session
 from openenv_async.conformance.target import SEED, Client, ServerTarget
@@ -21,7 +21,7 @@ _MOST_FILLED = 4
 _END_HINT = "does close() of the environment end?"
 
 
-async def check_sessions(context: Context) -> Outcome:
+async def check_sessions(context: ServerContext) -> CheckOutcome:
     """Play two sessions at once on the JSON wire, which refuses at once when the server is full."""
     target = context.target
     if target.max_sessions == 1:
@@ -42,17 +42,17 @@ async def check_sessions(context: Context) -> Outcome:
         if context.repeatable and (differs := first_difference(mine, theirs)):
             return failed(f"what one session did changed what another saw at {differs}", hint)
         await asyncio.gather(_one_more(one, context), _one_more(two, context))
-    return Outcome("two sessions at once, and neither saw anything of the other")
+    return CheckOutcome("two sessions at once, and neither saw anything of the other")
 
 
-async def _one_more(client: Client, context: Context) -> None:
+async def _one_more(client: Client, context: ServerContext) -> None:
     await client.reset(seed=SEED)
     for action in context.actions[:1]:
         with contextlib.suppress(EnvironmentFailed):
             await client.step(action)
 
 
-async def check_close(target: ServerTarget) -> Outcome:
+async def check_close(target: ServerTarget) -> CheckOutcome:
     """End sessions, and begin others in their slots."""
     if target.started_here and target.max_sessions is not None and target.max_sessions <= _MOST_FILLED:
         return await _check_full(target, target.max_sessions)
@@ -63,10 +63,10 @@ async def check_close(target: ServerTarget) -> Outcome:
     await (await _opened(target)).close()
     if took > SLOW_CLOSE_S:
         return warned(f"the server did not confirm the end of a session within {SLOW_CLOSE_S:g} s")
-    return Outcome(f"a session ended within {took:.2f} s, and another began after it")
+    return CheckOutcome(f"a session ended within {took:.2f} s, and another began after it")
 
 
-async def _check_full(target: ServerTarget, slots: int) -> Outcome:
+async def _check_full(target: ServerTarget, slots: int) -> CheckOutcome:
     async with contextlib.AsyncExitStack() as stack:
         held = [await stack.enter_async_context(target.client("json")) for _ in range(slots)]
         for client in held:
@@ -86,7 +86,9 @@ async def _check_full(target: ServerTarget, slots: int) -> Outcome:
                 text = f"a client vanished, and {FREED_WITHIN_S:g} s later its slot was not free"
                 return failed(text, _END_HINT)
             await asyncio.sleep(POLL_S)
-    return Outcome(f"a full server took a new session when one was closed, and when a client vanished ({took:.2f} s)")
+    return CheckOutcome(
+        f"a full server took a new session when one was closed, and when a client vanished ({took:.2f} s)"
+    )
 
 
 async def _opened(target: ServerTarget) -> Client:
