@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from openenv_async.conformance.findings import CheckOutcome, NotJudged, PromiseBroken
-from openenv_async.conformance.server.context import FREED_WITHIN_S, ServerContext
+from openenv_async.conformance.server.context import FREED_WITHIN_S, ContextCheck, ServerContext
 from openenv_async.conformance.server.raw_socket import CUTS, RawSocket, open_session, request
 from openenv_async.errors import CapacityError, EnvError
 from openenv_async.transport.link import LinkClosed, LinkRefused
-
-ContextCheck = Callable[[ServerContext], Awaitable[CheckOutcome]]
 
 LEAVERS = 20
 

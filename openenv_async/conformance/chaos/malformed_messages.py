@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -11,7 +10,7 @@ import msgspec
 from openenv_async.conformance.findings import CheckOutcome, NotJudged, PromiseBroken
 from openenv_async.conformance.server.bad_messages import NOT_AN_OBJECT, NOT_JSON, UNKNOWN_FIELD, UNKNOWN_TYPE
 from openenv_async.conformance.server.baseline import unreachable
-from openenv_async.conformance.server.context import ServerContext
+from openenv_async.conformance.server.context import ContextCheck, ServerContext
 from openenv_async.conformance.server.raw_socket import (
     TEXT,
     RawSocket,
@@ -48,7 +47,7 @@ _INVALID_DATA = 1007
 """The code of RFC 6455 for text that is not UTF-8."""
 
 
-def sends(what: str, message: Message) -> Callable[[ServerContext], Awaitable[CheckOutcome]]:
+def sends(what: str, message: Message) -> ContextCheck:
     """Return a check that sends one message in the middle of an episode on the JSON wire."""
 
     async def check(context: ServerContext) -> CheckOutcome:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import time
 import warnings
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from openenv_async.conformance.chaos import capacity, connection_loss, malformed_messages, misbehaving_clients
 from openenv_async.conformance.chaos.isolation_probe import IsolationProbe
 from openenv_async.conformance.findings import CheckOutcome, NotAnEnvironment, NotJudged, ServerReport
 from openenv_async.conformance.runner import CheckInfo, Listener, OnBegin, Runner
 from openenv_async.conformance.server import baseline
-from openenv_async.conformance.server.context import ServerContext
+from openenv_async.conformance.server.context import ContextCheck, ServerContext
 from openenv_async.conformance.server.endpoints import check_health, check_schema
 from openenv_async.conformance.server.sessions import check_sessions
 from openenv_async.conformance.target import ServerTarget, require_server
@@ -31,7 +31,7 @@ MOST_CALL_S = 30.0
 LEAST_CALL_S = 5.0
 """Seconds that a call may take on a server whose steps take none."""
 
-ServerCheck = tuple[CheckInfo, Callable[[ServerContext], Awaitable[CheckOutcome]]]
+ServerCheck = tuple[CheckInfo, ContextCheck]
 
 _LOSES = "one bad message costs its sender the whole episode, and the steps already paid for"
 _OTHERS = "one client, broken or malicious, takes the server away from every other rollout"
@@ -40,7 +40,7 @@ _LEAKS = "each worker that is killed keeps its slot, until the server is full an
 
 def _check(
     name: str,
-    function: Callable[[ServerContext], Awaitable[CheckOutcome]],
+    function: ContextCheck,
     tries: str,
     why: str,
     *,
@@ -270,7 +270,7 @@ async def _run(context: ServerContext, report: ServerReport, options: CheckOptio
         is_gone=lambda: baseline.unreachable(context),
     )
     for info, function in CALM:
-        held = await runner.run(info, _bound(function, context))
+        held = await runner.run(info, partial(function, context))
         if info.name == "play" and held:
             runner.slowness_s = 60 * context.step_s
             call_s = max(LEAST_CALL_S, 20 * context.step_s)
@@ -301,7 +301,7 @@ async def _cause_chaos(context: ServerContext, report: ServerReport, runner: Run
         await probe.start()
     try:
         for info, function in CHAOS:
-            await runner.run(info, _bound(capacity.frees_slots(function), context))
+            await runner.run(info, partial(capacity.frees_slots(function), context))
             if report.max_sessions is None and info.name == "capacity":
                 report.max_sessions = None if context.capacity is None else context.capacity + probe.present
     finally:
@@ -312,9 +312,3 @@ async def _cause_chaos(context: ServerContext, report: ServerReport, runner: Run
         return probe.outcome()
 
     await runner.run(NEIGHBOUR, outcome)
-
-
-def _bound(
-    function: Callable[[ServerContext], Awaitable[CheckOutcome]], context: ServerContext
-) -> Callable[[], Awaitable[CheckOutcome]]:
-    return lambda: function(context)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import httpx
 
 from openenv_async.client.options import WireChoice
-from openenv_async.conformance.findings import NotJudged
+from openenv_async.conformance.findings import CheckOutcome, NotJudged
 from openenv_async.conformance.server.episodes import Moment, counts_steps, first_difference
 from openenv_async.conformance.server.raw_socket import RawSocket, open_session
 from openenv_async.conformance.target import SEED, Client, ServerTarget
@@ -214,6 +214,9 @@ class ServerContext:
         if counts_steps(self.reference):
             return True
         return self.repeatable and all(a.differs(b, state=self.state_repeats) for a, b in pairs)
+
+
+ContextCheck = Callable[[ServerContext], Awaitable[CheckOutcome]]
 
 
 async def close_client(client: Client) -> None:
