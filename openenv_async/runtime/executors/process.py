@@ -1,6 +1,6 @@
 """Executor in a child process, which one session has to itself or a few sessions share.
 
-This is the server's side: a seat in a `runtime.processes.handle.Process`. A call is one message there and one back,
+This is the server's side: a session in a `runtime.processes.handle.Process`. A call is one message there and one back,
 with the payload's bytes unchanged.
 """
 
@@ -20,8 +20,8 @@ from openenv_async.runtime.calls import Call, Outcome
 from openenv_async.runtime.current_session import about
 from openenv_async.runtime.executors.base import CALLBACK, TASK, Begin, Executor, OnOutcome, Pending
 from openenv_async.runtime.processes import messages
-from openenv_async.runtime.processes.handle import Process, Sitter
-from openenv_async.runtime.processes.messages import Facts, Kind, Op, Opening, Reply
+from openenv_async.runtime.processes.handle import Process, ProcessUser
+from openenv_async.runtime.processes.messages import ChildReply, Facts, Op, Opening, ReplyKind
 
 logger = logging.getLogger("openenv_async")
 
@@ -36,14 +36,14 @@ class NeverBegan(Exception):
     """The process ended before it began to build the environment, so that another one can be used."""
 
 
-class ProcessExecutor(Executor, Sitter):
+class ProcessExecutor(Executor, ProcessUser):
     """Makes calls in a child process. A plain call that passes its deadline ends the process; a coroutine is cancelled.
 
     Args:
-        process: where the seat is.
-        seat: its number.
+        process: where the session is.
+        number: its number.
         session_id: for the log.
-        released: called with the process when the seat is free.
+        released: called with the process when its place is free.
         alone: no other session is in the process, so that it ends with this one.
     """
 
@@ -52,7 +52,7 @@ class ProcessExecutor(Executor, Sitter):
     def __init__(
         self,
         process: Process,
-        seat: int,
+        number: int,
         session_id: str,
         released: Callable[[Process], Awaitable[None]],
         *,
@@ -60,7 +60,7 @@ class ProcessExecutor(Executor, Sitter):
     ) -> None:
         self.pid = process.pid
         self.step_timeout_s: float | None = None
-        self._process, self._seat, self._session_id, self._released = process, seat, session_id, released
+        self._process, self._number, self._session_id, self._released = process, number, session_id, released
         self._alone = alone
         self._loop = asyncio.get_running_loop()
         self._facts = Facts(is_async=False, step_timeout_s=None)
@@ -75,7 +75,7 @@ class ProcessExecutor(Executor, Sitter):
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._closing: asyncio.Task[None] | None = None
         self._close_timeout_s = 0.0
-        process.sitters[seat] = self
+        process.users[number] = self
 
     async def open(self, opening: Opening, factory_name: str, close_timeout_s: float) -> None:
         """Build the environment; when that fails, nothing of it is left.
@@ -88,7 +88,7 @@ class ProcessExecutor(Executor, Sitter):
         limit_s = opening.create_timeout_s
         if limit_s is not None and not self._alone:
             limit_s += BACK_IN_S
-        self._process.send(messages.request(Op.OPEN, self._seat, 0, opening))
+        self._process.send(messages.request(Op.OPEN, self._number, 0, opening))
         try:
             async with asyncio.timeout(limit_s):
                 self._facts = await self._opened
@@ -138,7 +138,7 @@ class ProcessExecutor(Executor, Sitter):
             raise self._process.crash
         self._rid += 1
         self._flight, self._waiter = self._rid, waiter
-        self._process.send(messages.call_request(call, self._seat, self._rid))
+        self._process.send(messages.call_request(call, self._number, self._rid))
 
     def _end(self, outcome: Outcome | BaseException) -> None:
         """Pass on the outcome of the call in flight, once."""
@@ -172,7 +172,7 @@ class ProcessExecutor(Executor, Sitter):
         if not self._facts.is_async:
             return False
         if self._flight:
-            self._process.send(messages.request(Op.CANCEL, self._seat, self._flight))
+            self._process.send(messages.request(Op.CANCEL, self._number, self._flight))
         return True
 
     def leave(self) -> None:
@@ -212,13 +212,13 @@ class ProcessExecutor(Executor, Sitter):
         process = self._process
         if process.crash is None:
             self.cancel()
-            process.send(messages.request(Op.CLOSE, self._seat))
+            process.send(messages.request(Op.CLOSE, self._number))
             await asyncio.wait([self._closed, process.exited], return_when=asyncio.FIRST_COMPLETED)
-        if not self._alone and process.tainted and len(process.sitters) == 1:
+        if not self._alone and process.tainted and len(process.users) == 1:
             process.kill()
         if self._alone or process.dying:
             await process.ended()
-        process.sitters.pop(self._seat, None)
+        process.users.pop(self._number, None)
         await self._released(process)
 
     def _leave_behind(self) -> None:
@@ -229,29 +229,29 @@ class ProcessExecutor(Executor, Sitter):
     def _give_up(self) -> None:
         if self._closing is not None and self._closing.done():
             return
-        if self._alone or len(self._process.sitters) <= 1:
+        if self._alone or len(self._process.users) <= 1:
             self._process.kill("its environment did not close in time")
         else:
             # It ends when the others have.
             self._process.tainted = True
 
-    def heard(self, reply: Reply) -> None:
+    def heard(self, reply: ChildReply) -> None:
         kind = reply.kind
         if kind == messages.OUTCOME or (kind == messages.FAILED and reply.rid):
             if reply.rid != self._flight:
                 return
             self._flight = 0
             self._end(messages.outcome_of(reply) if kind == messages.OUTCOME else self._error_of(reply))
-        elif kind == Kind.OPENED:
+        elif kind == ReplyKind.OPENED:
             _settle(self._opened, msgspec.msgpack.decode(reply.payload, type=Facts))
-        elif kind == Kind.BEGUN:
+        elif kind == ReplyKind.BEGUN:
             self._begun = True
-        elif kind == Kind.CLOSED:
+        elif kind == ReplyKind.CLOSED:
             _settle(self._closed, None)
         elif not self._opened.done():
             self._opened.set_exception(messages.error_of(reply))
 
-    def _error_of(self, reply: Reply) -> BaseException:
+    def _error_of(self, reply: ChildReply) -> BaseException:
         error = messages.error_of(reply)
         if isinstance(error, StepTimeout) and not error.session_usable:
             # Its thread is abandoned in there.

@@ -1,13 +1,6 @@
 """Environments in processes of their own: `execution = "process"`.
 
-    pool      the server's side of all of it: spare processes, seats, who ends what; `executors.process` plays on it
-    nursery   the server's end of the zygote: asks for processes, hears of their ends
-    zygote    the process that all the others are forked from; has no threads and no event loop
-    birth     what a forked process does first: descriptors, signals, seeds, limits
-    worker    what it does then: calls in, outcomes out, for one session or for several
-    packets, messages, channel   what passes between a session's process and the server
-    recipe    how an environment gets into an interpreter that did not import it
-    crash     what is told of a process that ended by itself
-
-Importing this package imports none of them.
+`pool` is the server's side: spare processes and those in use. It asks the fork server (`fork_server`, started by
+`fork_server_client`) for a process and holds it as a `handle`. In the process, `child_setup` and then `child_main` run.
+`ipc` and `messages` carry the calls between them. Importing this package imports none of them.
 """

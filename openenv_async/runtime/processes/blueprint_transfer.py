@@ -1,6 +1,6 @@
 """How an environment gets into a session's process: with the fork, or by import in an interpreter of its own.
 
-A forked zygote has the blueprint as it is, so factories may be lambdas, closures
+A fork server that is a fork of the server has the blueprint as it is, so factories may be lambdas, closures
 and classes of a notebook. An interpreter of its own knows nothing: it gets names to
 import, and what the server's imports needed (paths, finders, the main module).
 """
@@ -34,11 +34,11 @@ _HARMLESS = (
     "pytest_timeout",
     "pydevd",
 )
-"""How threads are called whose absence after a fork nobody notices: idle workers, and our own."""
+"""Names of threads whose absence after a fork does no harm: idle workers, and our own."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class BlueprintTransfer:
     """What a process needs to build environments."""
 
     options: ProcessOptions
@@ -49,7 +49,7 @@ class Recipe:
     """By import; see `Import`."""
 
     def load(self) -> Blueprint:
-        """Give the blueprint as it is used inside a process. Imports the author's code where that is to be done."""
+        """Return the blueprint as it is used inside a process. Imports the author's code where that is to be done."""
         blueprint = self.blueprint or _load(self.pickled)
         return dataclasses.replace(blueprint, execution=None, launcher=None)
 
@@ -60,7 +60,7 @@ class Recipe:
             control.sendall(piece)
 
     @classmethod
-    def receive(cls, control: socket.socket) -> tuple[Recipe, int | None]:
+    def receive(cls, control: socket.socket) -> tuple[BlueprintTransfer, int | None]:
         """Take what `send` gave, and the type of the sockets to use."""
         packets = packets_of(control)
         while True:
@@ -72,14 +72,14 @@ class Recipe:
                 return cls(options, log_level, pickled=pickled), kind
 
 
-def recipe_for(blueprint: Blueprint, options: ProcessOptions) -> tuple[Recipe, bool]:
-    """Decide how environments get into processes; gives the recipe and whether the server itself is to be forked.
+def transfer_for(blueprint: Blueprint, options: ProcessOptions) -> tuple[BlueprintTransfer, bool]:
+    """Decide how environments get into processes; returns the transfer and whether the server itself is to be forked.
 
     Raises:
         FactoryError: they are to be imported (`preload=False`) and cannot be.
     """
     level = logging.getLogger().getEffectiveLevel()
-    forked = Recipe(options, level, blueprint=blueprint)
+    forked = BlueprintTransfer(options, level, blueprint=blueprint)
     if options.preload is True:
         return forked, True
     threads = [t.name for t in threading.enumerate() if t is not threading.current_thread() and _matters(t)]
@@ -102,7 +102,7 @@ def recipe_for(blueprint: Blueprint, options: ProcessOptions) -> tuple[Recipe, b
                 ", ".join(threads),
             )
         return forked, True
-    return Recipe(options, level, pickled=pickled), False
+    return BlueprintTransfer(options, level, pickled=pickled), False
 
 
 def _matters(thread: threading.Thread) -> bool:
@@ -147,17 +147,17 @@ def _pickled(blueprint: Blueprint) -> bytes:
 
 
 def _load(pickled: bytes) -> Blueprint:
-    recipe: _Import = pickle.loads(pickled)
-    sys.path[:] = recipe.path
-    sys.meta_path[:0] = recipe.finders
-    for finder in recipe.finders:
+    transfer: _Import = pickle.loads(pickled)
+    sys.path[:] = transfer.path
+    sys.meta_path[:0] = transfer.finders
+    for finder in transfer.finders:
         # A folder's package may have to be imported without its own `__init__.py`; the finder knows.
         getattr(finder, "load_package", lambda: None)()
-    for name, file in recipe.files.items():
+    for name, file in transfer.files.items():
         _ensure(name, file)
-    if recipe.main:
-        spawn.prepare(recipe.main)
-    factory, action, observation, state, plain = pickle.loads(recipe.classes)
+    if transfer.main:
+        spawn.prepare(transfer.main)
+    factory, action, observation, state, plain = pickle.loads(transfer.classes)
     return Blueprint(
         factory=factory,
         action=codec_for(action),

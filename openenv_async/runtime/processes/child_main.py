@@ -1,7 +1,7 @@
 """Sessions on an event loop inside a process: each has a task, and an executor as it would have in the server.
 
 Plain environments get a thread each, `async def` ones run on the loop together, so a
-call that sleeps holds up nobody. Deadlines and cancelling are the executors'. What
+call that sleeps does not hold up the others. Deadlines and cancelling are the executors'. What
 holds the whole process, such as C code that keeps the interpreter's lock, is the
 server's to end: `executors.process` waits a moment longer and kills.
 """
@@ -29,13 +29,13 @@ from openenv_async.runtime.executors.factory import start_executor
 from openenv_async.runtime.executors.inline import InlineExecutor
 from openenv_async.runtime.host import Host
 from openenv_async.runtime.processes import child_setup, logs, messages
-from openenv_async.runtime.processes.blueprint_transfer import Recipe
-from openenv_async.runtime.processes.ipc import Line, leave
-from openenv_async.runtime.processes.messages import Facts, Kind, Op, Opening, Request
+from openenv_async.runtime.processes.blueprint_transfer import BlueprintTransfer
+from openenv_async.runtime.processes.ipc import ServerChannel, leave
+from openenv_async.runtime.processes.messages import ChildRequest, Facts, Op, Opening, ReplyKind
 from openenv_async.tracing import run_under
 
 
-class Seats:
+class ChildSessions:
     """The sessions of this process.
 
     Args:
@@ -44,10 +44,10 @@ class Seats:
         alone: there is one session, and the process ends with it.
     """
 
-    def __init__(self, line: Line, blueprint: Blueprint, *, alone: bool) -> None:
+    def __init__(self, line: ServerChannel, blueprint: Blueprint, *, alone: bool) -> None:
         self.line, self.blueprint = line, blueprint
         self._alone = alone
-        self._seats: dict[int, _Seat] = {}
+        self._sessions: dict[int, _ChildSession] = {}
         self._over: asyncio.Future[None] | None = None
 
     def serve(self, begin: Callable[[], None]) -> None:
@@ -67,45 +67,45 @@ class Seats:
         for request in self.line.ready():
             self.take(request)
 
-    def take(self, request: Request) -> None:
-        """Give a request to whom it concerns."""
+    def take(self, request: ChildRequest) -> None:
+        """Pass a request to its session."""
         if request.op == Op.OPEN:
-            self.seat(request.seat, msgspec.msgpack.decode(request.payload, type=Opening), None)
+            self.open(request.number, msgspec.msgpack.decode(request.payload, type=Opening), None)
             return
-        seat = self._seats.get(request.seat)
-        if seat is None:
+        session = self._sessions.get(request.number)
+        if session is None:
             # It ended as the request was on its way.
             return
         if request.op == Op.CANCEL:
-            seat.cancel(request.rid)
+            session.cancel(request.rid)
         else:
-            seat.put(request)
+            session.put(request)
 
-    def seat(self, number: int, opening: Opening, executor: Executor | None) -> None:
+    def open(self, number: int, opening: Opening, executor: Executor | None) -> None:
         """Begin a session; without an executor, its environment is still to be built."""
-        self._seats[number] = _Seat(self, number, opening, executor)
+        self._sessions[number] = _ChildSession(self, number, opening, executor)
 
     def leave(self, number: int) -> None:
-        """Hear that a session has ended."""
-        del self._seats[number]
+        """Remove a session that has ended."""
+        del self._sessions[number]
         if self._alone and self._over is not None and not self._over.done():
             self._over.set_result(None)
 
 
-class _Seat:
+class _ChildSession:
     """One session: its task makes every call, as the contract of executors wants it."""
 
-    def __init__(self, seats: Seats, number: int, opening: Opening, executor: Executor | None) -> None:
-        self._seats, self._number, self._opening = seats, number, opening
+    def __init__(self, sessions: ChildSessions, number: int, opening: Opening, executor: Executor | None) -> None:
+        self._sessions, self._number, self._opening = sessions, number, opening
         self._executor = executor
-        self._queue: deque[Request] = deque()
+        self._queue: deque[ChildRequest] = deque()
         self._waker: asyncio.Future[None] | None = None
         self._rid = 0
         self._cancelled: set[int] = set()
         self._task = asyncio.get_running_loop().create_task(self._live(), name=f"openenv-{opening.session_id}")
         self._task.add_done_callback(_never_silently)
 
-    def put(self, request: Request) -> None:
+    def put(self, request: ChildRequest) -> None:
         self._queue.append(request)
         if self._waker is not None and not self._waker.done():
             self._waker.set_result(None)
@@ -118,12 +118,12 @@ class _Seat:
 
     async def _live(self) -> None:
         SESSION.set(self._opening.session_id)
-        line = self._seats.line
+        line = self._sessions.line
         executor = self._executor or await self._build()
         if executor is not None:
             self._executor = executor
             facts = Facts(isinstance(executor, InlineExecutor), executor.step_timeout_s)
-            line.send(messages.reply(Kind.OPENED, self._number, 0, facts))
+            line.send(messages.reply(ReplyKind.OPENED, self._number, 0, facts))
         while True:
             while not self._queue:
                 self._waker = asyncio.get_running_loop().create_future()
@@ -135,19 +135,19 @@ class _Seat:
                 await self._play(line, executor, request)
         if executor is not None:
             await executor.aclose()
-        self._seats.leave(self._number)
+        self._sessions.leave(self._number)
         line.closed(self._number)
 
     async def _build(self) -> Executor | None:
         opening = self._opening
-        self._seats.line.send(messages.reply(Kind.BEGUN, self._number, 0, None))
+        self._sessions.line.send(messages.reply(ReplyKind.BEGUN, self._number, 0, None))
         try:
-            return await start_executor(self._seats.blueprint, opening.session_id, opening.create_timeout_s)
+            return await start_executor(self._sessions.blueprint, opening.session_id, opening.create_timeout_s)
         except EnvError as exc:
-            self._seats.line.send(messages.failed_reply(exc, self._number, 0))
+            self._sessions.line.send(messages.failed_reply(exc, self._number, 0))
             return None
 
-    async def _play(self, line: Line, executor: Executor, request: Request) -> None:
+    async def _play(self, line: ServerChannel, executor: Executor, request: ChildRequest) -> None:
         if request.rid in self._cancelled:
             self._cancelled.discard(request.rid)
             line.fail(CallCancelled(), request)
@@ -181,25 +181,25 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 logger = logging.getLogger("openenv_async")
 
 
-def work(sock: socket.socket, recipe: Recipe) -> NoReturn:
+def work(sock: socket.socket, transfer: BlueprintTransfer) -> NoReturn:
     """Serve the sessions that come over `sock`; the process ends with the last one, or with the server."""
-    line = Line(sock)
-    logs.install(recipe.log_level, line.log)
+    line = ServerChannel(sock)
+    logs.install(transfer.log_level, line.log)
     try:
         # Before a session asks for it: an import may take long.
-        blueprint = recipe.load()
+        blueprint = transfer.load()
     except BaseException as exc:  # the author's module may raise anything
         failure = _import_failed(exc)
         line.fail(failure, line.receive())
         line.receive()
         leave()
     first = line.receive()
-    if recipe.options.sessions_per_process > 1:
-        child_setup.apply_limits(child_setup.limits_of(blueprint.factory, recipe.options))
-        seats = Seats(line, blueprint, alone=False)
-        seats.serve(lambda: seats.take(first))
+    if transfer.options.sessions_per_process > 1:
+        child_setup.apply_limits(child_setup.limits_of(blueprint.factory, transfer.options))
+        sessions = ChildSessions(line, blueprint, alone=False)
+        sessions.serve(lambda: sessions.take(first))
     else:
-        _serve_one(line, blueprint, recipe, first)
+        _serve_one(line, blueprint, transfer, first)
     leave()
 
 
@@ -213,11 +213,11 @@ def _import_failed(exc: BaseException) -> FactoryError:
     )
 
 
-def _serve_one(line: Line, blueprint: Blueprint, recipe: Recipe, first: Request) -> None:
+def _serve_one(line: ServerChannel, blueprint: Blueprint, transfer: BlueprintTransfer, first: ChildRequest) -> None:
     opening = msgspec.msgpack.decode(first.payload, type=Opening)
     SESSION.set(opening.session_id)
-    line.send(messages.reply(Kind.BEGUN, first.seat, 0, None))
-    limits = child_setup.limits_of(blueprint.factory, recipe.options)
+    line.send(messages.reply(ReplyKind.BEGUN, first.number, 0, None))
+    limits = child_setup.limits_of(blueprint.factory, transfer.options)
     child_setup.apply_limits(limits)
     host = Host(blueprint, opening.session_id)
     try:
@@ -227,25 +227,25 @@ def _serve_one(line: Line, blueprint: Blueprint, recipe: Recipe, first: Request)
         line.receive()
         return
     # The environments of a function say for themselves what their class declares.
-    own = child_setup.limits_of(host.environment, recipe.options)
+    own = child_setup.limits_of(host.environment, transfer.options)
     if own != limits:
         child_setup.apply_limits(own)
     if host.is_async:
-        seats = Seats(line, blueprint, alone=True)
+        sessions = ChildSessions(line, blueprint, alone=True)
         executor = InlineExecutor(host, None, opening.session_id)
-        seats.serve(lambda: seats.seat(first.seat, opening, executor))
+        sessions.serve(lambda: sessions.open(first.number, opening, executor))
     else:
-        line.send(messages.reply(Kind.OPENED, first.seat, 0, Facts(False, host.step_timeout_s)))
-        _play(line, host, opening, first.seat)
+        line.send(messages.reply(ReplyKind.OPENED, first.number, 0, Facts(False, host.step_timeout_s)))
+        _play(line, host, opening, first.number)
 
 
-def _play(line: Line, host: Host, opening: Opening, seat: int) -> None:
+def _play(line: ServerChannel, host: Host, opening: Opening, number: int) -> None:
     """Call, answer, call: one receive and one send each."""
     while True:
         asked = line.receive()
         if asked.op == messages.CLOSE:
             host.close_blocking()
-            line.closed(seat)
+            line.closed(number)
             return
         if asked.op == messages.CANCEL:
             # It came after the call had ended: one at work in this thread cannot hear it.

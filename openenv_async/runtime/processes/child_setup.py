@@ -1,6 +1,6 @@
 """What a forked process does first, so that nothing of its parent's goes on in it: descriptors, signals, seeds, limits.
 
-Plain functions over the process they are called in. `zygote` and `worker` call
+Plain functions over the process that calls them. `fork_server` and `child_main` call
 them; none of them starts a thread or a loop.
 """
 
@@ -63,8 +63,8 @@ def close_strangers(keep: Collection[int]) -> None:
     """Close every socket, pipe and loop descriptor but `keep` and the standard three.
 
     Regular files, devices and directories stay: they are what the author's code
-    opened when it was imported, and nobody's connection. The numbers stay taken, by
-    the null device: whoever thinks that he owns one (libuv closes its pipes in every
+    opened when it was imported, and no connection of a peer. The numbers stay taken, by
+    the null device: code that believes to own one (libuv closes its pipes in every
     fork, a transport when it is freed) must not close something of ours.
     """
     null = os.open(os.devnull, os.O_RDWR)
@@ -112,7 +112,7 @@ def adopt_orphans() -> None:
 
 
 def name(text: str) -> None:
-    """Say in the system's list of processes what this one is, where the system offers that."""
+    """Set this process's name in the system's list of processes, where the system supports it."""
     if _prctl is not None:
         _prctl(_PR_SET_NAME, text.encode()[:15], 0, 0, 0)
 
@@ -130,7 +130,7 @@ def step_aside() -> None:
 
 
 def fresh_streams() -> None:
-    """Give `sys.stdin`, `stdout` and `stderr` their descriptors back, whatever the parent had put in their place."""
+    """Restore `sys.stdin`, `stdout` and `stderr` to their descriptors, whatever the parent had put in their place."""
     sys.stdin = open(0, encoding="utf-8", closefd=False)
     sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
@@ -147,7 +147,7 @@ def fresh_seeds() -> None:
 
 
 def limits_of(declaring: object, options: ProcessOptions) -> dict[str, int]:
-    """Give the limits of a process whose environments come from `declaring`, a class, a factory or an environment."""
+    """Return the limits of a process whose environments come from `declaring`, a class, a factory or an environment."""
     found = {}
     for name in ("memory_limit_mb", "cpu_limit_s", "open_files_limit"):
         own = getattr(declaring, name, None)

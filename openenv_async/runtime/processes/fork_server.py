@@ -3,7 +3,7 @@
 Owns its children: forks them, kills them by order, reaps them, ends what they leave
 behind, and ends all of them when the server is gone. It is a fork of the server
 itself, or, as `python -m openenv_async.runtime.processes.fork_server FD`, an interpreter of
-its own in which the author's code is not imported. `nursery` is the server's end.
+its own in which the author's code is not imported. `fork_server_client` is the server's end.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from openenv_async.runtime.processes import child_setup
-from openenv_async.runtime.processes.blueprint_transfer import Recipe
+from openenv_async.runtime.processes.blueprint_transfer import BlueprintTransfer
 from openenv_async.runtime.processes.child_main import work
 from openenv_async.runtime.processes.ipc import socket_pair
 
 RECORD = struct.Struct("<Bqq")
-"""Every message to and from the zygote: what, and two numbers."""
+"""Every message to and from the fork server: what, and two numbers."""
 
 FORK, KILL = 1, 2
 """To it: fork a process under an id; kill a process by its pid."""
@@ -39,11 +39,11 @@ _END_S = 5.0
 _CHILDREN = "/proc/self/task/{}/children"
 
 
-class Zygote:
+class ForkServer:
     """Serves one control socket until its other end is closed."""
 
-    def __init__(self, control: socket.socket, recipe: Recipe, kind: int | None) -> None:
-        self._control, self._recipe, self._kind = control, recipe, kind
+    def __init__(self, control: socket.socket, transfer: BlueprintTransfer, kind: int | None) -> None:
+        self._control, self._transfer, self._kind = control, transfer, kind
         self._children: set[int] = set()
         self._woken, self._waker = socket.socketpair()
 
@@ -115,8 +115,8 @@ class Zygote:
             child_setup.freeze()
             child_setup.fresh_streams()
             child_setup.fresh_seeds()
-            contextvars.Context().run(work, sock, self._recipe)
-        except BaseException:  # nothing of this process may go on in the zygote's frames
+            contextvars.Context().run(work, sock, self._transfer)
+        except BaseException:  # nothing of this process may go on in the fork server's frames
             traceback.print_exc()
         finally:
             with contextlib.suppress(BaseException):
@@ -139,7 +139,7 @@ class Zygote:
             pid = _ended()
             if not pid:
                 return
-            # Before the process is reaped nobody else can have its number, nor its group's.
+            # Before the process is reaped no other can have its number, nor its group's.
             known = pid in self._children
             if known:
                 _kill(pid)
@@ -176,7 +176,7 @@ class Zygote:
 
 
 def _ended() -> int:
-    """Give a child that has ended and is not reaped yet; 0 when there is none."""
+    """Return a child that has ended and is not reaped yet; 0 when there is none."""
     try:
         found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -191,17 +191,17 @@ def _kill(pid: int) -> None:
             kill(pid, signal.SIGKILL)
 
 
-def become(control: socket.socket, recipe: Recipe, kind: int | None) -> NoReturn:
-    """Turn this process, freshly forked from the server, into a zygote."""
+def become(control: socket.socket, transfer: BlueprintTransfer, kind: int | None) -> NoReturn:
+    """Turn this process, freshly forked from the server, into a fork server."""
     try:
         child_setup.freeze()
         with contextlib.suppress(PermissionError):  # an interpreter of its own has a session already
             os.setsid()
         child_setup.default_signals()
-        child_setup.name("openenv-zygote")
+        child_setup.name("openenv-forks")
         child_setup.close_strangers({control.fileno()})
         child_setup.no_input()
-        contextvars.Context().run(Zygote(control, recipe, kind).serve)
+        contextvars.Context().run(ForkServer(control, transfer, kind).serve)
     except BaseException:  # the server's frames are above, and must not go on here
         traceback.print_exc()
     finally:
@@ -209,11 +209,11 @@ def become(control: socket.socket, recipe: Recipe, kind: int | None) -> NoReturn
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """Be the zygote of a server that started this interpreter."""
+    """Be the fork server of a server that started this interpreter."""
     control = socket.socket(fileno=int(arguments[0]))
     control.set_inheritable(False)
-    recipe, kind = Recipe.receive(control)
-    become(control, recipe, kind)
+    transfer, kind = BlueprintTransfer.receive(control)
+    become(control, transfer, kind)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The server's end of the zygote: starts it, asks it for processes, hears of their ends, and ends it.
+"""The server's end of the fork server: starts it, asks it for processes, is told of their ends, and ends it.
 
 Does not know what a process is for; `pool` does.
 """
@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 
 from openenv_async.runtime.processes import fork_server
-from openenv_async.runtime.processes.blueprint_transfer import Recipe
+from openenv_async.runtime.processes.blueprint_transfer import BlueprintTransfer
 from openenv_async.runtime.processes.ipc import socket_pair
 
 Started = Callable[[int, socket.socket, int], None]
@@ -27,7 +27,7 @@ Started = Callable[[int, socket.socket, int], None]
 NotStarted = Callable[[OSError], None]
 
 
-class NurseryLost(OSError):
+class ForkServerLost(OSError):
     """The process that forks the others has ended before it could fork this one; the next one can."""
 
 
@@ -35,18 +35,20 @@ _END_S = 6.0
 _POLL_S = 0.002
 
 
-class Nursery:
-    """One zygote. `start()`, then `fork()` and `kill()`; `aclose()` ends every process that is left.
+class ForkServerClient:
+    """One fork server. `start()`, then `fork()` and `kill()`; `aclose()` ends every process that is left.
 
     Args:
-        recipe: what processes build environments from.
+        transfer: what processes build environments from.
         forked: fork this process; else start an interpreter.
-        lost: called when the zygote ended by itself.
+        lost: called when the fork server ended by itself.
         kind: the type of the sockets; None: the best that there is.
     """
 
-    def __init__(self, recipe: Recipe, *, forked: bool, lost: Callable[[], None], kind: int | None = None) -> None:
-        self._recipe, self._forked, self._lost, self._kind = recipe, forked, lost, kind
+    def __init__(
+        self, transfer: BlueprintTransfer, *, forked: bool, lost: Callable[[], None], kind: int | None = None
+    ) -> None:
+        self._transfer, self._forked, self._lost, self._kind = transfer, forked, lost, kind
         self._asked: dict[int, tuple[Started, NotStarted]] = {}
         self._watched: dict[int, Callable[[int | None], None]] = {}
         self._unsent: deque[bytes] = deque()
@@ -54,7 +56,7 @@ class Nursery:
         self._closing = False
 
     def start(self) -> None:
-        """Start the zygote; takes as long as a fork or the start of a process does.
+        """Start the fork server; takes as long as a fork or the start of a process does.
 
         Raises:
             OSError: the system allows no more processes.
@@ -77,11 +79,11 @@ class Nursery:
             with contextlib.suppress(Exception):  # whatever a notebook or an author has put there
                 stream.flush()
         with warnings.catch_warnings():
-            # That of Python 3.12 about threads: `recipe_for` has judged those.
+            # That of Python 3.12 about threads: `transfer_for` has judged those.
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
         if pid == 0:
-            fork_server.become(control, self._recipe, self._kind)
+            fork_server.become(control, self._transfer, self._kind)
         return pid
 
     def _start_interpreter(self, ours: socket.socket, theirs: socket.socket) -> int:
@@ -97,7 +99,7 @@ class Nursery:
         )
         # It is reaped here, by its pid, as a forked one is.
         process.returncode = 0
-        self._recipe.send(ours, self._kind)
+        self._transfer.send(ours, self._kind)
         return process.pid
 
     def fork(self, started: Started, not_started: NotStarted) -> None:
@@ -107,7 +109,7 @@ class Nursery:
         self._send(fork_server.RECORD.pack(fork_server.FORK, self._number, 0))
 
     def watch(self, pid: int, exited: Callable[[int | None], None]) -> None:
-        """Have `exited` called with the wait status of a process when it has ended; None where nobody knows it."""
+        """Have `exited` called with the wait status of a process when it has ended; None where it is not known."""
         self._watched[pid] = exited
 
     def kill(self, pid: int) -> None:
@@ -116,7 +118,7 @@ class Nursery:
             self._send(fork_server.RECORD.pack(fork_server.KILL, pid, 0))
 
     async def aclose(self) -> None:
-        """End the zygote, which kills what is left; returns when it is gone."""
+        """End the fork server, which kills what is left; returns when it is gone."""
         if self._closing:
             return
         self._closing = True
@@ -125,7 +127,7 @@ class Nursery:
         self._forget()
 
     def discard(self) -> None:
-        """End the zygote without a loop to wait on; it is not reaped unless it is quick."""
+        """End the fork server without a loop to wait on; it is not reaped unless it is quick."""
         self._closing = True
         self._hang_up()
         self._reaped()
@@ -177,7 +179,7 @@ class Nursery:
     def _on_started(self, number: int, pid: int, fds: list[int]) -> None:
         started, not_started = self._asked.pop(number)
         if len(fds) < 2:
-            # This process may have no more descriptors; the new one ends, as nobody holds its socket.
+            # This process may have no more descriptors; the new one ends, as its socket is closed.
             for fd in fds:
                 os.close(fd)
             not_started(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
@@ -187,7 +189,7 @@ class Nursery:
         started(pid, socket.socket(fileno=fds[0]), fds[1])
 
     def _on_lost(self) -> None:
-        """The zygote was killed; where the system does not end its children, and for what they started, do it."""
+        """The fork server was killed; where the system does not end its children, and for what they started, do it."""
         self._closing = True
         self._hang_up()
         for pid in self._watched:
@@ -210,7 +212,7 @@ class Nursery:
             exited(None)
         asked, self._asked = self._asked, {}
         for _, not_started in asked.values():
-            not_started(NurseryLost("the process that forks the others has ended"))
+            not_started(ForkServerLost("the process that forks the others has ended"))
 
     def _hang_up(self) -> None:
         if not self._loop.is_closed():

@@ -1,6 +1,6 @@
 """One session's process, or several sessions', as the server sees it: what it says and how it ends.
 
-`pool` makes them and says who sits where; `executors.process` sits on one seat.
+`pool` makes them and places sessions in them; `executors.process` is one session.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import msgspec
 
 from openenv_async.errors import EnvironmentCrashed
 from openenv_async.runtime.processes import logs, messages
-from openenv_async.runtime.processes.fork_server_client import Nursery
-from openenv_async.runtime.processes.ipc import Channel
-from openenv_async.runtime.processes.messages import LogLine, Reply
+from openenv_async.runtime.processes.fork_server_client import ForkServerClient
+from openenv_async.runtime.processes.ipc import ProcessChannel
+from openenv_async.runtime.processes.messages import ChildReply, LogLine
 
 MOST_LINES = 20
 MOST_CHARACTERS = 4096
@@ -67,11 +67,11 @@ class Stderr:
             try:
                 sys.stderr.write("".join(line + "\n" for line in lines))
                 sys.stderr.flush()
-            except (OSError, ValueError, AttributeError):  # the server's is closed: nobody reads it
+            except (OSError, ValueError, AttributeError):  # the server's is closed: it is not read any more
                 return
 
     def text(self, *, debug: bool) -> str:
-        """Give the last lines; without `debug` only what any peer may see."""
+        """Return the last lines; without `debug` only what any peer may see."""
         lines = self._fatal or list(self._lines)
         text = "\n".join(lines if debug else _for_peers(lines))
         return text[:MOST_CHARACTERS] if self._fatal else text[-MOST_CHARACTERS:]
@@ -103,7 +103,7 @@ def how_it_ended(status: int | None) -> tuple[str, dict[str, Any]]:
 
 
 def crashed(status: int | None, stderr: str, why: str = "") -> EnvironmentCrashed:
-    """Make the error for whoever used the process."""
+    """Return the error for the session that used the process."""
     words, details = how_it_ended(status)
     because = f" ({why})" if why else ""
     last = f": {stderr.strip().splitlines()[0]}" if stderr.startswith(_FATAL) else ""
@@ -119,11 +119,11 @@ _LAST_READS = 16
 _LINGER_S = 2.0
 
 
-class Sitter(Protocol):
-    """Who has a seat in a process."""
+class ProcessUser(Protocol):
+    """A session in a process; `Process.users` has it by its number."""
 
-    def heard(self, reply: Reply) -> None:
-        """The process said something to this seat."""
+    def heard(self, reply: ChildReply) -> None:
+        """Receive a message of the process for this session."""
 
     def crashed(self) -> None:
         """The process has ended; `Process.crash` says how."""
@@ -133,19 +133,26 @@ class Process:
     """A process that lives until it ends by itself or is killed.
 
     Args:
-        nursery: where it came from.
+        fork_server: where it came from.
         pid: its number.
         sock: the server's end of its socket.
         stderr: a descriptor to read.
-        buffer: see `Channel`.
+        buffer: see `ProcessChannel`.
         debug: whether peers may see all of what it wrote at last.
     """
 
     def __init__(
-        self, nursery: Nursery, pid: int, sock: socket.socket, stderr: int, buffer: memoryview, *, debug: bool
+        self,
+        fork_server: ForkServerClient,
+        pid: int,
+        sock: socket.socket,
+        stderr: int,
+        buffer: memoryview,
+        *,
+        debug: bool,
     ) -> None:
-        self._nursery, self.pid, self._debug = nursery, pid, debug
-        self.sitters: dict[int, Sitter] = {}
+        self._fork_server, self.pid, self._debug = fork_server, pid, debug
+        self.users: dict[int, ProcessUser] = {}
         self.crash: EnvironmentCrashed | None = None
         """How it ended; None while it lives."""
         self.tainted = False
@@ -153,24 +160,24 @@ class Process:
         self.dying = False
         """It is being killed."""
         self.unexpected = False
-        """It ended by itself while somebody sat in it."""
+        """It ended by itself while a session was in it."""
         self.on_exit: Callable[[Process], None] | None = None
         self._why = ""
         self._loop = asyncio.get_running_loop()
         self.exited: asyncio.Future[None] = self._loop.create_future()
-        self._channel = Channel(sock, self._heard, self._lost, buffer)
+        self._channel = ProcessChannel(sock, self._heard, self._lost, buffer)
         self.send = self._channel.send
         self._stderr, self._kept = stderr, Stderr()
         os.set_blocking(stderr, False)
         self._loop.add_reader(stderr, self._on_stderr)
-        nursery.watch(pid, self._on_exit)
+        fork_server.watch(pid, self._on_exit)
 
     def kill(self, why: str = "") -> None:
         """Kill it and what it started; `exited` says when that is done."""
         if self.crash is None:
             self.tainted = self.dying = True
             self._why = self._why or why
-            self._nursery.kill(self.pid)
+            self._fork_server.kill(self.pid)
 
     @property
     def why(self) -> str:
@@ -189,9 +196,9 @@ class Process:
         if reply.kind == messages.LOG:
             logs.relog(msgspec.msgpack.decode(reply.payload, type=LogLine), self.pid)
             return
-        sitter = self.sitters.get(reply.seat)
-        if sitter is not None:
-            sitter.heard(reply)
+        user = self.users.get(reply.number)
+        if user is not None:
+            user.heard(reply)
 
     def _lost(self) -> None:
         # It ends, or it has closed the socket and can be of no more use.
@@ -222,8 +229,8 @@ class Process:
         os.close(self._stderr)
         self._kept.finish()
         self.crash = crashed(status, self._kept.text(debug=self._debug), self._why)
-        for sitter in list(self.sitters.values()):
-            sitter.crashed()
+        for user in list(self.users.values()):
+            user.crashed()
         if not self.exited.done():
             self.exited.set_result(None)
         if self.on_exit is not None:

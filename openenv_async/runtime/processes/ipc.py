@@ -16,7 +16,7 @@ from typing import NoReturn, Protocol
 from openenv_async.protocol.batching import too_large
 from openenv_async.runtime.calls import Outcome
 from openenv_async.runtime.processes import messages
-from openenv_async.runtime.processes.messages import Kind, LogLine, Opening, Request
+from openenv_async.runtime.processes.messages import ChildRequest, LogLine, Opening, ReplyKind
 
 PIECE = 128 * 1024
 """Bytes of a message in one packet."""
@@ -33,20 +33,19 @@ class Packets(Protocol):
     """How messages are cut and put together; one object per end, because it holds what is incomplete."""
 
     def cut(self, message: bytes) -> list[Bytes]:
-        """Give what is to be sent, each in a send of its own."""
+        """Return what is to be sent, each in a send of its own."""
 
     def feed(self, data: memoryview) -> list[bytes]:
         """Take what one receive gave, and give the messages that are complete. Keeps no reference to `data`."""
 
 
-class Sequenced:
+class Sequenced(Packets):
     """`SOCK_SEQPACKET`: the kernel keeps packets apart. The first byte of each says whether more follow."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
 
     def cut(self, message: bytes) -> list[Bytes]:
-        """See `Packets.cut`."""
         if len(message) <= PIECE:
             return [message]
         view = memoryview(message)[1:]
@@ -55,7 +54,6 @@ class Sequenced:
         return pieces
 
     def feed(self, data: memoryview) -> list[bytes]:
-        """See `Packets.feed`."""
         if data[0]:
             self._parts.append(bytes(data[1:]))
             return []
@@ -66,18 +64,16 @@ class Sequenced:
         return [message]
 
 
-class Streamed:
+class Streamed(Packets):
     """`SOCK_STREAM`: each message after its length."""
 
     def __init__(self) -> None:
         self._unread = bytearray()
 
     def cut(self, message: bytes) -> list[Bytes]:
-        """See `Packets.cut`."""
         return [_LENGTH.pack(len(message)) + message]
 
     def feed(self, data: memoryview) -> list[bytes]:
-        """See `Packets.feed`."""
         unread, messages, at = self._unread, [], 0
         unread += data
         while len(unread) - at >= _LENGTH.size:
@@ -91,7 +87,7 @@ class Streamed:
 
 
 def packets_of(sock: socket.socket) -> Packets:
-    """Give the way of a socket's own type."""
+    """Return the way of a socket's own type."""
     return Sequenced() if sock.type == getattr(socket, "SOCK_SEQPACKET", None) else Streamed()
 
 
@@ -113,7 +109,7 @@ def socket_pair(kind: int | None = None) -> tuple[socket.socket, socket.socket]:
     return ends
 
 
-class Channel:
+class ProcessChannel:
     """Whole messages both ways.
 
     Args:
@@ -211,7 +207,7 @@ class Channel:
         self._sock.close()
 
 
-class Line:
+class ServerChannel:
     """Requests in, replies out. `receive` and `ready` in one thread, `answer` and the rest from any.
 
     When the server is gone, reading ends the process.
@@ -224,7 +220,7 @@ class Line:
         self._buffer = memoryview(bytearray(PIECE))
         self._read: list[bytes] = []
 
-    def receive(self) -> Request:
+    def receive(self) -> ChildRequest:
         """Wait for the next request."""
         while not self._read:
             size = self.sock.recv_into(self._buffer)
@@ -233,8 +229,8 @@ class Line:
             self._read = self._in.feed(self._buffer[:size])
         return messages.read_request(self._read.pop(0))
 
-    def ready(self) -> list[Request]:
-        """Give the requests that are there, without waiting."""
+    def ready(self) -> list[ChildRequest]:
+        """Return the requests that are there, without waiting."""
         found, self._read = self._read, []
         try:
             while True:
@@ -267,26 +263,26 @@ class Line:
             except BlockingIOError:
                 continue
 
-    def answer(self, outcome: Outcome, opening: Opening, asked: Request) -> None:
+    def answer(self, outcome: Outcome, opening: Opening, asked: ChildRequest) -> None:
         """Send an outcome, unless it is too large to be of use to the server."""
         size = len(outcome.data)
         if size > opening.max_message_bytes:
             self.fail(too_large(size, opening.max_message_bytes), asked)
         else:
-            self.send(messages.outcome_reply(outcome, asked.seat, asked.rid))
+            self.send(messages.outcome_reply(outcome, asked.number, asked.rid))
 
-    def fail(self, error: BaseException, asked: Request) -> None:
+    def fail(self, error: BaseException, asked: ChildRequest) -> None:
         """Send what a request ended with."""
-        self.send(messages.failed_reply(error, asked.seat, asked.rid))
+        self.send(messages.failed_reply(error, asked.number, asked.rid))
 
-    def closed(self, seat: int) -> None:
-        """Say that a session's environment is closed; what it printed is out before."""
+    def closed(self, number: int) -> None:
+        """Report that a session's environment is closed; what it printed is sent before."""
         flush()
-        self.send(messages.reply(Kind.CLOSED, seat, 0, None))
+        self.send(messages.reply(ReplyKind.CLOSED, number, 0, None))
 
     def log(self, record: LogLine) -> None:
         """Send a record of the log."""
-        self.send(messages.reply(Kind.LOG, 0, 0, record))
+        self.send(messages.reply(ReplyKind.LOG, 0, 0, record))
 
 
 def flush() -> None:

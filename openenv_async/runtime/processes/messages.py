@@ -48,7 +48,7 @@ _OPS: dict[CallKind, int] = {kind: int(Op[kind.upper()]) for kind in get_args(Ca
 _KINDS: dict[int, CallKind] = {number: kind for kind, number in _OPS.items()}
 
 
-class Kind(IntEnum):
+class ReplyKind(IntEnum):
     """What the process says."""
 
     OUTCOME = 1
@@ -59,15 +59,17 @@ class Kind(IntEnum):
     BEGUN = 6
 
 
-OUTCOME, FAILED, LOG, CLOSE, CANCEL = map(int, (Kind.OUTCOME, Kind.FAILED, Kind.LOG, Op.CLOSE, Op.CANCEL))
+OUTCOME, FAILED, LOG, CLOSE, CANCEL = map(
+    int, (ReplyKind.OUTCOME, ReplyKind.FAILED, ReplyKind.LOG, Op.CLOSE, Op.CANCEL)
+)
 """What is asked at every call: Python 3.11 takes 0.1 µs to look up a member of an Enum."""
 
 
-class Request(NamedTuple):
+class ChildRequest(NamedTuple):
     """One message to a process."""
 
     op: int
-    seat: int
+    number: int
     rid: int
     payload: bytes
     wire: int
@@ -80,11 +82,11 @@ class Request(NamedTuple):
         return Call(_KINDS[self.op], self.payload, _WIRES[self.wire], self.timeout_s, self.trace)
 
 
-class Reply(NamedTuple):
+class ChildReply(NamedTuple):
     """One message from a process."""
 
     kind: int
-    seat: int
+    number: int
     rid: int
     extra: bytes
     payload: bytes
@@ -126,66 +128,66 @@ _failures = msgspec.msgpack.Decoder(_Failed)
 _warnings = msgspec.msgpack.Decoder(tuple[str, ...])
 
 
-def request(op: int, seat: int, rid: int = 0, payload: Any = b"") -> bytes:
-    """Write a request that is no call; `payload` is bytes or a Struct of this module."""
+def request(op: int, number: int, rid: int = 0, payload: Any = b"") -> bytes:
+    """Write a request that is not a call; `payload` is bytes or a Struct of this module."""
     body = payload if isinstance(payload, bytes) else _encode(payload)
-    return _REQUEST.pack(op, 0, seat, rid, nan) + body
+    return _REQUEST.pack(op, 0, number, rid, nan) + body
 
 
-def call_request(call: Call, seat: int, rid: int) -> bytes:
-    """Write a call; its payload is copied, never looked at."""
+def call_request(call: Call, number: int, rid: int) -> bytes:
+    """Write a call; its payload is copied and not decoded."""
     timeout_s = nan if call.timeout_s is None else call.timeout_s
     op, wire = _OPS[call.kind], _WIRE_NUMBERS[call.wire]
     if len(call.trace) == PARENT_LENGTH and call.trace.isascii():
-        head = _REQUEST.pack(op | _TRACED, wire, seat, rid, timeout_s)
+        head = _REQUEST.pack(op | _TRACED, wire, number, rid, timeout_s)
         return b"".join((head, call.trace.encode(), call.payload))
-    return b"".join((_REQUEST.pack(op, wire, seat, rid, timeout_s), call.payload))
+    return b"".join((_REQUEST.pack(op, wire, number, rid, timeout_s), call.payload))
 
 
-def read_request(message: bytes) -> Request:
+def read_request(message: bytes) -> ChildRequest:
     """Read what the server sent."""
-    op, wire, seat, rid, timeout_s = _REQUEST.unpack_from(message)
+    op, wire, number, rid, timeout_s = _REQUEST.unpack_from(message)
     at, trace = _REQUEST.size, ""
     if op & _TRACED:
         op, at = op & ~_TRACED, at + PARENT_LENGTH
         trace = message[_REQUEST.size : at].decode()
-    return Request(op, seat, rid, message[at:], wire, None if isnan(timeout_s) else timeout_s, trace)
+    return ChildRequest(op, number, rid, message[at:], wire, None if isnan(timeout_s) else timeout_s, trace)
 
 
-def outcome_reply(outcome: Outcome, seat: int, rid: int) -> bytes:
+def outcome_reply(outcome: Outcome, number: int, rid: int) -> bytes:
     """Write the outcome of a call."""
     extra = _encode(outcome.warnings) if outcome.warnings else b""
-    return b"".join((_REPLY.pack(OUTCOME, seat, rid, len(extra)), extra, outcome.data))
+    return b"".join((_REPLY.pack(OUTCOME, number, rid, len(extra)), extra, outcome.data))
 
 
-def failed_reply(error: BaseException, seat: int, rid: int) -> bytes:
+def failed_reply(error: BaseException, number: int, rid: int) -> bytes:
     """Write what a call raised, as it would travel to a peer."""
     if isinstance(error, CallCancelled):
-        return reply(Kind.FAILED, seat, rid, _Failed("", "", {}, cancelled=True))
+        return reply(ReplyKind.FAILED, number, rid, _Failed("", "", {}, cancelled=True))
     what = describe(error)
-    return reply(Kind.FAILED, seat, rid, _Failed(what.code, what.message, what.details))
+    return reply(ReplyKind.FAILED, number, rid, _Failed(what.code, what.message, what.details))
 
 
-def reply(kind: int, seat: int, rid: int, payload: Any) -> bytes:
+def reply(kind: int, number: int, rid: int, payload: Any) -> bytes:
     """Write any other reply; `payload` is a Struct of this module, or None."""
-    return _REPLY.pack(kind, seat, rid, 0) + (b"" if payload is None else _encode(payload))
+    return _REPLY.pack(kind, number, rid, 0) + (b"" if payload is None else _encode(payload))
 
 
-def read_reply(message: bytes) -> Reply:
+def read_reply(message: bytes) -> ChildReply:
     """Read what a process sent."""
-    kind, seat, rid, size = _REPLY.unpack_from(message)
+    kind, number, rid, size = _REPLY.unpack_from(message)
     at = _REPLY.size
-    return Reply(kind, seat, rid, message[at : at + size], message[at + size :])
+    return ChildReply(kind, number, rid, message[at : at + size], message[at + size :])
 
 
-def outcome_of(reply: Reply) -> Outcome:
-    """Give the outcome that a reply carries."""
+def outcome_of(reply: ChildReply) -> Outcome:
+    """Return the outcome that a reply carries."""
     warnings: Iterable[str] = _warnings.decode(reply.extra) if reply.extra else ()
     return Outcome(reply.payload, tuple(warnings))
 
 
-def error_of(reply: Reply) -> EnvError | CallCancelled:
-    """Give the error that a reply carries."""
+def error_of(reply: ChildReply) -> EnvError | CallCancelled:
+    """Return the error that a reply carries."""
     failed = _failures.decode(reply.payload)
     if failed.cancelled:
         return CallCancelled()

@@ -1,7 +1,7 @@
-"""The processes of one server: spare ones, those in use, and who sits where.
+"""The processes of one server: spare ones, those in use, and which session is in which.
 
 Starts with the app's lifespan, or with the first session where there is none; then
-it ends with the last one. Decisions are made without awaiting; `nursery` does what
+it ends with the last one. Decisions are made without awaiting; `fork_server` does what
 takes time, and tells when it is done.
 """
 
@@ -19,8 +19,8 @@ from openenv_async.limits import Limits
 from openenv_async.runtime.blueprint import Blueprint
 from openenv_async.runtime.executors.base import Executor
 from openenv_async.runtime.executors.process import NeverBegan, ProcessExecutor
-from openenv_async.runtime.processes.blueprint_transfer import recipe_for
-from openenv_async.runtime.processes.fork_server_client import Nursery, NurseryLost
+from openenv_async.runtime.processes.blueprint_transfer import transfer_for
+from openenv_async.runtime.processes.fork_server_client import ForkServerClient, ForkServerLost
 from openenv_async.runtime.processes.handle import Process
 from openenv_async.runtime.processes.ipc import PIECE
 from openenv_async.runtime.processes.messages import Opening
@@ -34,7 +34,7 @@ _OTHER_DESCRIPTORS = 512
 
 
 class ProcessPool:
-    """Gives each session a seat in a process.
+    """Places each session in a process.
 
     Args:
         options: see `ProcessOptions`.
@@ -44,7 +44,7 @@ class ProcessPool:
 
     def __init__(self, options: ProcessOptions, limits: Limits, kind: int | None = None) -> None:
         self.options, self._limits, self._kind = options, limits, kind
-        self._nursery: Nursery | None = None
+        self._fork_server: ForkServerClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._blueprint: Blueprint | None = None
         self._spare: deque[Process] = deque()
@@ -92,7 +92,7 @@ class ProcessPool:
         try:
             opening = Opening(session_id, self._limits.max_message_bytes, timeout_s)
             for _ in range(_ATTEMPTS):
-                with contextlib.suppress(NeverBegan, NurseryLost):
+                with contextlib.suppress(NeverBegan, ForkServerLost):
                     return await self._open(blueprint, opening)
             raise self._impossible(blueprint, NeverBegan())
         except OSError as error:
@@ -125,17 +125,17 @@ class ProcessPool:
 
     def _start(self, blueprint: Blueprint) -> None:
         loop = asyncio.get_running_loop()
-        if self._loop is not loop and self._nursery is not None:
+        if self._loop is not loop and self._fork_server is not None:
             # The app is served again, by another loop: the processes of the first are of no use here.
-            self._nursery.discard()
+            self._fork_server.discard()
             self._forget()
-        if self._nursery is None:
+        if self._fork_server is None:
             self._loop, self._blueprint = loop, blueprint
-            recipe, forked = recipe_for(blueprint, self.options)
+            transfer, forked = transfer_for(blueprint, self.options)
             _allow_descriptors(2 * self._most)
-            nursery = Nursery(recipe, forked=forked, lost=self._forget, kind=self._kind)
-            nursery.start()
-            self._nursery = nursery
+            fork_server = ForkServerClient(transfer, forked=forked, lost=self._forget, kind=self._kind)
+            fork_server.start()
+            self._fork_server = fork_server
 
     @property
     def _most(self) -> int:
@@ -143,7 +143,7 @@ class ProcessPool:
         return -(-self._limits.max_sessions // self.options.sessions_per_process)
 
     def _forget(self) -> None:
-        self._nursery = None
+        self._fork_server = None
         self._spare.clear()
         self._used.clear()
         self._forking = 0
@@ -151,7 +151,7 @@ class ProcessPool:
     async def _take(self) -> Process:
         most = self.options.sessions_per_process
         for process in self._used:
-            if not process.tainted and process.crash is None and len(process.sitters) < most:
+            if not process.tainted and process.crash is None and len(process.users) < most:
                 return process
         while self._spare:
             process = self._spare.popleft()
@@ -174,26 +174,26 @@ class ProcessPool:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
             elif waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                # It came in the very turn in which nobody waited any longer.
+                # It came in the very turn in which the wait was given up.
                 self._keep(waiter.result())
             raise
 
     def _refill(self) -> None:
         """Ask for the processes that are waited for, and for the spare ones that are missing and have room."""
-        if self._nursery is None:
+        if self._fork_server is None:
             return
         room = self._most - len(self._used)
         wanted = max(min(self.options.spare_processes, room - len(self._waiting)), 0) + len(self._waiting)
         wanted -= len(self._spare)
         while self._forking < wanted:
             self._forking += 1
-            self._nursery.fork(self._arrived, self._did_not_arrive)
+            self._fork_server.fork(self._arrived, self._did_not_arrive)
 
     def _arrived(self, pid: int, sock: socket.socket, stderr: int) -> None:
-        assert self._nursery is not None and self._blueprint is not None
+        assert self._fork_server is not None and self._blueprint is not None
         self._forking -= 1
         self.started += 1
-        process = Process(self._nursery, pid, sock, stderr, self._buffer, debug=self._blueprint.debug)
+        process = Process(self._fork_server, pid, sock, stderr, self._buffer, debug=self._blueprint.debug)
         process.on_exit = self._on_exit
         while self._waiting:
             waiter = self._waiting.popleft()
@@ -211,7 +211,7 @@ class ProcessPool:
                 return
 
     def _keep(self, process: Process) -> None:
-        """Keep a process that nobody uses, if there is to be one more of them."""
+        """Keep an unused process, if there is to be one more spare."""
         if len(self._spare) < max(1, self.options.spare_processes) and not process.tainted:
             self._spare.append(process)
         else:
@@ -230,12 +230,12 @@ class ProcessPool:
 
     def _refill_after(self, process: Process) -> None:
         # One that had a session made room. One that had none may be followed by others that end the same way.
-        if process.sitters:
+        if process.users:
             self._refill()
 
     async def released(self, process: Process) -> None:
-        """Hear that a session has given back its seat. `ProcessExecutor` calls it."""
-        if not process.sitters and not self._alone and process in self._used:
+        """Take a place back from a session. `ProcessExecutor` calls it."""
+        if not process.users and not self._alone and process in self._used:
             self._used.discard(process)
             if process.crash is None:
                 self._keep(process)
@@ -243,17 +243,17 @@ class ProcessPool:
 
     async def _rest(self) -> None:
         """Without a lifespan to end them, processes end when no session is left."""
-        if not self._stays and not self._opening and not self._used and self._nursery is not None:
+        if not self._stays and not self._opening and not self._used and self._fork_server is not None:
             ending = asyncio.get_running_loop().create_task(self._end(), name="openenv processes end")
             self._endings.add(ending)
             ending.add_done_callback(self._endings.discard)
             await asyncio.shield(ending)
 
     async def _end(self) -> None:
-        nursery = self._nursery
-        if nursery is not None:
+        fork_server = self._fork_server
+        if fork_server is not None:
             self._forget()
-            await nursery.aclose()
+            await fork_server.aclose()
 
     def _impossible(self, blueprint: Blueprint, error: BaseException) -> FactoryError:
         logger.error("no process for an environment of %s: %s", blueprint.name, error)

@@ -79,7 +79,7 @@ async def test_a_spare_process_that_dies_is_not_given_to_anybody() -> None:
 
 async def test_the_death_of_the_process_that_forks_them_is_survived() -> None:
     async with nothing_left(), running(risky_app()) as app, playing(app) as (client,):
-        os.kill(processes(app)._nursery._pid, signal.SIGKILL)
+        os.kill(processes(app)._fork_server._pid, signal.SIGKILL)
         with pytest.raises(EnvironmentCrashed):
             await bounded(client.step({"do": "sleep"}))
         assert (await bounded(client.reset())).observation["count"] == 0
@@ -88,7 +88,7 @@ async def test_the_death_of_the_process_that_forks_them_is_survived() -> None:
 
 async def test_sessions_that_begin_while_it_dies_begin_with_the_next_one() -> None:
     async with nothing_left(), running(risky_app(spare_processes=0)) as app:
-        forking = processes(app)._nursery._pid
+        forking = processes(app)._fork_server._pid
         os.kill(forking, signal.SIGSTOP)
         connect: Callable[[Any], Coroutine[Any, Any, AsyncEnv[Any, Any, Any]]] = AsyncEnv.connect
         opening = [asyncio.create_task(connect(app)) for _ in range(5)]
