@@ -130,7 +130,7 @@ class Environment(ABC, Generic[ActT, ObsT, StateT]):
     def web_actions(
         self, observation: dict[str, Any]
     ) -> list[tuple[str, dict[str, Any] | ActT]] | Awaitable[list[tuple[str, dict[str, Any] | ActT]]]:
-        """Give actions that the web page offers as buttons, as pairs of label and action; by default none.
+        """Return actions that the web page offers as buttons, as pairs of label and action; by default none.
 
         Not asked when the episode is over.
 

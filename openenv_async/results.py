@@ -1,4 +1,4 @@
-"""What a call gives back to the trainer.
+"""What a call returns to the trainer.
 
 Owns `StepResult` and `Episode`. The client makes them, `codec` knows how they travel.
 """
@@ -52,7 +52,7 @@ class Episode(Generic[ActT, ObsT]):
     """One episode as `run_episode` played it: of the attempt that reached its end, and nothing of those before it."""
 
     first: StepResult[ObsT]
-    """What `reset()` gave."""
+    """What `reset()` returned."""
 
     actions: list[ActT] = field(default_factory=list)
     """What the policy chose, in order."""

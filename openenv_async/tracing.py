@@ -1,6 +1,6 @@
-"""OpenTelemetry, for those who use it: whether it is to be had, whose spans come from where, and the way between them.
+"""OpenTelemetry: whether it is installed and configured, the providers of spans, and `traceparent`.
 
-Owns everything that knows the library's set-up; imports it when it is used, and never before. `observe.spans` makes
+Owns everything that depends on the library's set-up; imports it when it is used, and not before. `observe.spans` makes
 the server's spans, `client.tracing` the client's. A `traceparent` is W3C's: 55 characters that name a span.
 """
 
@@ -35,7 +35,7 @@ _NEEDED = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")
 
 
 def installed() -> bool:
-    """Say whether the packages of the extra `otel` are there."""
+    """Return whether the packages of the extra `otel` are installed."""
     try:
         return all(importlib.util.find_spec(name) is not None for name in _NEEDED)
     except ModuleNotFoundError:
@@ -43,13 +43,13 @@ def installed() -> bool:
 
 
 def configured() -> bool:
-    """Say whether the environment names where spans are to be sent, and does not forbid it."""
+    """Return whether environment variables say where to send spans, and do not forbid it."""
     forbidden = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     return not forbidden and any(os.environ.get(name) for name in _ENDPOINTS)
 
 
 def wanted(asked: bool | None) -> bool:
-    """Say whether a server is to make spans.
+    """Return whether a server is to make spans.
 
     Args:
         asked: the setting; None: where an endpoint is configured.
@@ -63,7 +63,7 @@ def wanted(asked: bool | None) -> bool:
 
 
 def provider_of_the_program() -> TracerProvider | None:
-    """Give the provider that the program around us has set up; None: it has none. Imports nothing."""
+    """Return the provider that the surrounding program has set up, or None. Imports nothing."""
     if "opentelemetry.trace" not in sys.modules:
         return None
     from opentelemetry import trace
@@ -74,7 +74,7 @@ def provider_of_the_program() -> TracerProvider | None:
 
 @functools.cache
 def own_provider(service: str, *, ends_with_process: bool) -> TracerProvider:
-    """Give a provider that sends to where the environment's variables say, over HTTP. Made once per service.
+    """Return a provider that sends spans over HTTP to the configured endpoint. Made once per service.
 
     Args:
         service: its name, unless `OTEL_SERVICE_NAME` says another.
@@ -92,7 +92,7 @@ def own_provider(service: str, *, ends_with_process: bool) -> TracerProvider:
 
 
 def parent() -> str:
-    """Give the `traceparent` of the span that is current; empty: none is, or nobody uses OpenTelemetry."""
+    """Return the `traceparent` of the current span; empty: there is none, or OpenTelemetry is not in use."""
     if "opentelemetry.trace" not in sys.modules:
         return ""
     from opentelemetry.trace import get_current_span
@@ -104,7 +104,7 @@ def parent() -> str:
 
 
 def context_of(traceparent: str) -> Context | None:
-    """Give a context in which the span that a peer named is current; None: it named none, or what is no name."""
+    """Return a context in which the span that a peer named is current; None without a valid `traceparent`."""
     if len(traceparent) != PARENT_LENGTH:
         return None
     from opentelemetry.trace import get_current_span
@@ -136,6 +136,6 @@ def run_under(traceparent: str, function: Callable[..., T], *args: Any) -> T:
 
 
 async def await_under(traceparent: str, work: Coroutine[Any, Any, T]) -> T:
-    """Await a coroutine; likewise."""
+    """Await a coroutine so that spans of its own are children of the peer's."""
     with _under(traceparent):
         return await work

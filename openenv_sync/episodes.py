@@ -1,7 +1,6 @@
 """Plays an episode's plan in the caller's thread.
 
-A policy may use what belongs to that thread, and Ctrl-C ends it. What a plan is
-made of is `openenv_async.client.episodes`'s matter.
+A policy may use what belongs to that thread, and Ctrl-C ends it. `openenv_async.client.episodes` makes the plan.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ def play(steps: Plan[ActT, ObsT], settle: Callable[..., Any]) -> Episode[ActT, O
 
     Args:
         steps: the plan.
-        settle: called as `settle(wait, value)` to wait for what an `async def` policy gives.
+        settle: called as `settle(wait, value)` to wait for what an `async def` policy returns.
     """
     with contextlib.closing(steps):
         try:

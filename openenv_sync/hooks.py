@@ -1,6 +1,6 @@
 """The async client class under a sync one: the same type arguments, and the hooks that the sync class overrides.
 
-Owns that translation. `client` makes an instance and calls it.
+`client` makes an instance of it and calls it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def inner_class(base: type[AnyAsyncEnv], name: str, arguments: tuple[Any, ...], 
 
 def lend_hooks(inner: AnyAsyncEnv, facade: object) -> None:
     """Let the async client find the object whose hooks it calls."""
-    # Weak: the loop holds the inner client, and a sync client that nobody holds is to be collected at once.
+    # Weak: the loop holds the inner client, and a sync client without a reference is to be collected at once.
     inner.__dict__["facade"] = weakref.ref(facade)
 
 

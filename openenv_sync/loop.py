@@ -34,7 +34,7 @@ _CANCEL_GRACE_S = 1.0
 """Seconds an interrupted call may take to end on the loop before the interrupt is raised anyway."""
 
 EXIT_GRACE_S = 1.0
-"""Seconds the interpreter's exit waits for an open session to say goodbye, and again for the thread."""
+"""Seconds the interpreter's exit waits for open sessions to end, and again for the thread."""
 
 OWNER_EXIT_GRACE_S = 15.0
 """The same for a client that owns a server, which has to end: a container is given ten seconds for that."""
@@ -43,14 +43,14 @@ _LINGER_S = 0.2
 """Seconds after that for the connections to end before they are cut."""
 
 _DAEMON_PATIENCE_S = 3.0
-"""Seconds in which the interpreter should have ended its daemon threads."""
+"""Seconds within which an exiting interpreter should have ended its daemon threads."""
 
 
 class Closable(Protocol):
     """What the portal holds until it is closed: the async client under a sync one."""
 
     async def close(self) -> None:
-        """Say goodbye to the server; safe to repeat."""
+        """End the session on the server; safe to repeat."""
 
 
 class _Call(Generic[T]):
@@ -75,7 +75,7 @@ class _Call(Generic[T]):
 
     async def _run(self) -> None:
         # Releasing here and not in a done-callback saves a turn of the loop. Whatever is raised belongs to the
-        # caller, SystemExit and cancellation included: let out of the task, it would end the loop for everybody.
+        # caller, SystemExit and cancellation included: let out of the task, it would end the loop for every client.
         try:
             self.result = await self.func(*self.args, **self.kwargs)
         except BaseException as exc:
@@ -121,13 +121,13 @@ class Portal:
     def __init__(self) -> None:
         self.loop = _new_event_loop()
         self._clients: dict[Closable, float] = {}
-        self._goodbyes: set[asyncio.Task[None]] = set()
+        self._endings: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="openenv-sync-loop", daemon=True)
         self._thread.start()
 
     def call(self, func: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
-        """Run `func(*args, **kwargs)` on the loop and wait for what it gives, in the caller's contextvars.
+        """Run `func(*args, **kwargs)` on the loop, in the caller's contextvars, and return its result.
 
         An exception raised in the waiting thread by a signal handler (Ctrl-C) cancels the call and is raised.
 
@@ -163,7 +163,7 @@ class Portal:
         """Close a client without waiting for it. Safe from a finalizer, in any thread, and once the loop is gone."""
         self._clients.pop(client, None)
         with contextlib.suppress(RuntimeError):  # the loop is closed, and with it every session
-            self.loop.call_soon_threadsafe(self._say_goodbye, client)
+            self.loop.call_soon_threadsafe(self._close_soon, client)
 
     def stop(self) -> None:
         """Close every client for a bounded time, cancel what is left, and end the thread. Safe to repeat."""
@@ -187,17 +187,17 @@ class Portal:
             except BaseException:
                 logger.exception("a callback broke the event loop of the sync clients; it goes on")
 
-    def _say_goodbye(self, client: Closable) -> None:
+    def _close_soon(self, client: Closable) -> None:
         task = self.loop.create_task(_close(client))
-        self._goodbyes.add(task)
-        task.add_done_callback(self._goodbyes.discard)
+        self._endings.add(task)
+        task.add_done_callback(self._endings.discard)
 
     async def _wind_up(self, grace_s: float) -> None:
         for client in list(self._clients):
-            self._say_goodbye(client)
+            self._close_soon(client)
         self._clients.clear()
-        if self._goodbyes:
-            await asyncio.wait(self._goodbyes, timeout=grace_s)
+        if self._endings:
+            await asyncio.wait(self._endings, timeout=grace_s)
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         if rest:  # shared connections, which end by themselves after their last session
             _, rest = await asyncio.wait(rest, timeout=_LINGER_S)
@@ -212,12 +212,12 @@ async def _close(client: Closable) -> None:
     try:
         await client.close()
     except Exception:
-        # Nobody is left to be told: the client was collected or the interpreter exits.
+        # No caller is left to raise it in: the client was collected or the interpreter exits.
         logger.debug("closing an abandoned client failed", exc_info=True)
 
 
 def too_late() -> ClientClosed:
-    """Make the error for a call that the interpreter's exit overtook."""
+    """Return the error for a call that the interpreter's exit overtook."""
     if threading.current_thread().daemon:
         # The interpreter ends such a thread in a moment; raised before that, the error would only be printed.
         time.sleep(_DAEMON_PATIENCE_S)

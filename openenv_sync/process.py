@@ -1,6 +1,6 @@
 """The one portal of this process: made on first use, anew after a fork, stopped at exit.
 
-Owns the rule of who may block on it. How a call crosses over is `loop`'s matter.
+Owns the rule of which thread may block on it. How a call crosses over is in `loop`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ destroying an inherited loop would take them out of the epoll set that both proc
 
 
 def portal() -> Portal:
-    """Give the portal of this process; the first call starts its thread."""
+    """Return the portal of this process; the first call starts its thread."""
     global _portal
     with _lock:
         if _portal is None:
@@ -34,17 +34,17 @@ def portal() -> Portal:
 
 
 def current() -> Portal | None:
-    """Give the portal of this process if there is one; starts nothing."""
+    """Return the portal of this process, or None; starts nothing."""
     return _portal
 
 
 def is_current(candidate: Portal) -> bool:
-    """Say whether the portal runs in this process; an inherited one does not."""
+    """Return whether the portal runs in this process; an inherited one does not."""
     return candidate is _portal
 
 
 def refuse_foreign(candidate: Portal, who: str) -> NoReturn:
-    """Say why a client cannot be used on a portal that is not this process's.
+    """Raise the reason why a client cannot be used on a portal of another process.
 
     Raises:
         ClientClosed: always.
