@@ -120,7 +120,7 @@ def test_a_failed_connect_may_be_tried_again() -> None:
 def test_bad_arguments_are_refused_by_the_constructor() -> None:
     with pytest.raises(ValueError, match="ProbeEnv needs base_url"):
         ProbeEnv()
-    with pytest.raises(UsageError, match="no address"):
+    with pytest.raises(UsageError, match="not an address"):
         ProbeEnv("ftp://here")
 
 
