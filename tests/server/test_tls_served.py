@@ -14,6 +14,7 @@ import httpx
 import pytest
 from requirements import requirement
 from support.certificates import Certificates, certificates
+from support.forwarder import forwarding
 from support.play_env import play_app
 from support.servers import Journal, Served, bounded, gathered, serving
 
@@ -47,6 +48,19 @@ async def test_both_wires_play_over_tls(tmp_path: Path, wire: Literal["native", 
                 return (await env.step({"n": number})).observation["total"]
 
         assert await gathered([play(number) for number in range(8)]) == list(range(8))
+
+
+@requirement("tls:served")
+async def test_a_session_resumes_over_tls(tmp_path: Path) -> None:
+    files = certificates(tmp_path)
+    async with secure(files) as served, forwarding(served.port) as way:
+        url = way.url.replace("http:", "https:")
+        async with AsyncEnv(base_url=url, wire="native", ca_file=files.ca_file) as env:
+            await env.reset()
+            await env.step({"n": 1})
+            way.cut()
+            assert (await bounded(env.step({"n": 2}))).observation["total"] == 3
+        assert way.connections == 2
 
 
 @requirement("tls:served")
