@@ -232,6 +232,9 @@ LOOKED_UP: set[str] = {
     *(f"runtime/processes/blueprint_transfer.py: {name}" for name in ("origin", "load_package")),
     "client/episodes.py: reset",  # of a policy, which may be a plain function
     "client/options.py: step",  # tells an environment class, of any base, from an ASGI app that is a class
+    # An author's class may have either, or be a function that builds the environment.
+    *("server/web/routes.py: reset", "server/web/routes.py: reset_async"),
+    "server/gym_spaces.py: _asdict",  # named tuples have no class of their own
 }
 """`file: attribute` of a `getattr` that no Protocol can replace, each with its reason beside it."""
 

@@ -27,7 +27,7 @@ from openenv_async.server.sockets import Listeners, url_of
 
 if TYPE_CHECKING:
     from openenv_async.cli.serve_settings import ServeRequest
-    from openenv_async.cli.targets import Target
+    from openenv_async.cli.targets import ServeTarget
 
 POLL_S = 0.5
 """Seconds between two looks at the files."""
@@ -57,7 +57,7 @@ def changed(before: Snapshot, after: Snapshot) -> list[Path]:
     return sorted(Path(path) for path in before.keys() | after.keys() if before.get(path) != after.get(path))
 
 
-def supervise(request: ServeRequest, target: Target, listeners: Listeners) -> None:
+def supervise(request: ServeRequest, target: ServeTarget, listeners: Listeners) -> None:
     """Run server processes until SIGINT or SIGTERM.
 
     Raises:

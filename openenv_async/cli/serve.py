@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from openenv_async.cli.reload import Supervised
-    from openenv_async.cli.targets import Target
+    from openenv_async.cli.targets import ServeTarget
     from openenv_async.server.server import Server
     from openenv_async.server.sockets import Listeners
 
@@ -90,7 +90,7 @@ def _serve(name: str, options: dict[str, Any], show_settings: bool) -> None:
         _listen(request, target, tls)
 
 
-def _show_settings(request: ServeRequest, target: Target) -> None:
+def _show_settings(request: ServeRequest, target: ServeTarget) -> None:
     from openenv_async.conformance.project.manifest import DEFAULT_PORT, FILE_NAME
     from openenv_async.server.options import DEFAULT, Given
 
@@ -102,7 +102,7 @@ def _show_settings(request: ServeRequest, target: Target) -> None:
     click.echo("\n".join(settings_lines({"port": port, **request.given, **app})))
 
 
-def _listen(request: ServeRequest, target: Target, tls: ssl.SSLContext | None) -> None:
+def _listen(request: ServeRequest, target: ServeTarget, tls: ssl.SSLContext | None) -> None:
     from openenv_async.server.sockets import Bind, BindFailed, Listeners
 
     port, unix = request.asked("port"), request.asked("unix")
@@ -134,7 +134,7 @@ def _certificate(request: ServeRequest) -> ssl.SSLContext | None:
 
 def _run(
     request: ServeRequest,
-    target: Target,
+    target: ServeTarget,
     listeners: Listeners,
     child: Supervised | None,
     tls: ssl.SSLContext | None,
@@ -180,7 +180,7 @@ def _run(
         click.echo("Stopped.")
 
 
-def _load(request: ServeRequest, target: Target) -> ASGIApp:
+def _load(request: ServeRequest, target: ServeTarget) -> ASGIApp:
     from openenv_async.server import settings
 
     settings.override(request.given)
@@ -202,7 +202,7 @@ def _server_of(app: ASGIApp) -> Server | None:
     return server if isinstance(server, Server) else None
 
 
-def _warn_of_unused(request: ServeRequest, target: Target, server: Server | None) -> None:
+def _warn_of_unused(request: ServeRequest, target: ServeTarget, server: Server | None) -> None:
     if server is None:
         if request.for_create_app:
             idle = ", ".join(request.for_create_app)

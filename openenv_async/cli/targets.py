@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _MODULE_AND_ATTRIBUTE = re.compile(r"([\w.]+):([\w.]+)")
 
 
-class Target(Protocol):
+class ServeTarget(Protocol):
     """Something that can be served."""
 
     @property
@@ -168,7 +168,7 @@ class GymTarget:
             raise CommandFailed(str(error)) from error
 
 
-def locate(target: str) -> Target:
+def locate(target: str) -> ServeTarget:
     """Decide what a target means, and read its manifest if it has one.
 
     Raises:

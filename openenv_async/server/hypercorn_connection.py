@@ -38,7 +38,7 @@ class WorkerConfig(Config):
     """Seconds without a byte from a WebSocket client, pongs included, after which it is taken for gone."""
 
 
-class Context(WorkerContext):
+class ConnectionContext(WorkerContext):
     """One connection's context: Hypercorn's, and a sleep between pings that ends with the connection.
 
     Hypercorn's own sleep keeps the connection's task, and with it the socket of a
@@ -119,7 +119,7 @@ def _goodbye_passes(put: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Aw
 class _Offering:
     """The app, with a WebSocket's own socket among what its scope offers."""
 
-    def __init__(self, app: AppWrapper, connection: Connection) -> None:
+    def __init__(self, app: AppWrapper, connection: HypercornConnection) -> None:
         self._app, self._connection = app, connection
 
     async def __call__(self, scope: Any, receive: Any, send: Any, sync_spawn: Any, call_soon: Any) -> None:
@@ -135,11 +135,11 @@ class _Offering:
             await self._connection.let_go(code)
 
 
-class Connection(TCPServer):
+class HypercornConnection(TCPServer):
     """One connection; tells its context when nothing more will be read."""
 
     config: WorkerConfig
-    context: Context
+    context: ConnectionContext
     chunks = 0
     """Pieces of input that Hypercorn has seen."""
     taken: WebSocketLink | None = None
@@ -175,10 +175,11 @@ class Connection(TCPServer):
         Raises:
             LinkClosed: there is no such WebSocket any longer.
         """
-        stream = getattr(self.protocol.protocol, "stream", None)
+        http = self.protocol.protocol
+        stream = http.stream if isinstance(http, H11Protocol) else None
         if self.taken is not None or self.chunks != chunks or not isinstance(stream, WSStream):
             return None
-        if not hasattr(stream, "connection"):
+        if "connection" not in vars(stream):
             # It did not wait for the handshake's answer, or left: Hypercorn refused it, and tells nobody when it goes.
             asyncio.get_running_loop().call_soon(self._task.cancel)
             raise LinkClosed("the client was refused during the handshake")

@@ -23,7 +23,7 @@ from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, LifespanState
 from starlette.types import ASGIApp
 
-from openenv_async.server.hypercorn_connection import Connection, Context, WorkerConfig
+from openenv_async.server.hypercorn_connection import ConnectionContext, HypercornConnection, WorkerConfig
 
 logger = logging.getLogger("openenv_async.server")
 
@@ -146,11 +146,11 @@ class Worker:
         self._connections[task] = writer
         _notice_the_dead(writer)
         loop = asyncio.get_running_loop()
-        context = Context(self._context)
+        context = ConnectionContext(self._context)
         too_slow = loop.call_later(self._handshake_timeout_s, writer.transport.abort)
         context.on_request = too_slow.cancel
         try:
-            await Connection(self._app, loop, self._config, context, self._state, reader, writer)
+            await HypercornConnection(self._app, loop, self._config, context, self._state, reader, writer)
         except asyncio.CancelledError:
             # By close(), or by the connection itself, and nobody awaits this task; asyncio would report it as an error.
             writer.transport.abort()

@@ -77,8 +77,7 @@ class LogFilter(logging.Filter):
         return value
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """See `logging.Filter`."""
-        if getattr(record, "openenv_filtered", False):
+        if "openenv_filtered" in vars(record):
             return True
         if record.levelno >= logging.WARNING and not self._is_due(record):
             return False

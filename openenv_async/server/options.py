@@ -23,7 +23,7 @@ _OFF = ("0", "false", "no", "off")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kind:
+class OptionType:
     """A type of values."""
 
     wanted: str
@@ -72,7 +72,9 @@ class Kind:
 _UNITS = {"SECONDS": " of seconds", "MB": " of MiB", "BYTES": " of bytes"}
 
 
-def number(metavar: str, *, least: float = 0, above: bool = False, most: float = math.inf, whole: bool = False) -> Kind:
+def number(
+    metavar: str, *, least: float = 0, above: bool = False, most: float = math.inf, whole: bool = False
+) -> OptionType:
     """A number; `above` refuses the least value itself."""
     what = ("a whole number" if whole else "a number") + _UNITS.get(metavar, "")
     if most < math.inf:
@@ -85,7 +87,7 @@ def number(metavar: str, *, least: float = 0, above: bool = False, most: float =
             return False
         return least <= value <= most and value < math.inf and not (above and value == least)
 
-    return Kind(
+    return OptionType(
         wanted=wanted,
         metavar=metavar,
         accepts=accepts,
@@ -94,20 +96,20 @@ def number(metavar: str, *, least: float = 0, above: bool = False, most: float =
     )
 
 
-def choice(*words: str) -> Kind:
+def choice(*words: str) -> OptionType:
     """One of a few words."""
     metavar = f"[{'|'.join(words)}]"
-    return Kind(wanted=f"one of {', '.join(words)}", metavar=metavar, accepts=words.__contains__, choices=words)
+    return OptionType(wanted=f"one of {', '.join(words)}", metavar=metavar, accepts=words.__contains__, choices=words)
 
 
-def text(metavar: str = "TEXT") -> Kind:
+def text(metavar: str = "TEXT") -> OptionType:
     """Any text."""
-    return Kind(wanted="a text", metavar=metavar, accepts=lambda value: isinstance(value, str))
+    return OptionType(wanted="a text", metavar=metavar, accepts=lambda value: isinstance(value, str))
 
 
-def texts(metavar: str) -> Kind:
+def texts(metavar: str) -> OptionType:
     """Several texts: a repeated option, a TOML list, or one variable with commas between them."""
-    return Kind(
+    return OptionType(
         wanted="a list of texts",
         metavar=metavar,
         accepts=lambda value: isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value),
@@ -118,9 +120,9 @@ def texts(metavar: str) -> Kind:
     )
 
 
-def path(metavar: str = "PATH") -> Kind:
+def path(metavar: str = "PATH") -> OptionType:
     """A path of a file or a folder."""
-    return Kind(
+    return OptionType(
         wanted="a path",
         metavar=metavar,
         accepts=lambda value: isinstance(value, str) and value != "",
@@ -136,7 +138,7 @@ def _yes_or_no(word: str) -> bool:
     return word in _ON
 
 
-SWITCH = Kind(
+SWITCH = OptionType(
     wanted="true or false (in a variable also 1 or 0, yes or no, on or off)",
     metavar="BOOLEAN",
     accepts=lambda value: isinstance(value, bool),
@@ -152,7 +154,7 @@ class Option:
     name: str
     """As a Python name: `step_timeout`."""
 
-    kind: Kind
+    kind: OptionType
 
     help: str = ""
     """What it does. Empty for a bound of `Limits`, whose docstring says it."""

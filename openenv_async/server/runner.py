@@ -80,6 +80,20 @@ class ServeOptions:
 
 
 @runtime_checkable
+class HasServer(Protocol):
+    """An app that says what runs behind it, as one of `create_app` does."""
+
+    server: object
+
+
+@runtime_checkable
+class HasLimits(Protocol):
+    """What `app.server` has where its bounds hold for connections too."""
+
+    limits: Limits
+
+
+@runtime_checkable
 class Drains(Protocol):
     """What `app.server` must have for environments to be closed before the sockets are."""
 
@@ -126,7 +140,7 @@ async def serve(
     options = options or ServeOptions()
     with bind if isinstance(bind, Listeners) else Listeners.bind(*bind) as listeners:
         lifespan = Lifespan(app)
-        limits = _limits(app) or Limits()
+        limits = _limits(app)
         worker = Worker(
             app,
             _config(app, options),
@@ -200,12 +214,12 @@ def serve_app(
 async def _end(
     app: ASGIApp, worker: Worker, lifespan: Lifespan, listeners: Listeners, options: ServeOptions, replaced: bool
 ) -> None:
-    limits = _limits(app) or Limits()
+    limits = _limits(app)
     grace_s = limits.grace_s if options.grace_s is None else options.grace_s
     bound_s = grace_s + limits.close_timeout_s + _CLOSE_MARGIN_S
     if options.handover:
         await worker.stop_listening()
-    core = getattr(app, "server", None)
+    core = _core(app)
     linger_s = max(grace_s, options.linger_s)  # an app without a core: its requests are its calls
     if isinstance(core, Drains):
         # Before the connections end, so that every client is told and every environment closed.
@@ -246,16 +260,21 @@ async def _despite_cancellation(ending: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-def _limits(app: ASGIApp) -> Limits | None:
-    limits = getattr(getattr(app, "server", None), "limits", None)
-    return limits if isinstance(limits, Limits) else None
+def _core(app: object) -> object:
+    return app.server if isinstance(app, HasServer) else None
+
+
+def _limits(app: ASGIApp) -> Limits:
+    """The bounds of an app of `create_app`; the default ones for any other."""
+    core = _core(app)
+    return core.limits if isinstance(core, HasLimits) else Limits()
 
 
 def _config(app: ASGIApp, options: ServeOptions) -> WorkerConfig:
     config = WorkerConfig()
     # Above the app's own limit: a message a little too large is answered PAYLOAD_TOO_LARGE, and the
     # session lives; Hypercorn would close the connection.
-    config.websocket_max_message_size = (_limits(app) or Limits()).max_message_bytes + _MESSAGE_MARGIN
+    config.websocket_max_message_size = _limits(app).max_message_bytes + _MESSAGE_MARGIN
     config.websocket_ping_interval = options.ping_interval_s
     config.silence_s = options.silence_s
     config.keep_alive_timeout = options.keep_alive_s

@@ -15,7 +15,7 @@ import msgspec
 
 from openenv_async.codec.safe_text import safe_text
 from openenv_async.server.operator_key import HEADER, OperatorKey
-from openenv_async.server.web.page_auth import Gate
+from openenv_async.server.web.page_auth import PageAccess
 from openenv_async.transport.in_process import AsgiApp
 from openenv_async.transport.ws_server import Receive, Send
 
@@ -50,7 +50,7 @@ class Guard:
         app: AsgiApp,
         token: str | None,
         allow_origins: tuple[str, ...],
-        page: Gate | None = None,
+        page: PageAccess | None = None,
         *,
         origin_pattern: str | None = None,
         operator_key: OperatorKey | None = None,

@@ -12,9 +12,9 @@ from openenv_async.runtime.registry import Registry
 from openenv_async.runtime.server_stats import ServerStats
 from openenv_async.server.log_filter import FILTER, protect
 from openenv_async.server.operator_key import OperatorKey
-from openenv_async.server.settings import Settings
+from openenv_async.server.settings import ServerSettings
 from openenv_async.server.telemetry import Telemetry
-from openenv_async.server.web.page_auth import Gate
+from openenv_async.server.web.page_auth import PageAccess
 from openenv_async.transport.byte_counters import Traffic
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class ServerConnection(Protocol):
 class Server:
     """Made by `create_app`, shared by its routes."""
 
-    def __init__(self, blueprint: Blueprint, settings: Settings) -> None:
+    def __init__(self, blueprint: Blueprint, settings: ServerSettings) -> None:
         self.processes: ProcessPool | None = None
         if blueprint.execution == "process":
             # Imported here, because no other execution needs it.
@@ -48,7 +48,7 @@ class Server:
             blueprint = dataclasses.replace(blueprint, launcher=self.processes)
         self.blueprint = blueprint
         self.settings = settings
-        self.page = Gate(settings.interface, settings.token)
+        self.page = PageAccess(settings.interface, settings.token)
         self.limits = settings.limits
         self.id = secrets.token_hex(6)
         self.operator_key = OperatorKey()

@@ -21,7 +21,7 @@ from openenv_async.server.options import APP, BY_NAME, DEFAULT, OPTIONS, Given, 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class ServerSettings:
     """What one server runs with."""
 
     limits: Limits
@@ -66,7 +66,7 @@ def settle(
     otel: bool | None = None,
     record: RecordOptions | str | os.PathLike[str] | None = None,
     interface: bool | None = None,
-) -> Settings:
+) -> ServerSettings:
     """Combine what `override` was given, the arguments and the environment variables; the first of them counts most.
 
     Raises:
@@ -93,7 +93,7 @@ def settle(
     given["max_sessions"] = _sessions(env, max_concurrent_envs, records["limits"])
     values = {name: each.value for name, each in given.items()}
     origins = values["allow_origin"] or ()
-    return Settings(
+    return ServerSettings(
         limits=dataclasses.replace(records["limits"], **_fields("limits", values)),
         execution=values["execution"],
         token=values["token"],

@@ -15,7 +15,7 @@ from openenv_async.observe.metrics import Metrics
 from openenv_async.observe.session_log import CallLog, SessionLog
 from openenv_async.observe.session_log import logger as sessions_logger
 from openenv_async.runtime.registry import Registry
-from openenv_async.server.settings import Settings
+from openenv_async.server.settings import ServerSettings
 
 if TYPE_CHECKING:
     from openenv_async.observe.spans import Spans
@@ -31,7 +31,7 @@ class Telemetry:
         settings: say what is on.
     """
 
-    def __init__(self, registry: Registry, settings: Settings) -> None:
+    def __init__(self, registry: Registry, settings: ServerSettings) -> None:
         self._registry, self._settings = registry, settings
         self.created_at = time.time()
         self.metrics: Metrics | None = None

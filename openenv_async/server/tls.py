@@ -28,7 +28,7 @@ def server_context(certfile: Path, keyfile: Path | None) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     try:
         context.load_cert_chain(certfile, keyfile, password=_no_password)
-    except _HasPassword:
+    except _KeyHasPassword:
         text = f"the key in {keyfile or certfile} has a password: give one without (openssl pkey -in KEY -out PLAIN)"
         raise CertificateUnusable(text) from None
     except ssl.SSLError as error:
@@ -51,10 +51,10 @@ def _explained(error: ssl.SSLError, certfile: Path, keyfile: Path | None) -> str
     return f"no certificate with its private key, both as PEM, in {what} ({error.reason or error})"
 
 
-class _HasPassword(Exception):
-    pass
+class _KeyHasPassword(Exception):
+    """OpenSSL asks for a password."""
 
 
 def _no_password() -> str:
     # Without this, OpenSSL would ask on the terminal.
-    raise _HasPassword
+    raise _KeyHasPassword

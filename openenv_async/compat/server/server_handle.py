@@ -30,7 +30,7 @@ from openenv_async.runtime.request_session import open_request_session
 from openenv_async.server.json_ws import JsonConnection
 from openenv_async.server.native import NativeConnection
 from openenv_async.server.server import Server
-from openenv_async.server.settings import Settings
+from openenv_async.server.settings import ServerSettings
 from openenv_async.server.web.page_auth import SUBPROTOCOL as PAGE
 from openenv_async.server.web.page_messages import PageMessages
 from openenv_async.transport.link import LinkClosed
@@ -43,7 +43,7 @@ MOST_REQUESTS = 1024
 class Running:
     """The server behind one `HTTPEnvServer`, which may have its routes in several apps."""
 
-    def __init__(self, blueprint: OpenEnvBlueprint, settings: Settings, idle_timeout_s: float | None) -> None:
+    def __init__(self, blueprint: OpenEnvBlueprint, settings: ServerSettings, idle_timeout_s: float | None) -> None:
         self.blueprint = blueprint
         self.server = Server(blueprint, settings)
         self.server.page.on = False  # until `web_interface` adds the routes of the page
@@ -153,6 +153,6 @@ def cause_of(error: EnvError) -> Exception:
     return cause if isinstance(cause, Exception) else error
 
 
-def without_bound(settings: Settings) -> Settings:
+def without_bound(settings: ServerSettings) -> ServerSettings:
     """Return settings without a time limit on an environment's constructor, as OpenEnv has none."""
     return dataclasses.replace(settings, limits=dataclasses.replace(settings.limits, create_timeout_s=None))

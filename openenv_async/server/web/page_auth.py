@@ -52,7 +52,7 @@ class Tickets:
         return hmac.new(self._key, head.encode(), hashlib.sha256).hexdigest()
 
 
-class Gate:
+class PageAccess:
     """What of a server is open to its web page.
 
     Args:

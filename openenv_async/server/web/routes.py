@@ -175,8 +175,8 @@ class PageRoutes:
     def _describe(self) -> bytes:
         blueprint = self._server.blueprint
         cls = blueprint.env_cls
-        method = None if cls is None else getattr(cls, "reset", None)
-        over = None if cls is None else getattr(cls, "reset_async", None)
+        method = getattr(cls, "reset", None)
+        over = getattr(cls, "reset_async", None)
         if over is not None and over is not getattr(self._base, "reset_async", None):
             method = over
         told = {

@@ -26,7 +26,7 @@ from websockets.exceptions import InvalidStatus
 
 from openenv_async import create_app
 from openenv_async.server.web.files import page_files
-from openenv_async.server.web.page_auth import LIFETIME_S, PREFIX, Gate, Tickets
+from openenv_async.server.web.page_auth import LIFETIME_S, PREFIX, PageAccess, Tickets
 
 TOKEN = "correct-horse-battery"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
@@ -170,12 +170,12 @@ def test_a_ticket_is_good_once_and_not_for_long(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_ticket_opens_nothing_else() -> None:
-    gate = Gate(True, TOKEN)
+    gate = PageAccess(True, TOKEN)
     assert gate.tickets is not None
     assert not gate.admits("/mcp", [PREFIX + gate.tickets.issue()])
     assert not gate.admits("/ws", [PREFIX + gate.tickets.issue(), PREFIX + gate.tickets.issue()])
     assert gate.admits("/ws", ["other", PREFIX + gate.tickets.issue()])
-    off = Gate(False, TOKEN)
+    off = PageAccess(False, TOKEN)
     assert off.tickets is not None and not off.admits("/ws", [PREFIX + off.tickets.issue()])
     assert not off.shows("/web/main.js") and gate.shows("/web/main.js") and not gate.shows("/web/about.json")
 
