@@ -17,8 +17,8 @@ from openenv_async.client import AsyncEnv
 from openenv_async.client.options import WireChoice
 from openenv_async.conformance.comparing import Difference, Skip, find_difference
 from openenv_async.errors import EnvError, from_wire
+from openenv_async.recording.lines import REDACTED
 from openenv_async.recording.reading import RecordedCall, RecordedEpisode, Recording
-from openenv_async.recording.redacting import REDACTED
 from openenv_async.results import StepResult
 
 _PLACE = re.compile(r"\[\d+\]")

@@ -1,4 +1,4 @@
-"""What a running server shows of itself: counts for `/metrics`, lines for the log, spans for OpenTelemetry.
+"""Monitoring of a running server: `/metrics`, the log, and OpenTelemetry spans.
 
-Each part is a `runtime.session.SessionObserver` or stands beside the event loop. `server` puts them to work.
+Each part is a `runtime.session.SessionObserver` or watches the event loop. `server` installs them.
 """

@@ -1,6 +1,6 @@
-"""Who holds up an event loop: the call at work and the author's line, read off the loop's thread from outside.
+"""Finds the call that blocks an event loop, and the author's line, from the stack of the loop's thread.
 
-Nothing is recorded beforehand: a stack is looked at when the loop is late already.
+The stack is read from another thread, only when the loop is late already; nothing is recorded beforehand.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ _STANDARD = _places("stdlib", "platstdlib")
 
 
 _WAITING = frozenset({"select", "poll", "_run_once", "run_forever", "run_until_complete", "run"})
-"""Functions of an event loop that has nothing to do, or hands out work."""
+"""Functions of an event loop that is idle or schedules work."""
 
 
 class Culprit(NamedTuple):
-    """What holds up a loop."""
+    """The code that blocks a loop."""
 
     call: str
-    """The outermost of the author's functions, e.g. `MyEnvironment.step`; empty: none of them is at work."""
+    """The outermost of the author's functions, e.g. `MyEnvironment.step`; empty if none of them runs."""
 
     where: str
-    """The innermost line of the author's code, `path:line in function`; else the innermost of all."""
+    """The innermost line of the author's code, `path:line in function`; without any, the innermost of all."""
 
     ids: Ids | None
-    """Whose call it is."""
+    """Session and request of the call."""
 
     def __str__(self) -> str:
-        """Say who it is, for the middle of a sentence."""
+        """Return the description used in the middle of a log line."""
         who = f"by {self.call}()" if self.call else "by the server's own work or code that it calls"
         whose = f" in session {self.ids.session_id}" if self.ids else ""
         request = f", request {self.ids.request_id}" if self.ids and self.ids.request_id else ""
@@ -51,7 +51,7 @@ class Culprit(NamedTuple):
 
 
 def find_culprit(loop: asyncio.AbstractEventLoop, thread_id: int) -> Culprit | None:
-    """Look at what a loop's thread does now; None when it waits, as an idle loop does."""
+    """Return what a loop's thread runs now; None if the loop is idle."""
     frame = sys._current_frames().get(thread_id)
     if frame is None or (frame.f_code.co_name in _WAITING and _is_standard(frame)):
         return None
@@ -65,10 +65,10 @@ def find_culprit(loop: asyncio.AbstractEventLoop, thread_id: int) -> Culprit | N
 
 
 def _authors(frame: FrameType | None) -> list[FrameType]:
-    """Give the author's frames, the innermost first.
+    """Return the author's frames, the innermost first.
 
-    They are within the runtime's, and neither the standard library's nor an installed package's, unless there is
-    nothing else: an environment may be a package too.
+    These are called by the runtime and belong neither to the standard library nor to an installed package. Frames of
+    installed packages count if there are no others, as an environment may be a package too.
     """
     within: list[FrameType] = []
     while frame is not None and not frame.f_code.co_filename.startswith(_OURS):

@@ -1,6 +1,6 @@
-"""`/metrics`: Prometheus' families of what was counted, made when somebody asks.
+"""`/metrics`: Prometheus metric families, made for each request from what `metrics` counted.
 
-Imports prometheus-client, the extra `metrics`. Names and meanings are docs/observability.md's.
+Imports prometheus-client, the extra `metrics`. docs/observability.md lists the names and meanings.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PREFIX = "openenv_"
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Where the figures of one server are."""
+    """The objects that hold the figures of one server."""
 
     metrics: Metrics
     registry: Registry
@@ -43,20 +43,20 @@ class Sources:
     traffic: Mapping[str, Traffic]
     processes: ProcessPool | None
     connections: Mapping[str, int]
-    """Open ones, by wire, as of now."""
+    """Open connections now, by wire."""
     info: Mapping[str, str]
     created_at: float
 
 
 def expose(sources: Sources, accept: str) -> tuple[bytes, str]:
-    """Write all families in the format that the asker prefers.
+    """Write all families in the format that the client prefers.
 
     Args:
-        sources: read now, on the server's event loop.
+        sources: read at once, so call it on the server's event loop.
         accept: the request's `Accept` header.
 
     Returns:
-        The text, and its content type.
+        The text and its content type.
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Families(sources))
@@ -77,8 +77,8 @@ class _Families(Collector):
         yield from self._connections()
         yield from self._processes()
         yield from self._loop()
-        yield InfoMetricFamily(PREFIX + "build", "What runs here.", value=dict(self._from.info))
-        yield _gauge("start_time_seconds", "When the server was made, as a Unix time.", self._from.created_at)
+        yield InfoMetricFamily(PREFIX + "build", "Versions and environment of the server.", value=dict(self._from.info))
+        yield _gauge("start_time_seconds", "When the server was created, as a Unix time.", self._from.created_at)
 
     def _sessions(self) -> Iterator[Metric]:
         registry, metrics = self._from.registry, self._from.metrics
@@ -92,9 +92,9 @@ class _Families(Collector):
         yield _gauge("slots_in_use", "Environments being built, alive, or being closed.", registry.active)
         yield _counter("sessions_opened", "Sessions whose environment was built.", metrics.opened_total)
         yield _counter("sessions_refused", "Sessions that ended before they were open.", metrics.refused_total)
-        yield _by("sessions_ended", "Sessions that have ended, by how.", "reason", metrics.ended_total, ["closed"])
+        yield _by("sessions_ended", "Sessions that have ended, by reason.", "reason", metrics.ended_total, ["closed"])
         yield _counter("sessions_detached", "Sessions that lost their connection.", metrics.detached_total)
-        yield _counter("sessions_resumed", "Sessions that went on over another connection.", metrics.resumed_total)
+        yield _counter("sessions_resumed", "Sessions that were resumed over another connection.", metrics.resumed_total)
 
     def _calls(self) -> Iterator[Metric]:
         metrics = self._from.metrics
@@ -110,9 +110,9 @@ class _Families(Collector):
             if kind in ALWAYS or buckets[-1][1]:
                 calls.add_metric([kind], buckets, histogram.total_s + first_s)
         yield calls
-        yield _by("errors", "Errors that clients were told of, by code.", "code", metrics.errors)
+        yield _by("errors", "Errors sent to clients, by code.", "code", metrics.errors)
         yield _by("deadlines", "Deadlines that passed.", "call", metrics.deadlines, ALWAYS)
-        yield _counter("calls_cancelled", "Calls that were stopped: nobody waited any longer.", metrics.cancelled)
+        yield _counter("calls_cancelled", "Calls that were cancelled by their caller.", metrics.cancelled)
 
     def _connections(self) -> Iterator[Metric]:
         traffic = self._from.traffic
@@ -123,7 +123,7 @@ class _Families(Collector):
         came = {wire: each.connections for wire, each in traffic.items()}
         received = {wire: each.received for wire, each in traffic.items()}
         sent = {wire: each.sent for wire, each in traffic.items()}
-        yield _by("connections_opened", "WebSockets, and requests over HTTP, that there have been.", "wire", came)
+        yield _by("connections_opened", "WebSockets opened, and requests over HTTP.", "wire", came)
         yield _by("received_bytes", "Bytes of messages and bodies from clients.", "wire", received)
         yield _by("sent_bytes", "Bytes of messages and bodies to clients.", "wire", sent)
 
@@ -137,17 +137,17 @@ class _Families(Collector):
         for state, count in now.items():
             processes.add_metric([state], count)
         yield processes
-        yield _counter("processes_started", "Processes that were begun.", pool.started)
+        yield _counter("processes_started", "Processes that were started.", pool.started)
         yield _counter("processes_crashed", "Processes that ended by themselves with a session in them.", pool.crashed)
         yield _counter("processes_killed", "Processes that were killed because something in them hung.", pool.killed)
 
     def _loop(self) -> Iterator[Metric]:
         monitor = self._from.monitor
-        lag = HistogramMetricFamily(PREFIX + "event_loop_lag_seconds", "By how much timers came too late.")
+        lag = HistogramMetricFamily(PREFIX + "event_loop_lag_seconds", "Delay of timers.")
         lag.add_metric([], monitor.lags.cumulative(), monitor.lags.total_s)
         yield lag
-        yield _gauge("event_loop_lag_last_seconds", "The newest of them.", monitor.last_s)
-        yield _counter("event_loop_blocked", "Times that a call held up the event loop; see the log.", monitor.blocked)
+        yield _gauge("event_loop_lag_last_seconds", "The newest delay.", monitor.last_s)
+        yield _counter("event_loop_blocked", "Times that a call blocked the event loop; see the log.", monitor.blocked)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -1,6 +1,6 @@
-"""Lines of the log as a server writes them: with the ids of their session and request, as text or JSON.
+"""Log formatters, text and JSON, and the filter that adds session and request ids to records.
 
-`Whose` finds the ids, the two formatters write them. What must not be written is the business of `server.log_filter`.
+`server.log_filter` removes secrets.
 """
 
 from __future__ import annotations
@@ -24,17 +24,16 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {
     "request_id",
     "openenv_filtered",
 }
-"""Attributes that every record has, and those that have a place of their own in a line."""
+"""Attributes that every record has, and those that a line has under keys of their own."""
 
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Whose(logging.Filter):
-    """Marks each record with `session_id` and `request_id`, where it belongs to a session. Lets every record pass."""
+    """Adds `session_id` and `request_id` to each record of a session, from the context that logs it. Drops nothing."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """See `logging.Filter`. Runs where the line was written, so that the context says whose it is."""
         if "request_id" not in vars(record):
             ids = ids_of(getattr(record, "session_id", ""))
             record.session_id = ids.session_id if ids else None
@@ -46,13 +45,12 @@ WHOSE = Whose()
 
 
 class TextLines(logging.Formatter):
-    """One line of text for each record; the ids are at its end, unless it names the session already."""
+    """One line of text for each record, with the ids at its end unless the message has them."""
 
     def __init__(self) -> None:
         super().__init__(TEXT)
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """See `logging.Formatter`."""
         text = super().formatMessage(record)
         session_id, request_id = getattr(record, "session_id", None), getattr(record, "request_id", None)
         said = [f"session {session_id}"] if session_id and session_id not in record.message else []
@@ -65,7 +63,7 @@ class JsonLines(logging.Formatter):
     """One JSON object for each record: `ts level logger message`, ids, the fields of an event, `exception`.
 
     Args:
-        clean: makes a field's value harmless, by its name and its value; the filters of a handler see to the rest.
+        clean: returns a field's value without secrets, by its name and value; the handler's filters do so for messages.
     """
 
     def __init__(self, clean: Callable[[str, Any], Any] = lambda name, value: value) -> None:
@@ -73,7 +71,6 @@ class JsonLines(logging.Formatter):
         self._clean = clean
 
     def format(self, record: logging.LogRecord) -> str:
-        """See `logging.Formatter`."""
         line: dict[str, Any] = {
             "ts": _timestamp(record.created),
             "level": record.levelname.lower(),

@@ -1,7 +1,7 @@
-"""How late an event loop is, and a word in the log on whoever holds it up: a beat, and a thread that listens.
+"""Measures event-loop lag; a watchdog thread logs the call that blocks the loop.
 
-The thread speaks while the loop is still held up, when nothing on the loop could, and
-again when it is over. `blocked_loop` finds out who it is.
+The thread logs while the loop is still blocked, when code on the loop cannot, and again when the loop continues.
+`blocked_loop` finds the call.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from openenv_async.runtime.current_session import about
 logger = logging.getLogger("openenv_async")
 
 BEAT_S = 0.1
-"""Seconds between two beats."""
+"""Seconds between two timers."""
 
 ADVICE = (
     "every session waits meanwhile: make what blocks a plain `def`, which runs in a thread, or set execution='thread'"
@@ -26,21 +26,21 @@ ADVICE = (
 
 
 class LoopMonitor:
-    """Watches the loop that it is started on. `start()`, then `stop()`; each may be repeated.
+    """Watches the loop on which `start()` is called, until `stop()`. Both may be called again.
 
     Args:
-        environment: whose server it is, for the log.
-        blocked_after_s: seconds after which the log says who holds up the loop; None: never.
+        environment: name of the environment, for the log.
+        blocked_after_s: seconds after which a call that blocks the loop is logged; None: never.
     """
 
     def __init__(self, environment: str, blocked_after_s: float | None) -> None:
         self._environment, self._blocked_after_s = environment, blocked_after_s
         self.lags = Histogram()
-        """By how much the beats came too late."""
+        """Delays of the timers."""
         self.last_s = 0.0
-        """By how much the newest one did."""
+        """The newest delay, in seconds."""
         self.blocked = 0
-        """How often the loop was held up for longer than `blocked_after_s`."""
+        """How often the loop was blocked for longer than `blocked_after_s`."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -49,7 +49,7 @@ class LoopMonitor:
 
     @property
     def running(self) -> bool:
-        """It watches a loop."""
+        """Whether it watches a loop."""
         return self._timer is not None
 
     def start(self) -> None:
@@ -66,14 +66,14 @@ class LoopMonitor:
             ).start()
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._over.set()
 
     def _schedule(self) -> None:
-        assert self._loop is not None  # start() took care
+        assert self._loop is not None  # set by start()
         self._due = time.perf_counter() + BEAT_S
         self._timer = self._loop.call_later(BEAT_S, self._beat)
 
@@ -83,10 +83,10 @@ class LoopMonitor:
         self.lags.add(self.last_s)
         self._schedule()
 
-    # What follows runs in the thread.
+    # The methods below run in the watchdog thread.
 
     def _listen(self, over: threading.Event, patience_s: float) -> None:
-        # Often enough that a stall is caught at most half its least length late.
+        # Short enough that a blocked loop is noticed at most a quarter of `patience_s` late.
         pause_s = max(0.02, min(0.25, patience_s / 4))
         while not over.wait(pause_s):
             due = self._due
@@ -94,11 +94,11 @@ class LoopMonitor:
                 self._tell(over, due, pause_s)
 
     def _tell(self, over: threading.Event, due: float, pause_s: float) -> None:
-        """Say who it is, wait until the loop goes on, and say how long it took."""
-        assert self._loop is not None  # start() took care
+        """Log the call, wait until the loop continues, and log how long it was blocked."""
+        assert self._loop is not None  # set by start()
         culprit = find_culprit(self._loop, self._thread_id)
         if culprit is None or self._due != due:
-            return  # it goes on already: this whole process was kept waiting, or the machine slept
+            return  # the loop runs again: the whole process was suspended, or the machine slept
         self.blocked += 1
         self._say("has been blocked for", "so far ", due, culprit)
         while self._due == due and not over.wait(pause_s / 4):

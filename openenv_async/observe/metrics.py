@@ -1,7 +1,6 @@
-"""Counts what the sessions of one server do, in plain numbers: `exposition` makes Prometheus' families of them.
+"""Counters and histograms of one server's sessions, from which `exposition` makes Prometheus families.
 
-A step of a quick environment takes the server some microseconds, so the most frequent case
-costs nothing here: sessions keep their number of steps, and the time of quick ones, anyway.
+Quick steps, the most frequent calls, are not counted here: sessions keep their number and their time anyway.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from openenv_async.runtime.session import Session, SessionObserver
 from openenv_async.runtime.session_stats import QUICK_S, QUICK_US
 
 FIRST_US = QUICK_US
-"""The first bucket's bound."""
+"""Bound of the first bucket, in microseconds."""
 
 BUCKETS = 21
-"""Bounds: 64 us, 128 us, and so on up to 67 s; one more bucket has what took longer."""
+"""Number of bounds: 64 us, 128 us, and so on up to 67 s. One more bucket counts longer durations."""
 
 _SHIFT = FIRST_US.bit_length() - 1
 
@@ -28,7 +27,7 @@ BOUNDS_S: Sequence[float] = tuple((FIRST_US << at) / 1e6 for at in range(BUCKETS
 
 
 class Histogram:
-    """Counts durations. Read `cumulative()` and `total_s`."""
+    """Counts durations in buckets that double."""
 
     __slots__ = ("counts", "total_s")
 
@@ -38,16 +37,16 @@ class Histogram:
         """The sum of all durations, in seconds."""
 
     def add(self, duration_s: float) -> None:
-        """Count one."""
+        """Count a duration."""
         self.total_s += duration_s
         at = (int(duration_s * 1e6) >> _SHIFT).bit_length()
         self.counts[at if at < BUCKETS else BUCKETS] += 1
 
     def cumulative(self, more_in_first: int = 0) -> list[tuple[str, float]]:
-        """Give each bound in seconds, as text, with how many took no longer; `+Inf` is the last.
+        """Return each bound in seconds, as text, with the number of durations up to it; the last bound is `+Inf`.
 
         Args:
-            more_in_first: how many quick ones there were that were counted elsewhere.
+            more_in_first: number of durations in the first bucket that were counted elsewhere.
         """
         found, so_far = [], more_in_first
         for at, count in enumerate(self.counts):
@@ -59,63 +58,63 @@ class Histogram:
 KINDS: tuple[CallKind, ...] = get_args(CallKind)
 
 ALWAYS: tuple[CallKind, ...] = ("reset", "step", "state")
-"""Calls that are shown from the beginning; the others once there has been one."""
+"""Calls that are shown from the start; other kinds are shown after the first call."""
 
 INTERNAL = "INTERNAL"
-"""The code of what is no error of ours: a bug in the runtime."""
+"""The code of an exception that is not an `EnvError`: a bug in the runtime."""
 
 OTHER = "OTHER"
-"""Every code that is not the runtime's: an author may make up any number of them."""
+"""Stands for all codes that the runtime does not define, as authors may define any number of them."""
 
 _KNOWN = frozenset(cls.code for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, EnvError))
 
 
 class Metrics(SessionObserver):
-    """A `SessionObserver` that counts."""
+    """Counts sessions, calls and errors."""
 
     wants_quick = False
 
     def __init__(self) -> None:
         self.latencies = {kind: Histogram() for kind in KINDS}
-        """Without the steps that are in `quick_s`."""
+        """By kind, without the steps that are in `quick_s`."""
         self._quick_s = 0.0
         self.errors: Counter[str] = Counter()
-        """By code: calls that failed, sessions that could not be opened, requests that were refused."""
+        """By code: failed calls, sessions that could not be opened, refused requests."""
         self.deadlines: Counter[str] = Counter()
-        """By call: deadlines that passed."""
+        """Deadlines that passed, by kind of call."""
         self.cancelled = 0
-        """Calls that were stopped because nobody waited any longer."""
+        """Calls that were cancelled by their caller."""
         self.opened_total = self.refused_total = self.detached_total = self.resumed_total = 0
         self.ended_total: Counter[str] = Counter()
-        """By how: `closed` in good order, or the code of the reason."""
+        """By reason: `closed`, or the code of an error."""
         self._sessions: set[Session] = set()
         self._waiting: set[Session] = set()
-        """Those that are not open yet."""
+        """Sessions that are not open yet."""
         self._steps = self._episodes = 0
         self._slow_steps = 0
 
     @property
     def steps(self) -> int:
-        """Steps that gave an observation, those of sessions that have ended included."""
+        """Steps that returned an observation, in all sessions since the start."""
         return self._steps + sum(session.steps for session in self._sessions)
 
     @property
     def episodes(self) -> int:
-        """Resets that gave an observation; likewise."""
+        """Resets that returned an observation, in all sessions since the start."""
         return self._episodes + sum(session.episodes for session in self._sessions)
 
     @property
     def quick_s(self) -> float:
-        """Seconds of all steps that took less than the first bucket's bound; likewise."""
+        """Seconds of all steps shorter than the bound of the first bucket."""
         return self._quick_s + sum(session.stats.quick_s for session in self._sessions)
 
     @property
     def quick_steps(self) -> int:
-        """Steps that took less than the first bucket's bound."""
+        """Number of steps shorter than the bound of the first bucket."""
         return max(0, self.steps - self._slow_steps)
 
     def failed(self, error: BaseException) -> None:
-        """Count an error that somebody was told of."""
+        """Count an error that was sent to a client."""
         code = error.code if isinstance(error, EnvError) else INTERNAL
         self.errors[code if code in _KNOWN or code == INTERNAL else OTHER] += 1
 

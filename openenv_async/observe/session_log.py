@@ -1,7 +1,7 @@
-"""What becomes of each session, a line of the log for each event: the life of a rollout, from the server's side.
+"""Log lines for the events of each session.
 
-A line for the end of what was played, and for what a client would wonder about, is at
-INFO; openings, waiting and calls are at DEBUG. Nothing is watched that nobody would see.
+The end of a session in which something was played, its errors, and lost and restored connections are logged at INFO;
+waiting, opening and calls at DEBUG.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ logger = logging.getLogger("openenv_async.sessions")
 
 
 class SessionLog(SessionObserver):
-    """Writes a line when a session begins, loses its client, is found again, and ends."""
+    """Logs when a session is requested, opened, detached, resumed and ended."""
 
     def waiting(self, session: Session) -> None:
-        logger.debug("session %s was asked for", session.id, extra=about(session.id, event="session_waiting"))
+        logger.debug("session %s was requested", session.id, extra=about(session.id, event="session_waiting"))
 
     def opened(self, session: Session) -> None:
         if logger.isEnabledFor(logging.DEBUG):
             waited_s = round(max(0.0, time.time() - session.created_at), 3)
             fields = about(session.id, event="session_opened", waited_s=waited_s)
-            logger.debug("session %s is open, %g s after it was asked for", session.id, waited_s, extra=fields)
+            logger.debug("session %s is open, %g s after it was requested", session.id, waited_s, extra=fields)
 
     def detached(self, session: Session) -> None:
         fields = about(session.id, event="session_detached", window_s=session.limits.resume_window_s)
@@ -36,10 +36,10 @@ class SessionLog(SessionObserver):
 
     def attached(self, session: Session) -> None:
         fields = about(session.id, event="session_resumed")
-        logger.info("session %s goes on over another connection", session.id, extra=fields)
+        logger.info("session %s was resumed over another connection", session.id, extra=fields)
 
     def ended(self, session: Session, error: BaseException | None) -> None:
-        # A request over HTTP that played nothing is over as soon as it is answered.
+        # DEBUG without any play: a request over HTTP has a session that ends with its answer.
         level = logging.INFO if error is not None or session.episodes or session.steps else logging.DEBUG
         if not logger.isEnabledFor(level):
             return
@@ -59,7 +59,7 @@ class SessionLog(SessionObserver):
 
 
 def _reason(error: BaseException | None) -> tuple[str, str]:
-    """Say why a session ended, in words and as a code."""
+    """Return why a session ended, in words and as a code."""
     if error is None:
         return "closed by its client", "CLOSED"
     if isinstance(error, EnvError):
@@ -68,7 +68,7 @@ def _reason(error: BaseException | None) -> tuple[str, str]:
 
 
 class CallLog(SessionObserver):
-    """Writes a line for every call. Only for those who ask for DEBUG: it costs more than a quick step."""
+    """Logs every call, at DEBUG. This costs more than a quick step."""
 
     def called(
         self, session: Session, rid: int, call: Call, outcome: Outcome | BaseException, latency_s: float
@@ -76,7 +76,7 @@ class CallLog(SessionObserver):
         if not logger.isEnabledFor(logging.DEBUG):
             return
         if isinstance(outcome, Outcome):
-            what = f"gave {len(outcome.data):,} bytes"
+            what = f"returned {len(outcome.data):,} bytes"
         else:
             what = "was cancelled" if isinstance(outcome, CallCancelled) else f"failed: {_reason(outcome)[0]}"
         fields = about(session.id, request_id=rid, event="call", call=call.kind, duration_s=round(latency_s, 6))

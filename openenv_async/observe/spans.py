@@ -1,7 +1,7 @@
-"""OpenTelemetry spans of one server: one for each session, and one for each call, under the client's where it has one.
+"""OpenTelemetry spans of a server: one for each session and each call, as a child of the client's span if there is one.
 
-Imports the extra `otel`. A call's span is made when the call has ended, with the times at which it began and ended,
-so that nothing of it is on the call's way.
+Imports the extra `otel`. A call's span is made after the call, with its start and end times, so that it does not
+delay the call.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from openenv_async.runtime.session import Session, SessionObserver
 from openenv_async.runtime.threads import PinnedThread
 
 FLUSH_S = 3.0
-"""Seconds that the end of a server waits for its last spans to be sent."""
+"""Seconds that a server waits at its end until its last spans are sent."""
 
 
 class Spans(SessionObserver):
-    """A `SessionObserver` that makes spans, by the program's own provider or, where it has none, by one of ours.
+    """Makes spans with the program's own tracer provider or, without one, with a provider of this package.
 
     Args:
-        environment: its name, for every span.
+        environment: name of the environment, an attribute of every span.
     """
 
     def __init__(self, environment: str) -> None:
@@ -37,11 +37,11 @@ class Spans(SessionObserver):
         self._spans: dict[Session, Span] = {}
 
     async def flush(self) -> None:
-        """Have what is left sent, within a bound."""
+        """Send the remaining spans, within `FLUSH_S`."""
         flush = getattr(self._provider, "force_flush", None)
         if flush is None:
             return
-        # Not the loop's pool, whose end would wait for a collector that does not answer.
+        # A thread of its own: closing the loop's pool would wait for a collector that does not answer.
         thread = PinnedThread("openenv spans")
         flushed = thread.run(flush, int(FLUSH_S * 1000))
         thread.stop()
@@ -64,7 +64,7 @@ class Spans(SessionObserver):
         self, session: Session, rid: int, call: Call, outcome: Outcome | BaseException, latency_s: float
     ) -> None:
         home = self._spans.get(session)
-        if home is None:  # it began before anybody made spans
+        if home is None:  # the session began before spans were made
             return
         ended_ns = time.time_ns()
         context = tracing.context_of(call.trace)

@@ -1,7 +1,7 @@
-"""Sessions as files: written while they are played, read to be played again.
+"""Recordings of sessions: files that are written while sessions are played, and read for a replay.
 
-`values` and `lines` are the format, which docs/recording.md describes; `recorder` looks on and hands over to
-`writer`, which has a thread for it and `files` to write to; `reading` reads. Does not play: `cli.replay` does.
+`values` and `lines` are the format that docs/recording.md describes. `recorder` observes sessions and queues events
+for `writer`, whose thread writes through `files`. `reading` reads a file; `cli.replay` plays it.
 """
 
 from __future__ import annotations

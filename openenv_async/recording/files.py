@@ -1,7 +1,7 @@
-"""The files of the recordings: their names, how large they may become, and which are removed for new ones.
+"""The folder of recordings: file names, size limits, and removal of the oldest files.
 
-Owns a folder. A session's file begins with its first line; when it is full, another part begins. Few are kept
-open, whatever the number of sessions. `writer` decides what is written.
+Each file begins with the session's first line. A full file is continued in another part. At most `MOST_OPEN` files
+are open at once. `writer` decides what is written.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class SessionFile:
     def __init__(self, stem: str, first: Callable[[int], bytes]) -> None:
         self.stem = stem
         self.first = first
-        """Gives the line that a part begins with."""
+        """Returns the first line of a part, by its number."""
         self.part = 0
         self.path: Path | None = None
         self.size = 0
@@ -39,12 +39,12 @@ class Files:
     """Writes lines into the files of one folder.
 
     Args:
-        folder: is made if it is not there.
-        max_file_bytes: of one part.
-        max_total_bytes: of all files of recordings in the folder.
+        folder: created if it does not exist.
+        max_file_bytes: limit of one part.
+        max_total_bytes: limit of all recordings in the folder.
 
     Raises:
-        OSError: the folder cannot be made or written to.
+        OSError: the folder cannot be created or written to.
     """
 
     def __init__(self, folder: Path, max_file_bytes: int, max_total_bytes: int) -> None:
@@ -59,15 +59,15 @@ class Files:
         self._total = sum(self._sizes.values())
 
     def begin(self, session_id: str, environment: str, started_at: float, first: Callable[[int], bytes]) -> SessionFile:
-        """Give a new session's file; nothing is written yet."""
+        """Return the file of a new session. Nothing is written yet."""
         moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(started_at))
         return SessionFile(f"{moment}-{_ODD.sub('-', environment)[:40]}-{session_id}", first)
 
     def write(self, file: SessionFile, lines: list[bytes]) -> None:
-        """Write lines, each whole or not at all, and take those that are written from the list.
+        """Write lines, each whole or not at all, and remove the written ones from the list.
 
         Raises:
-            OSError: those that are left cannot be written.
+            OSError: the lines that remain in the list cannot be written.
         """
         while lines:
             if file.path is None or file.path not in self._sizes or file.size + len(lines[0]) > self._max_file:
@@ -100,7 +100,7 @@ class Files:
             while written < len(data):
                 written += os.write(file.descriptor, data[written:])
         except OSError:
-            # Half a line would spoil the file for its reader.
+            # Half a line would make the file unreadable.
             with contextlib.suppress(OSError):
                 os.ftruncate(file.descriptor, file.size)
             raise
@@ -115,7 +115,7 @@ class Files:
             if oldest is None:
                 return
             self._total -= self._sizes.pop(oldest)
-            # Its session, if it still goes on, begins another part.
+            # If its session is still open, the next line begins another part.
             with contextlib.suppress(OSError):
                 oldest.unlink()
 
@@ -125,7 +125,7 @@ class Files:
             self.close(next(iter(self._open)))
 
     def close(self, file: SessionFile) -> None:
-        """Close a session's file; writing opens it again."""
+        """Close a session's file. Writing opens it again."""
         self._open.pop(file, None)
         if file.descriptor is not None:
             descriptor, file.descriptor = file.descriptor, None

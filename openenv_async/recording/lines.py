@@ -1,21 +1,20 @@
-"""What happened in a session, as the lines of its file: see docs/recording.md.
+"""Events of a session, the lines that they become in its file, and redaction: see docs/recording.md.
 
-Owns the keys. `recorder` notes what happened while the session is played, as bytes; here they are read and
-written anew, in the writer's thread. What an observation holds of reward, done, truncated and metadata stands
-beside it, whichever wire it came by.
+`recorder` queues events with the encoded bytes of a call; they are decoded and encoded as JSON here, in the writer's
+thread. Reward, done, truncated and metadata are keys of the line, next to the observation, on every wire.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
 from openenv_async import __version__
 from openenv_async.codec.encoding import decode_any_json
-from openenv_async.recording.redacting import Redactor
-from openenv_async.recording.values import from_msgpack, to_json
+from openenv_async.recording.values import Path, from_msgpack, to_json
 from openenv_async.runtime.calls import Wire
 
 VERSION = 1
@@ -23,13 +22,17 @@ VERSION = 1
 WIRES = {Wire.NATIVE: "native", Wire.JSON: "json", Wire.HTTP: "http"}
 
 LEAST_BYTES = 512
-"""What an event is counted as at least, while it waits to be written."""
+"""Bytes that an event counts as, at least, while it waits to be written."""
+
+REDACTED = "[redacted]"
+
+_ALIASES = {"action": "request"}
 
 _BESIDE = ("reward", "done", "truncated", "metadata")
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """A session's first call is about to be written."""
+    """The first call of a session is about to be written."""
 
     session_id: str
     started_at: float
@@ -38,11 +41,11 @@ class Begun(msgspec.Struct, frozen=True):
 
 
 class Played(msgspec.Struct, frozen=True):
-    """A call and what came of it."""
+    """A call and its outcome."""
 
     session_id: str
     at: float
-    """When its outcome was there, in Unix seconds."""
+    """Time of the outcome, in Unix seconds."""
     latency_s: float
     rid: int
     kind: str
@@ -53,18 +56,18 @@ class Played(msgspec.Struct, frozen=True):
     error: tuple[str, str] | None = None
     """Code and message."""
     large: tuple[tuple[str, int], ...] = ()
-    """What is left out because of its size, with its size."""
+    """Values that are left out because of their size, each with its size in bytes."""
     gap: int = 0
-    """Calls before it that are left out."""
+    """Number of calls before this one that are left out."""
 
     @property
     def size(self) -> int:
-        """Bytes that are held for it."""
+        """Bytes that the queue holds for it."""
         return LEAST_BYTES + len(self.payload or b"") + len(self.data or b"")
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """The connection was lost, or found again."""
+    """The connection was lost or restored."""
 
     session_id: str
     at: float
@@ -81,14 +84,39 @@ class Ended(msgspec.Struct, frozen=True):
     message: str = ""
     gap: int = 0
     size: int = 0
-    """There is only one for each that has begun."""
+    """Not counted: each session has one such event."""
 
 
 Event = Begun | Played | Moved | Ended
 
 
+class Redactor:
+    """Replaces values; `change` is an argument of `to_json`.
+
+    Args:
+        fields: names or dotted paths. A value is replaced where the last names of its path are these:
+            `password` everywhere, `user.name` in every `user`, `observation.text` at that one place.
+        clean: removes secrets from a text.
+    """
+
+    def __init__(self, fields: Iterable[str], clean: Callable[[str], str]) -> None:
+        self._clean = clean
+        self._fields: set[Path] = set()
+        for field in fields:
+            first, *rest = field.split(".")
+            self._fields.add((_ALIASES.get(first, first) if rest else first, *rest))
+        self._lengths = sorted({len(field) for field in self._fields})
+
+    def change(self, path: Path, value: Any) -> Any:
+        """Return the value to write in place of this one."""
+        for length in self._lengths:
+            if path[-length:] in self._fields:
+                return REDACTED
+        return self._clean(value) if type(value) is str else value
+
+
 def first_line(begun: Begun, environment: str, redacted: tuple[str, ...], part: int) -> dict[str, Any]:
-    """Give the line that a file begins with."""
+    """Return the first line of a file."""
     line: dict[str, Any] = {
         "type": "session",
         "version": VERSION,
@@ -106,12 +134,12 @@ def first_line(begun: Begun, environment: str, redacted: tuple[str, ...], part: 
 
 
 def gap_line(at: float, calls: int, reason: str) -> dict[str, Any]:
-    """Give the line that stands for calls that are not there."""
+    """Return the line that counts calls that are left out."""
     return {"type": "gap", "at": at, "calls": calls, "reason": reason}
 
 
 def call_line(played: Played, redactor: Redactor) -> dict[str, Any]:
-    """Give the line of one call."""
+    """Return the line of one call."""
     line: dict[str, Any] = {
         "type": played.kind,
         "at": played.at,
@@ -149,7 +177,7 @@ def _outcome(played: Played, redactor: Redactor) -> dict[str, Any]:
 
 
 def last_line(ended: Ended, redactor: Redactor) -> dict[str, Any]:
-    """Give the line that a file ends with."""
+    """Return the last line of a file."""
     line: dict[str, Any] = {"type": "end", "at": ended.at, "reason": ended.reason}
     if ended.message:
         line["message"] = redactor.change((), ended.message)
@@ -161,7 +189,7 @@ def _read(data: bytes, wire: Wire) -> Any:
         if wire is Wire.NATIVE:
             return from_msgpack(data)
         return decode_any_json(data) if data else None
-    except Exception:  # whatever a peer sent that is nothing: the call failed, and its line says so
+    except Exception:  # the peer sent invalid bytes: the call failed, and its line has the error
         return data
 
 
@@ -170,8 +198,8 @@ def _written(name: str, value: Any, redactor: Redactor) -> Any:
 
 
 def encoded(line: dict[str, Any]) -> bytes:
-    """Give a line as it is written, its end included."""
+    """Return a line as JSON, with its newline."""
     try:
         return msgspec.json.encode(line) + b"\n"
-    except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can carry
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can carry only as an escape
         return json.dumps(line, separators=(",", ":")).encode() + b"\n"

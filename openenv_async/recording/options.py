@@ -1,4 +1,4 @@
-"""Where recordings go, what is left out of them, and how much there may be of them."""
+"""Options of recordings: their folder, redacted fields and size limits."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordOptions:
-    """How sessions are recorded; sizes are in bytes.
+    """How sessions are recorded. Sizes are in bytes.
 
     Raises:
-        ValueError: a size that leaves no room for a line.
+        ValueError: a size is below 1, or the total is less than one file.
     """
 
     folder: Path
-    """Made if it is not there, for its owner alone."""
+    """Created with mode 0700 if it does not exist."""
 
     redact: tuple[str, ...] = ()
-    """Fields whose values are replaced: a name (`password`, wherever it stands) or a path (`request.user.name`)."""
+    """Fields whose values are replaced: names (`password`, anywhere) or paths (`request.user.name`)."""
 
     max_file_bytes: int = 64 * MIB
-    """Of one file; a session that goes on is continued in another."""
+    """Limit of one file. A longer session is continued in another file."""
 
     max_total_bytes: int = 1024 * MIB
-    """Of all recordings in the folder; beyond it the oldest are removed."""
+    """Limit of all recordings in the folder. Beyond it, the oldest are removed."""
 
     max_queued_bytes: int = 32 * MIB
-    """Of calls that wait to be written; beyond it calls are left out, counted, and told."""
+    """Limit of calls that wait to be written. Beyond it, calls are left out; the file and the log count them."""
 
     max_value_bytes: int = 8 * MIB
-    """Of one action, observation or state; a larger one is left out, and its size told."""
+    """Limit of one action, observation or state. A larger one is left out, and its size is recorded."""
 
     def __post_init__(self) -> None:
-        """Refuse sizes that leave no room."""
+        """Check the sizes."""
         for name in ("max_file_bytes", "max_total_bytes", "max_queued_bytes", "max_value_bytes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"RecordOptions.{name} must be 1 or more, not {getattr(self, name)!r}")

@@ -1,7 +1,7 @@
-"""Reads what was recorded, by this release, a newer one, or the web page.
+"""Reader of recordings, written by this release, a later one, or the web page.
 
-Owns what makes a file unusable, said with its line, and what does not: keys and types of lines that are not known
-are passed over, and a file that ends too early is read as far as it goes.
+Unknown keys and line types are skipped, and a file that ends early is read up to there. Anything else that is wrong
+raises `UnusableRecording` with the number of the line.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _VALUES = ("request", "observation", "reward", "done", "truncated", "metadata", 
 
 
 class UnusableRecording(ValueError):
-    """A file that is no recording; the text names file and line."""
+    """The file cannot be used as a recording; the text names the file and the line."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """One call, with its values as they were."""
+    """One call with its decoded values."""
 
     line: int
     kind: str
@@ -41,35 +41,35 @@ class RecordedCall:
     warnings: tuple[str, ...] = ()
     error: dict[str, Any] | None = None
     left_out: tuple[str, ...] = ()
-    """What was too large to be recorded: `request`, `observation`."""
+    """Values that were too large to be recorded: `request`, `observation`."""
 
 
 @dataclass(slots=True)
 class RecordedEpisode:
-    """A reset and what followed it."""
+    """A reset and the calls after it."""
 
     number: int
     calls: list[RecordedCall] = field(default_factory=list)
     missing: int = 0
-    """Calls after these that were left out; what followed them in the episode is not among `calls`."""
+    """Number of calls after these that were left out. Later calls of the episode are not in `calls`."""
 
 
 @dataclass(slots=True)
 class Recording:
-    """A session."""
+    """A recorded session."""
 
     path: Path
     session: dict[str, Any]
     """Its first line."""
     episodes: list[RecordedEpisode] = field(default_factory=list)
     end: dict[str, Any] | None = None
-    """Its last line; None where the file ends too early."""
+    """Its last line; None if the file ends early."""
     notes: list[str] = field(default_factory=list)
-    """What its reader should know, as sentences."""
+    """Remarks on what is missing, as sentences."""
 
     @property
     def redacted(self) -> tuple[str, ...]:
-        """The fields whose values are not there."""
+        """The fields whose values were replaced."""
         return tuple(map(str, self.session.get("redacted") or ()))
 
 
@@ -77,12 +77,12 @@ def read_recording(path: Path) -> Recording:
     """Read a file.
 
     Raises:
-        UnusableRecording: it cannot be read, or is no recording.
+        UnusableRecording: it cannot be read, or is not a recording.
     """
     lines = _objects(path)
     number, first = next(lines, (0, None))
     if first is None or first.get("type") != "session":
-        what = "is empty" if first is None else f"line {number} is no `session` line, which a recording begins with"
+        what = "is empty" if first is None else f"line {number} is not a `session` line, with which a recording begins"
         raise UnusableRecording(f"{path}: {what}")
     version = first.get("version")
     if not isinstance(version, int) or version > VERSION:
@@ -93,16 +93,16 @@ def read_recording(path: Path) -> Recording:
     reader = _Reader(recording)
     for number, line in lines:
         if line is None:
-            recording.notes.append(f"line {number}, the last one, is cut short and passed over")
+            recording.notes.append(f"line {number}, the last one, is cut short and was skipped")
         else:
             reader.take(number, line)
     if recording.end is None:
-        recording.notes.append("it has no `end` line: its session still went on, or its server was killed")
+        recording.notes.append("it has no `end` line: the session was still open, or the server was killed")
     return recording
 
 
 class _Reader:
-    """Sorts lines into episodes."""
+    """Collects lines into episodes."""
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
@@ -114,7 +114,7 @@ class _Reader:
             self._recording.end = line
         elif kind == "gap":
             calls = line.get("calls")
-            text = f"line {number}: {calls} calls are missing ({line.get('reason', 'nobody says why')})"
+            text = f"line {number}: {calls} calls are missing ({line.get('reason', 'no reason given')})"
             self._recording.notes.append(text)
             self._skipping = True
             if self._recording.episodes:
@@ -143,10 +143,10 @@ class _Reader:
                     raise UnusableRecording(f"{where}: {name}: {exc}") from exc
         request, error = values.get("request"), line.get("error")
         if request is not None and not isinstance(request, dict):
-            # A request that was no object got an error, and would get it again.
+            # The server answered such a request with an error; a replay sends none.
             request = None
         if error is not None and not isinstance(error, dict):
-            raise UnusableRecording(f"{where}: `error` is no object")
+            raise UnusableRecording(f"{where}: `error` is not an object")
         left_out = line.get("left_out")
         return RecordedCall(
             line=number,
@@ -165,7 +165,7 @@ def _number(value: Any) -> float | None:
 
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
-    """Give each line's number and object; None for a last line that is cut short."""
+    """Yield the number and object of each line; None for a last line that is cut short."""
     try:
         with path.open("rb") as file:
             for number, raw in enumerate(file, 1):
@@ -177,9 +177,9 @@ def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
                     if not raw.endswith(b"\n") and number > 1:
                         yield number, None
                         return
-                    raise UnusableRecording(f"{path}: line {number} is no JSON: {exc}") from exc
+                    raise UnusableRecording(f"{path}: line {number} is not JSON: {exc}") from exc
                 if not isinstance(value, dict):
-                    raise UnusableRecording(f"{path}: line {number} is no JSON object")
+                    raise UnusableRecording(f"{path}: line {number} is not a JSON object")
                 yield number, value
     except OSError as exc:
         raise UnusableRecording(f"{path} cannot be read: {exc.strerror or exc}") from exc

@@ -1,6 +1,7 @@
-"""Looks on while sessions are played, and notes every call for the writer.
+"""Session observer that queues every call for the writer of recordings.
 
-On the event loop: it copies bytes and queues them, and decodes nothing. What finds no room is counted.
+It runs on the event loop: it copies and queues bytes, and decodes nothing. Calls that do not fit in the queue are
+counted.
 """
 
 from __future__ import annotations
@@ -21,29 +22,29 @@ from openenv_async.runtime.session import Session, SessionObserver
 logger = logging.getLogger("openenv_async")
 
 TELL_S = 60.0
-"""Seconds between two lines of the log about calls that are left out."""
+"""Seconds between two log lines about calls that are left out."""
 
 
 class _Notes:
-    """What is known of one session."""
+    """State of the recording of one session."""
 
     __slots__ = ("began", "gap", "started_at")
 
     def __init__(self) -> None:
         self.started_at = time.time()
         self.began = False
-        """It has a file, or is about to."""
+        """Its `Begun` is queued."""
         self.gap = 0
-        """Calls that found no room since the last one that did."""
+        """Calls that did not fit in the queue since the last one that did."""
 
 
 class Recorder(SessionObserver):
-    """A `SessionObserver` that records.
+    """Records the sessions of one server.
 
     Args:
-        options: see `RecordOptions`.
-        environment: its name.
-        clean: takes secrets out of a text.
+        options: folder, redacted fields and limits.
+        environment: name of the environment.
+        clean: removes secrets from a text.
 
     Raises:
         ValueError: the folder cannot be written to; the text says why.
@@ -59,10 +60,10 @@ class Recorder(SessionObserver):
         self._notes: dict[Session, _Notes] = {}
         self._told_at = -TELL_S
         self.left_out = 0
-        """Calls that found no room, in all."""
+        """Calls that did not fit in the queue, in all."""
 
     async def aclose(self) -> None:
-        """Wait until everything is written, but not for ever."""
+        """Wait until everything is written, `FLUSH_S` at most."""
         if not await asyncio.to_thread(self._writer.flush, FLUSH_S):
             logger.warning("recordings were still to be written after %g s", FLUSH_S)
         if self.left_out:
@@ -95,7 +96,7 @@ class Recorder(SessionObserver):
         if size > most:
             large = (("request", size),)
         else:
-            # A copy: it may be a view of the message that it came in.
+            # A copy, because it may be a view of the message.
             payload = bytes(call.payload)
         data: bytes | None = None
         warnings: tuple[str, ...] = ()
@@ -157,6 +158,6 @@ def _code_and_message(error: BaseException) -> tuple[str, str]:
         what = describe(error)
         return what.code, what.message
     if isinstance(error, CallCancelled):
-        return "CANCELLED", "its caller cancelled it"
-    # Whoever tells the client logs it too, with an id.
+        return "CANCELLED", "cancelled by the caller"
+    # The code that answers the client logs it with an id.
     return EnvError.code, "internal error of the server"

@@ -1,15 +1,15 @@
-"""Any value of the native wire as JSON, and back: a published format.
+"""Values of the native wire as JSON, and back: a published format.
 
-What JSON has no word for is an object with one key:
+A value that JSON cannot express is an object with one key:
 
     {"$bytes": "base64"}                        {"$float": "nan" | "inf" | "-inf"}
     {"$int": "9007199254740993"}                beyond 2^53, which other readers round; very large ones as "0x..."
     {"$complex": [re, im]}                      {"$time": "2026-01-01T00:00:00+00:00"}
     {"$array": {"dtype": "<f4", "shape": [2], "order": "C", "data": "base64"}}   "scalar": true for a numpy scalar
-    {"$map": [[key, value], ...]}               keys that are no text, or begin with `$`
-    {"$ext": [code, "base64"]}                  an extension of msgpack that is not known
+    {"$map": [[key, value], ...]}               keys that are not text, or begin with `$`
+    {"$ext": [code, "base64"]}                  an unknown msgpack extension
 
-A reader leaves an object alone whose one key is another. Owns this and nothing of lines.
+A reader leaves an object with any other single key unchanged.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _EXACT = 2**53 - 1
 _DECIMAL_BITS = 1024
 
 Path = tuple[str, ...]
-"""The names that lead to a value; places in lists are passed over."""
+"""The names that lead to a value, without indexes of lists."""
 
 
 class Marked(dict[str, Any]):
-    """A value in the words of this format, ready to be written."""
+    """A value that is in this format already."""
 
 
 def _b64(data: Any) -> str:
@@ -58,7 +58,7 @@ _DECODER = msgspec.msgpack.Decoder(ext_hook=_extension)
 
 
 def from_msgpack(data: bytes) -> Any:
-    """Decode for `to_json`; arrays stay bytes, so that numpy is not needed.
+    """Decode for `to_json`. Arrays stay bytes, so that numpy is not needed.
 
     Raises:
         ValueError: the bytes are not msgpack.
@@ -67,12 +67,12 @@ def from_msgpack(data: bytes) -> Any:
 
 
 def to_json(value: Any, path: Path = (), change: Callable[[Path, Any], Any] | None = None) -> Any:
-    """Give a value that JSON can carry and `from_json` takes back.
+    """Return a value that JSON can carry and `from_json` decodes.
 
     Args:
-        value: of dicts, lists and what `from_msgpack` gives.
-        path: where it stands, for `change`.
-        change: called with the path of every value in a dict, and of every text; gives what is to be written.
+        value: dicts, lists and what `from_msgpack` returns.
+        path: path of the value, for `change`.
+        change: called with the path and value of every dict item and text; returns the value to write.
     """
     if change is not None:
         value = change(path, value)
@@ -108,10 +108,10 @@ def _rare(value: Any) -> Any:
 
 
 def from_json(value: Any) -> Any:
-    """Take back what `to_json` gave; arrays are numpy's where it is installed.
+    """Decode what `to_json` returned. Arrays are numpy arrays where numpy is installed.
 
     Raises:
-        ValueError: an object of this format that holds what it cannot.
+        ValueError: the content of an object of this format is invalid.
     """
     if isinstance(value, list):
         return [from_json(item) for item in value]
@@ -124,13 +124,13 @@ def from_json(value: Any) -> Any:
             try:
                 return read(body)
             except (TypeError, ValueError, KeyError, AttributeError, binascii.Error) as exc:
-                raise ValueError(f"{key} holds what it cannot: {exc}") from exc
+                raise ValueError(f"{key} has invalid content: {exc}") from exc
     return {key: from_json(item) for key, item in value.items()}
 
 
 def _float(body: str) -> float:
     if body not in ("nan", "inf", "-inf"):
-        raise ValueError(f"{body!r} is none of nan, inf, -inf")
+        raise ValueError(f"{body!r} is not one of nan, inf, -inf")
     return float(body)
 
 

@@ -1,8 +1,8 @@
-"""The thread that writes recordings, and the queue in front of it, which has a bound.
+"""Thread that writes recordings, and its bounded queue.
 
-Owns what becomes of events that find no room, or no disk: they are counted, and a `gap` line stands where they
-would have stood. The thread gives way again and again, so that the event loop does not wait for it, and ends when
-it has had nothing to do for a while; the next event begins another.
+Events that do not fit in the queue, or that the disk does not take, are counted, and a `gap` line takes their place.
+The thread yields the interpreter often, so that the event loop does not wait for it. It ends after `IDLE_S` without
+an event; the next event starts another thread.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from openenv_async.recording.lines import (
     Event,
     Moved,
     Played,
+    Redactor,
     call_line,
     encoded,
     first_line,
@@ -30,7 +31,6 @@ from openenv_async.recording.lines import (
     last_line,
 )
 from openenv_async.recording.options import RecordOptions
-from openenv_async.recording.redacting import Redactor
 
 logger = logging.getLogger("openenv_async")
 
@@ -38,17 +38,17 @@ IDLE_S = 2.0
 """Seconds without an event after which the thread ends."""
 
 RETRY_S = 5.0
-"""Seconds after which a disk that failed is tried again."""
+"""Seconds between two attempts to write to a disk that failed."""
 
 SLICE_S = 0.001
-"""Seconds of work after which the interpreter is given back; it would be taken away only after 5 ms."""
+"""Seconds of work after which the thread yields the interpreter; by itself Python switches only after 5 ms."""
 
 MOST_AT_ONCE = 2048
-"""Events that are written together. Files are written to once for all of theirs: each time the interpreter is given
-away, and a busy loop gives it back late."""
+"""Events that are written together, with one write for each file: every write releases the interpreter, and a busy
+event loop returns it late."""
 
 FLUSH_S = 5.0
-"""Seconds that the end of a server, or of its process, waits for what is still to be written."""
+"""Seconds that a server or its process, at its end, waits for queued events to be written."""
 
 NO_ROOM, NO_DISK = "it could not be written as fast as it was played", "the disk could not be written to"
 
@@ -58,18 +58,18 @@ _WRITERS: WeakSet[Writer] = WeakSet()
 
 @atexit.register
 def _finish() -> None:
-    """Where no lifespan ends the recording, the end of the process does."""
+    """Flush at the end of the process, for apps without a lifespan."""
     for writer in list(_WRITERS):
         writer.flush(FLUSH_S)
 
 
 class Writer:
-    """Writes events in the order in which they are put.
+    """Writes events in the order in which they are queued.
 
     Args:
-        options: see `RecordOptions`.
-        environment: its name.
-        clean: takes secrets out of a text.
+        options: folder, redacted fields and limits.
+        environment: name of the environment.
+        clean: removes secrets from a text.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -81,7 +81,7 @@ class Writer:
         self._files = Files(options.folder, options.max_file_bytes, options.max_total_bytes)
         self._sessions: dict[str, SessionFile] = {}
         self._missing: dict[str, int] = {}
-        """Calls of each session that the disk did not take since its last line."""
+        """By session, the calls that could not be written since its last line."""
         self._queue: SimpleQueue[Event | threading.Event] = SimpleQueue()
         self._lock = threading.Lock()
         self._held = 0
@@ -90,10 +90,10 @@ class Writer:
         self._pid = os.getpid()
         _WRITERS.add(self)
         self.lost = 0
-        """Calls that the disk did not take, in all."""
+        """Calls that could not be written, in all."""
 
     def put(self, event: Event) -> bool:
-        """Queue an event; False when there is no room for it. From any thread; does not wait."""
+        """Queue an event; return False if it does not fit. Thread-safe; does not wait."""
         with self._lock:
             if event.size and self._held + event.size > self._options.max_queued_bytes:
                 return False
@@ -108,9 +108,9 @@ class Writer:
             self._thread.start()
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until what is queued by now is written; False when it took too long. Not for the event loop."""
+        """Wait until all queued events are written; return False after `timeout_s`. It blocks, so not on a loop."""
         if os.getpid() != self._pid:
-            return True  # a child that was forked: what is queued is its parent's to write
+            return True  # a forked child: its parent writes what is queued
         done = threading.Event()
         with self._lock:
             if self._queue.empty() and not self._held and self._thread is None:
@@ -134,7 +134,7 @@ class Writer:
                 event.set()
 
     def _batch(self, event: Event) -> list[threading.Event]:
-        """Write an event and what is queued behind it, each file once; give who waits for that."""
+        """Write an event and those queued behind it, each file once; return the flushes that wait for them."""
         waiting: list[threading.Event] = []
         pending: dict[str, list[tuple[bytes, int]]] = {}
         over: list[str] = []
@@ -144,7 +144,7 @@ class Writer:
             with self._bugs_logged(event.session_id):
                 self._prepare(event, pending, over)
             if time.monotonic() > until:
-                # The loop waits for the interpreter while this thread has it.
+                # The event loop waits while this thread has the interpreter.
                 time.sleep(0)
                 until = time.monotonic() + SLICE_S
             item = self._next() if number + 1 < MOST_AT_ONCE else None
@@ -171,14 +171,14 @@ class Writer:
 
     @contextlib.contextmanager
     def _bugs_logged(self, name: str) -> Iterator[None]:
-        """A bug of ours must not end all recording."""
+        """Log an exception, so that a bug in one line does not end all recording."""
         try:
             yield
         except Exception:
             logger.exception("lines of the recording of session %s could not be made", name)
 
     def _prepare(self, event: Event, pending: dict[str, list[tuple[bytes, int]]], over: list[str]) -> None:
-        """Make the lines of an event; each with the calls that are missing when it is not written."""
+        """Add the lines of an event to `pending`, each with the number of calls that are lost if it is not written."""
         if isinstance(event, Begun):
             self._begin(event)
             return
@@ -203,7 +203,7 @@ class Writer:
 
     def _write(self, name: str, lines: list[tuple[bytes, int]], *, final: bool) -> None:
         if self._failed_at is not None and time.monotonic() - self._failed_at < RETRY_S and not final:
-            # At the end there is no later: it is tried whatever happened a moment ago.
+            # The last lines are tried in any case, as there is no later attempt.
             self._not_taken(name, sum(calls for _, calls in lines))
             return
         missing = self._missing.pop(name, 0)
@@ -217,7 +217,7 @@ class Writer:
             self._not_taken(name, sum(calls for _, calls in lines[len(lines) - len(left) :]))
             if self._failed_at is None:
                 logger.warning(
-                    "recording in %s fails: %s; what is played meanwhile is left out, and tried again every %g s",
+                    "recording in %s fails: %s; calls are left out, and writing is tried again every %g s",
                     self._options.folder,
                     error.strerror or error,
                     RETRY_S,
@@ -227,7 +227,7 @@ class Writer:
         self.lost += missing
         if self._failed_at is not None:
             self._failed_at = None
-            logger.warning("recording in %s goes on; %d calls were left out", self._options.folder, self.lost)
+            logger.warning("recording in %s continues; %d calls were left out", self._options.folder, self.lost)
 
     def _not_taken(self, name: str, calls: int) -> None:
         if calls:

@@ -177,16 +177,16 @@ def test_without_a_server_the_episodes_are_shown(recorded: tuple[str, Path]) -> 
     ("content", "told"),
     [
         (b"", "is empty"),
-        (b"not json\n", "line 1 is no JSON"),
-        (b"[1]\n", "line 1 is no JSON object"),
-        (b'{"type":"reset"}\n', "line 1 is no `session` line"),
+        (b"not json\n", "line 1 is not JSON"),
+        (b"[1]\n", "line 1 is not a JSON object"),
+        (b'{"type":"reset"}\n', "line 1 is not a `session` line"),
         (b'{"type":"session","version":2}\n', "version 2 is not known here"),
-        (b'{"type":"session","version":1}\n\x00\xff\n{"type":"end"}\n', "line 2 is no JSON"),
+        (b'{"type":"session","version":1}\n\x00\xff\n{"type":"end"}\n', "line 2 is not JSON"),
         (
             b'{"type":"session","version":1}\n{"type":"step","request":{"a":{"$bytes":"?"}}}\n',
             "line 2: request: $bytes",
         ),
-        (b'{"type":"session","version":1}\n{"type":"step","error":"x"}\n', "line 2: `error` is no object"),
+        (b'{"type":"session","version":1}\n{"type":"step","error":"x"}\n', "line 2: `error` is not an object"),
     ],
     ids=str,
 )

@@ -151,7 +151,7 @@ def test_a_full_disk_is_one_warning_and_the_rest_is_whole(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     told = [line for line in done.stderr.splitlines() if line.startswith("WARNING")]
     assert len(told) == 2, done.stderr
-    assert "fails: File too large" in told[0] and "goes on" in told[1]
+    assert "fails: File too large" in told[0] and "continues" in told[1]
     written = only(tmp_path)
     (gap,) = [line for line in written if line["type"] == "gap"]
     assert gap["reason"] == "the disk could not be written to" and gap["calls"] > 50
