@@ -223,6 +223,7 @@ def array_fields(cls: Any) -> dict[str, dict[str, Any]]:
 
 def _collect(annotation: Any, numpy: Any, found: dict[str, dict[str, Any]], seen: set[Any]) -> Any:
     """Return the array annotation inside this one, if any; note those of the fields of classes."""
+    annotation = pydantic_interop.without_alias(annotation)
     origin = get_origin(annotation) or annotation
     if origin is numpy.ndarray:
         return annotation if get_args(annotation) else None

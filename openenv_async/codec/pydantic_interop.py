@@ -95,6 +95,16 @@ class _FieldsRepair:
         return value
 
 
+def without_alias(annotation: Any) -> Any:
+    """Return what a `type` alias stands for; numpy's `NDArray` is one from numpy 2.5 on, on Python 3.12."""
+    alias = get_origin(annotation) or annotation
+    while type(alias).__name__ == "TypeAliasType":  # typing has it from Python 3.12 on
+        args = get_args(annotation)
+        annotation = alias.__value__[args] if args else alias.__value__
+        alias = get_origin(annotation) or annotation
+    return annotation
+
+
 class _RepairPlan:
     """Plans the repair of a class: what brings decoded values into the shape which JSON took from them."""
 
@@ -104,6 +114,7 @@ class _RepairPlan:
         self.aliased = False
 
     def of(self, annotation: Any) -> Repair | None:
+        annotation = without_alias(annotation)
         origin = get_origin(annotation) or annotation
         args = get_args(annotation)
         if origin is typing.Annotated:
