@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class __ENV_CLASS__Action(BaseModel):
     """The agent says a word."""
 
-    # A field that does not exist is the caller's mistake: refuse it by name.
+    # Refuse fields that do not exist, with an error that names them.
     model_config = ConfigDict(extra="forbid")
 
     message: str = Field(description="The word to say")

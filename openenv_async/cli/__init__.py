@@ -1,8 +1,8 @@
 """The `openenv` command: a group whose commands load when they are used.
 
-Owns the table of commands and nothing of what they do. Each command is a module
-here; its imports happen inside it, so that `openenv --help` reads no server,
-client or template code. Errors that a command shows its user are in `errors`.
+Holds the table of commands only. Each command is a module here that imports what
+it needs inside its function, so that `openenv --help` loads no server, client or
+template code. Errors that a command shows its user are in `errors`.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ COMMANDS = {
     "check": _Entry("openenv_async.cli.check", "check", "Check a running server under faults and misbehaving clients."),
     "build": _Entry("openenv_async.cli.build", "build", "Build the image of an environment."),
     "push": _Entry("openenv_async.cli.push", "push", "Send an environment to the Hugging Face Hub or a registry."),
-    "fork": _Entry("openenv_async.cli.fork", "fork", "Copy somebody's Space into your account."),
+    "fork": _Entry("openenv_async.cli.fork", "fork", "Copy a Space into your account."),
     "top": _Entry("openenv_async.cli.top", "top", "Watch the sessions of a running server."),
     "sessions": _Entry("openenv_async.cli.sessions", "sessions", "List a running server's sessions, or close one."),
     "replay": _Entry("openenv_async.cli.replay", "replay", "Show a recorded session, or play it again."),
-    "info": _Entry("openenv_async.cli.info", "info", "Say what an environment is, and where it runs."),
+    "info": _Entry("openenv_async.cli.info", "info", "Show what an environment is, and where it runs."),
 }
 
 
@@ -43,11 +43,11 @@ class LazyGroup(click.Group):
     """A click group that imports a command's module when that command is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Give the names in the order of the table."""
+        """Return the names in the order of the table."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module of one command and give its click object."""
+        """Import the module of one command and return its click object."""
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None

@@ -1,6 +1,6 @@
-"""The operator's side of a running server: asks who plays there, and ends sessions.
+"""Client of a running server's operator routes: lists and closes sessions.
 
-Owns the requests and the sentences for what goes wrong. `server.operators` answers.
+Makes the requests and the sentences for what goes wrong. `server.operators` answers.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ class Unreachable(Exception):
 
 
 class Refused(Exception):
-    """A server answers, and says no, or nothing of use."""
+    """A server refuses the request, or answers with something else than expected."""
 
 
 class NoSuchSession(Refused):
-    """It has ended, or never was."""
+    """The session has ended or never existed."""
 
 
 def token_option(command: F) -> F:
     """Add `--token` to a command."""
-    return click.option("--token", envvar="OPENENV_TOKEN", show_envvar=True, help="Of the server.")(command)
+    return click.option("--token", envvar="OPENENV_TOKEN", show_envvar=True, help="The server's token.")(command)
 
 
 def _credentials(url: str, token: str | None) -> dict[str, str]:
@@ -48,15 +48,15 @@ def _credentials(url: str, token: str | None) -> dict[str, str]:
 
 
 class Operator:
-    """Asks one server. Use it in a `with` block.
+    """A client of one server's operator routes. Use it in a `with` block.
 
     Args:
-        url: as clients give it: `http(s)://`, `host:port` or `unix:/path`.
-        token: of the server.
+        url: as clients pass it: `http(s)://`, `host:port` or `unix:/path`.
+        token: the server's token.
         timeout_s: seconds for an answer.
 
     Raises:
-        Refused: the address is none.
+        Refused: `url` is not an address.
     """
 
     def __init__(self, url: str, token: str | None, timeout_s: float = 10.0) -> None:
@@ -77,26 +77,26 @@ class Operator:
         )
 
     def sessions(self, *, limit: int, sort: str, offset: int = 0) -> dict[str, Any]:
-        """Ask who plays; see docs/recording.md.
+        """Return the list of sessions; see docs/recording.md.
 
         Raises:
             Unreachable: no server answers.
-            Refused: it does not tell.
+            Refused: the server refuses the request.
         """
         return self._ask("GET", "sessions", {"limit": limit, "sort": sort, "offset": offset})
 
     def close(self, session_id: str, grace_s: float | None, timeout_s: float) -> dict[str, Any]:
-        """End a session.
+        """Close a session.
 
         Args:
-            session_id: which.
+            session_id: its id.
             grace_s: seconds for a call that cannot be stopped; None: the server's own.
             timeout_s: seconds until the server must have answered.
 
         Raises:
-            NoSuchSession: there is none of that id.
+            NoSuchSession: no session has that id.
             Unreachable: no server answers.
-            Refused: it does not do that.
+            Refused: the server refuses the request.
         """
         query = {} if grace_s is None else {"grace_s": grace_s}
         return self._ask("DELETE", f"sessions/{session_id}", query, timeout_s)

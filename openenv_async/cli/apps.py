@@ -1,7 +1,7 @@
-"""Tells what an attribute of the user's module is, and makes an ASGI app of it.
+"""Makes an ASGI app from an attribute of the user's module.
 
-An ASGI app is taken as it is, a factory is called, an Environment class gets an
-app of its own; everything else is named in the error.
+An ASGI app is used as it is, a factory is called, an app is created for an
+Environment class; anything else is an error that names it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def app_from(module: ModuleType, attribute: str, folder: Path) -> ASGIApp:
-    """Give the app that `module.attribute` is or makes.
+    """Return the app that `module.attribute` is or makes.
 
     Args:
         module: imported already.
@@ -28,7 +28,7 @@ def app_from(module: ModuleType, attribute: str, folder: Path) -> ASGIApp:
         folder: the user's code, for the line of an error.
 
     Raises:
-        CommandFailed: there is no such attribute, or it is nothing that can be served.
+        CommandFailed: there is no such attribute, or it cannot be served.
     """
     where = f"{shown(Path(module.__file__)) if module.__file__ else module.__name__}"
     what = f"{attribute} in {where}"

@@ -1,17 +1,14 @@
-"""What `openenv serve` tells its user: where the server listens, how to connect, and what to beware of.
-
-Owns the words only.
-"""
+"""Texts that `openenv serve` prints: where the server listens, how to connect, and warnings."""
 
 from __future__ import annotations
 
 
 def announce(name: str, urls: list[str], *, has_token: bool, reload: bool, page: bool = False) -> str:
-    """Say where it listens, with a snippet for each kind of client.
+    """Return where the server listens, with a snippet for each kind of client.
 
     Args:
-        name: the environment.
-        urls: its addresses.
+        name: the environment's name.
+        urls: the server's addresses.
         has_token: whether clients need one.
         reload: whether it restarts on changes.
         page: whether there is a web page.
@@ -36,7 +33,7 @@ def announce(name: str, urls: list[str], *, has_token: bool, reload: bool, page:
 
 
 def token_warning(urls: list[str]) -> str:
-    """Name the risk of listening to other machines without a token."""
+    """Return the warning for a server that other machines can reach without a token."""
     return (
         f"Warning: everybody who can reach {', '.join(urls)} can run this environment's code and take its sessions. "
         "Set a token (--token or OPENENV_TOKEN), or listen on 127.0.0.1."
@@ -44,5 +41,5 @@ def token_warning(urls: list[str]) -> str:
 
 
 def _reachable(url: str) -> str:
-    """Every address is no address to connect to; on this machine the loopback is."""
+    """Replace a wildcard address, to which clients cannot connect, by the loopback address."""
     return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")

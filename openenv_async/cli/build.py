@@ -1,7 +1,7 @@
-"""`openenv build`: the image of an environment.
+"""`openenv build`: builds the image of an environment.
 
-Owns the options and the order: plan, find the engine, build, push if asked to.
-`cli.building` plans, `images` builds, `cli.image_progress` shows how it goes.
+Declares the options and runs the steps: plan, find the engine, build, push if asked to.
+`cli.building` plans, `images` builds, `cli.image_progress` shows progress.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Examples:
 @click.argument("path", default=".", type=click.Path(path_type=Path))
 @click.option("-t", "--tag", metavar="NAME[:TAG]", help="Name of the image. [default: openenv-<name>]")
 @click.option(
-    "--build-arg", multiple=True, metavar="KEY=VALUE", help="For an ARG of the Dockerfile; no secrets. Repeatable."
+    "--build-arg", multiple=True, metavar="KEY=VALUE", help="For an ARG of the Dockerfile; not for secrets. Repeatable."
 )
 @click.option(
     "-f",
@@ -55,9 +55,9 @@ Examples:
     help="What the Dockerfile copies from. [default: PATH]",
 )
 @click.option("--no-cache", is_flag=True, help="Run every step again.")
-@click.option("--base-image", metavar="IMAGE", help="Start from this one instead of the Dockerfile's.")
+@click.option("--base-image", metavar="IMAGE", help="Use this base image instead of the Dockerfile's.")
 @click.option("--platform", metavar="OS/ARCH", help="Build for another kind of machine, e.g. linux/arm64.")
-@click.option("--pull", is_flag=True, help="Fetch the image it starts from again.")
+@click.option("--pull", is_flag=True, help="Fetch the base image again.")
 @click.option("--push", "push_it", is_flag=True, help="Push it to the registry that --tag names.")
 @quiet_option
 def build(path: Path, **options: Any) -> None:
@@ -116,5 +116,5 @@ def _announce(plan: Plan) -> None:
 
 
 def megabytes(size: int) -> str:
-    """Give a size as container engines do: `181 MB`."""
+    """Return a size as container engines write it: `181 MB`."""
     return f"{size / 1e6:.0f} MB"

@@ -1,10 +1,9 @@
-"""From an environment's folder to what `images` needs to build it.
+"""Plans the build of an environment's image from its folder.
 
-Owns which Dockerfile, which context, which name, and what is laid over the
-folder's files: the runtime's wheel, this machine's way to package indexes, the
-template's Dockerfile where the environment has none. Reads and decides; the
-engine is only met in `carry_out`. `openenv build` and `openenv push --registry`
-use it.
+Chooses the Dockerfile, the context, the name, and the files that are added to the
+folder's own: the runtime's wheel, this machine's settings for package indexes, the
+template's Dockerfile where the environment has none. Only `carry_out` talks to the
+engine. `openenv build` and `openenv push --registry` use it.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL", re.IGN
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildOptions:
-    """What the user asked for; `None` where nothing was said."""
+    """The user's options; `None` where one was not given."""
 
     path: Path
     tag: str | None = None
@@ -64,10 +63,10 @@ class Plan:
 
     request: BuildRequest
     base: BuildContext | None
-    """What `openenv-base` is built from, when the Dockerfile wants it."""
+    """What `openenv-base` is built from, if the Dockerfile uses it."""
 
     pull: bool
-    """Fetch again what `openenv-base` starts from, and build it anew."""
+    """Fetch the base of `openenv-base` again, and rebuild it."""
 
     image_name: ImageName
     where: str
@@ -80,7 +79,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A Dockerfile: its text, its path in the context, and the words for where it is from."""
+    """A Dockerfile: its text, its path in the context, and a text that names its source."""
 
     dockerfile: Dockerfile
     inside: str
@@ -93,8 +92,8 @@ def plan_build(options: BuildOptions) -> Plan:
 
     Raises:
         BadInput: an option cannot be used.
-        CommandFailed: the folder is no environment, or its Dockerfile cannot be read.
-        InvalidImageName: no engine takes the name.
+        CommandFailed: the folder is not an environment, or its Dockerfile cannot be read.
+        InvalidImageName: the image name is invalid.
     """
     if not options.path.is_dir():
         raise BadInput(f"there is no folder {options.path}: give the folder of an environment")
@@ -155,7 +154,7 @@ def plan_build(options: BuildOptions) -> Plan:
 
 
 async def carry_out(plan: Plan, engine: Docker, on_progress: OnProgress) -> BuiltImage:
-    """Build what was planned, `openenv-base` first where that is wanted and missing."""
+    """Build what was planned, `openenv-base` first where it is needed and missing."""
     if plan.base is not None:
         await ensure_base(
             engine,
@@ -169,7 +168,7 @@ async def carry_out(plan: Plan, engine: Docker, on_progress: OnProgress) -> Buil
 
 
 def in_repository(folder: Path) -> bool:
-    """Whether an environment lies in a checkout of a runtime: of this one, or in the `envs/` of OpenEnv's."""
+    """Return whether an environment lies in a checkout of this runtime, or in the `envs/` of OpenEnv's."""
     for parent in folder.resolve().parents:
         if (parent / "openenv_async" / "__init__.py").is_file() and (parent / "pyproject.toml").is_file():
             return True
@@ -219,7 +218,7 @@ def _existing(file: Path, folder: Path) -> _Found:
 
 
 def _runtime(manifest: Manifest, folder: Path) -> tuple[dict[str, bytes], tuple[str, ...]]:
-    """The wheel of the runtime that is installed here, for an environment that needs it and has none."""
+    """Return the wheel of the installed runtime, for an environment that needs it and has none."""
     wanted = re.compile(rf"\b{DISTRIBUTION.replace('-', '[-_.]')}\b".encode())
     needs = any(wanted.search(_read(manifest.folder / name)) for name in ("pyproject.toml", "server/requirements.txt"))
     if not needs or next((folder / "wheels").glob(_WHEELS), None) is not None:

@@ -1,7 +1,7 @@
-"""`openenv check`: whether a running server keeps its promises under faults and misbehaving clients.
+"""`openenv check`: tests a running server under faults and misbehaving clients.
 
-Owns the options, the exit code and the words: a row for each finding as it is made, and
-a summary, also after Ctrl-C. `conformance.chaos` makes the checks.
+Declares the options and the exit code, and writes the report: a row for each finding as
+it is made, and a summary, also after Ctrl-C. `conformance.chaos` makes the checks.
 """
 
 from __future__ import annotations
@@ -125,10 +125,10 @@ _LEAST_WIDTH = 72
 
 
 class CheckTable:
-    """Writes the table of one run."""
+    """Table of one run."""
 
     def __init__(self, target: str, *, chaos: bool) -> None:
-        # Elsewhere than on a terminal lines are not wrapped, so that they can be searched.
+        # Lines are wrapped on a terminal only, so that a file of them can be searched.
         on_terminal = sys.stdout.isatty()
         self._width = max(_LEAST_WIDTH, shutil.get_terminal_size().columns) if on_terminal else None
         self.progress = Progress(sys.stdout)
@@ -136,11 +136,11 @@ class CheckTable:
             self._echo(f"Checking {target}{' with chaos' if chaos else ''}\n")
 
     def begin(self, name: str, tries: str | None) -> None:
-        """Show what is being tried now."""
+        """Show the check in progress."""
         self.progress.doing(f"{name:<{_NAME}}{tries or ''}")
 
     def finding(self, finding: Finding) -> None:
-        """Show one finding; of what broke, also what was expected and what it costs."""
+        """Show one finding; for a failure also what was expected and its consequence."""
         self.progress.doing("")
         if self.progress.quiet and finding.result != "failed":
             return

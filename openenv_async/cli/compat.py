@@ -1,4 +1,4 @@
-"""`--compat`: whether `import openenv` in an environment's code is answered by this runtime."""
+"""The option `--compat`: lets `import openenv` in an environment's code load this runtime."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VARIABLE = _OPTION.variable
 
 
 def compat_option(command: F) -> F:
-    """Add the option to a command; the variable carries it on to the processes that the command starts."""
+    """Add the option to a command; its variable passes it on to the processes that the command starts."""
     option = click.option(
         _OPTION.flag,
         type=click.Choice(_OPTION.kind.choices),
@@ -32,7 +32,7 @@ def compat_option(command: F) -> F:
 
 
 def apply_compat(mode: str) -> None:
-    """Do what the option says, in this process and in those it starts.
+    """Apply the option in this process and in those it starts.
 
     Raises:
         CommandFailed: the original `openenv` is imported already and cannot be overridden any more.

@@ -1,8 +1,8 @@
-"""`python -m openenv_async.cli.describing FOLDER FILE`: describes an environment's code in JSON lines.
+"""`python -m openenv_async.cli.describing FOLDER FILE`: writes a description of an environment's code as JSON lines.
 
 The child process of `conformance.project.code`: it imports the environment as
 `openenv serve` does. Each line is written when its stage is over, so that a child that
-ends early has shown how far it came.
+ends early leaves the stages it completed.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _CLASSES = ("action", "observation", "state")
 
 
 def main(folder: str, file: str) -> None:
-    """Describe the environment in `folder`, each stage by a line of `file`."""
+    """Describe the environment in `folder`, with a line in `file` for each stage."""
     apply_compat(os.environ.get(VARIABLE, "auto"))
     target = locate(folder)
-    assert isinstance(target, FolderTarget)  # of a folder it always is
+    assert isinstance(target, FolderTarget)  # `locate` returns it for every folder
     environment = _Environment(target)
     with Path(file).open("w", encoding="utf-8") as answers:
         for stage, describe in (
@@ -135,7 +135,7 @@ class _Environment:
         return blueprint.action, blueprint.observation.model, blueprint.state
 
     def _compared(self, codecs: tuple[Any, ...]) -> list[dict[str, Any]]:
-        """Return every class that differs."""
+        """Return the classes that differ."""
         differing = []
         for key, theirs, ours in zip(_CLASSES, codecs, self._codecs(), strict=True):
             mine = ours.cls

@@ -1,7 +1,7 @@
-"""What a command tells its user when it cannot go on: one line on stderr, and an exit code.
+"""Errors that end a command with one line on stderr and an exit code.
 
-`CommandFailed` (exit 1) is for what was understood and could not be done, `BadInput`
-(exit 2) for an argument that has to change, `Interrupted` (exit 130) for a signal.
+`CommandFailed` (exit 1): the command was understood and could not be done. `BadInput`
+(exit 2): an argument has to change. `Interrupted` (exit 130): a signal came.
 """
 
 from __future__ import annotations
@@ -22,6 +22,6 @@ class BadInput(CommandFailed):
 
 
 class Interrupted(CommandFailed):
-    """Ctrl-C or SIGTERM came after something was begun; nothing is left running."""
+    """Ctrl-C or SIGTERM came during the work; nothing is left running."""
 
     exit_code = 130

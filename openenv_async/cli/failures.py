@@ -1,7 +1,7 @@
-"""The sentence for code of the user's that cannot be imported: file, line, exception.
+"""Makes the error for user code that cannot be imported: file, line, exception.
 
-Owns finding the line that matters in a traceback: the last one in the user's
-own folder. `cli.targets` raises what is made here.
+The line is the last one of the traceback in the user's own folder. `cli.targets`
+raises the error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The terminal's side of the Hub: logging in where somebody can answer, and errors as commands show them."""
+"""Login to the Hub from a terminal, and the Hub's errors as command errors."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from openenv_async.hub.failures import HubError, UnusableName
 
 @contextlib.contextmanager
 def command_errors(interrupted: str) -> Iterator[None]:
-    """Turn the Hub's errors into the command's: exit 2 for a name that has to change, else 1.
+    """Raise the Hub's errors as the command's: exit 2 for a name that has to change, else 1.
 
     Args:
-        interrupted: what to say when Ctrl-C ends the block.
+        interrupted: the message when Ctrl-C ends the block.
     """
     try:
         yield
@@ -34,17 +34,17 @@ def command_errors(interrupted: str) -> Iterator[None]:
 
 
 def open_hub() -> HfApi:
-    """Give the client. Its progress bars are for terminals; elsewhere the lines of the command are enough."""
+    """Return the Hub client, without progress bars where stderr is not a terminal."""
     if not is_terminal(sys.stderr) or is_quiet():
         disable_progress_bars()
     return connect_api()
 
 
 def log_in(api: HfApi) -> Account:
-    """Tell whose token is used, and ask for one where there is none and somebody to ask.
+    """Return the account of the stored token; on a terminal, ask for a token if there is none.
 
     Raises:
-        HubError: there is no token, or it is not good enough.
+        HubError: there is no token, or it is not sufficient.
     """
     try:
         account = sign_in(api)

@@ -1,7 +1,7 @@
-"""How a build or a push looks while it runs: one live line on a terminal, plain lines elsewhere.
+"""Progress of a build or a push: one live line on a terminal, plain lines elsewhere.
 
-Owns running the work on a loop, and turning the errors of `images` into what a
-command says. `cli.progress` draws.
+Also runs the work on an event loop and raises the errors of `images` as command
+errors. `cli.progress` draws.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 def run_image_work(work: Callable[[OnProgress], Awaitable[T]]) -> T:
-    """Run asynchronous work to its end and show its progress.
+    """Run asynchronous work and show its progress.
 
     Raises:
         CommandFailed: the user stopped it.
@@ -44,7 +44,7 @@ async def _awaited(work: Awaitable[T]) -> T:
 
 @contextlib.contextmanager
 def image_errors() -> Iterator[None]:
-    """Say errors of `images` as a command does: a failing step's output first, then sentence and hint."""
+    """Raise errors of `images` as command errors: a failing step's output first, then sentence and hint."""
     try:
         yield
     except InvalidImageName as error:
@@ -64,7 +64,7 @@ def _with_hint(sentence: str, hint: str | None) -> str:
 
 
 class Display:
-    """Shows progress on a stream; call it with each event, and `end` it."""
+    """Progress on a stream; call it with each event, and `end` it."""
 
     def __init__(self, stream: TextIO) -> None:
         self._progress = Progress(stream, plain=True)

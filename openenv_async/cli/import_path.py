@@ -1,10 +1,10 @@
-"""Makes an environment's folder importable as it is, wherever it lies and whatever it is called.
+"""Import finder that makes an environment's folder importable, whatever its place and name.
 
-Owns one import finder. Authors write `from ..models import X` and `from models
-import X`, sometimes each in a different file, and the folder may be called other
-than the package. All of these names lead to one set of modules here, so a class
-never exists twice; the folder is not put on `sys.path`, where a file of its could
-hide one of the standard library. `cli.targets` uses it.
+Authors write `from ..models import X` and `from models import X`, sometimes each in
+a different file, and the folder's name may differ from the package's. All of these
+names lead to one set of modules here, so a class never exists twice. The folder is
+not put on `sys.path`, where one of its files could hide a module of the standard
+library. `cli.targets` uses it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def mount(folder: Path, name: str, app_module: str) -> str:
 
     Args:
         folder: the environment's folder, absolute.
-        name: what its manifest calls it.
-        app_module: the module that will be imported, seen from the folder; tells the folder's own
-            package, installed elsewhere, from a stranger of the same name.
+        name: its name in the manifest.
+        app_module: the module that will be imported, relative to the folder; distinguishes the folder's own
+            package, installed elsewhere, from another of the same name.
     """
     for finder in sys.meta_path:
         if isinstance(finder, FolderFinder) and finder.folder == folder:
@@ -46,7 +46,7 @@ def mount(folder: Path, name: str, app_module: str) -> str:
 
 
 class FolderFinder(MetaPathFinder):
-    """Finds the folder as `package`, by its other names, and its files as top-level modules."""
+    """Finder for the folder as `package`, for its other names, and for its files as top-level modules."""
 
     def __init__(self, folder: Path, package: str, aliases: frozenset[str]) -> None:
         self.folder = folder
@@ -76,7 +76,7 @@ class FolderFinder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Answer for the package, its aliases and the folder's own files; leave every other name to the rest."""
+        """Find the package, its aliases and the folder's own files; leave every other name to other finders."""
         head, _, rest = fullname.partition(".")
         if fullname == self.package:
             return self._package_spec()
@@ -98,7 +98,7 @@ class FolderFinder(MetaPathFinder):
 
 
 class _SameModule(Loader):
-    """Gives a module that is already there under a second name."""
+    """Loader that returns a loaded module under a second name."""
 
     def __init__(self, module: ModuleType) -> None:
         self._module = module
@@ -138,16 +138,16 @@ def _identifier(name: str) -> str:
 
 
 def _is_free(name: str, folder: Path, app_module: str) -> bool:
-    """Whether a name can mean the folder: nothing else that is installed answers to it."""
+    """Return whether a name can mean the folder: nothing else that is installed has that name."""
     if name in sys.stdlib_module_names or name in sys.modules:
         return False
     spec = PathFinder.find_spec(name)
     if spec is None or spec.loader is None or not spec.submodule_search_locations:
-        # A plain module is a stranger; a folder that merely lies on the path is not.
+        # A plain module is something else; a folder that merely lies on the path may be this one.
         return spec is None or spec.loader is None
     app_file = Path(*app_module.split(".")).with_suffix(".py")
     places = [Path(place) for place in spec.submodule_search_locations]
-    # An installed copy of this environment gives way: the user asked for the folder.
+    # The folder wins over an installed copy of this environment: the user asked for it.
     return any(place == folder or (place / app_file).is_file() for place in places)
 
 

@@ -1,6 +1,6 @@
-"""`openenv info`: what an environment is, and where it runs.
+"""`openenv info`: shows what an environment is, and where it runs.
 
-`conformance.project.info` gathers it; this module words it.
+`conformance.project.info` gathers the facts; this module formats them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Examples:
 """
 
 
-@click.command(short_help="Say what an environment is, and where it runs.", epilog=_EXAMPLES)
+@click.command(short_help="Show what an environment is, and where it runs.", epilog=_EXAMPLES)
 @click.argument("target", default=".", metavar="[PATH | URL]")
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON, with the whole schemas.")
 @click.option(
@@ -45,7 +45,7 @@ Examples:
 )
 @click.option("--token", envvar="OPENENV_TOKEN", show_envvar=True, help="Of the server at URL.")
 def info(target: str, as_json: bool, timeout: float, token: str | None) -> None:
-    """Say what the environment in PATH is, by default the current folder, or the server at URL.
+    """Show what the environment in PATH is, by default the current folder, or the server at URL.
 
     Of a folder: its name and version, the fields of actions and observations,
     how it runs, the Space it is pushed to and the image that is built of it. Of

@@ -1,4 +1,4 @@
-"""`openenv init`: a new environment project, whole or not at all."""
+"""`openenv init`: creates a new environment project, completely or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a command's work until it ends or a signal comes, and what then is left running: nothing."""
+"""Runs a command's asynchronous work, and ends everything it started when a signal comes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""`KEY=VALUE` on a command line, and `KEY` alone for a value from the environment.
+"""Reads `KEY=VALUE` options, and `KEY` alone for a value from the environment.
 
-Owns reading them. A wrong one is named by its place, never by its text: it may be
-a secret.
+Errors name an option by its position, never by its text, which may be a secret.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def key_values(option: str, given: Iterable[str]) -> dict[str, str]:
-    """Read the values of a repeatable option; the last one of a key counts.
+    """Read the values of a repeatable option; the last value of a key counts.
 
     Raises:
         BadInput: one cannot be read, or names a variable that is not set.

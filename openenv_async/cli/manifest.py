@@ -1,4 +1,4 @@
-"""The manifest of an environment's folder, for commands that cannot go on with a broken one."""
+"""Reads the manifest of an environment's folder, for commands that need a valid one."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""From the name of a new environment to every name that its project needs.
+"""Names that a new environment's project needs, derived from the environment's name.
 
-Owns which names are refused, and why; `scaffolding` puts the others into the
+Also decides which names are refused; `scaffolding` puts the others into the
 template.
 """
 
@@ -24,7 +24,7 @@ _CLIENTS = frozenset({"AsyncEnv", "SyncEnv"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Names:
-    """What things are called in the project of one environment; the examples are those of `my_env`."""
+    """Names in the project of one environment; the examples are those of `my_env`."""
 
     package: str
     """The folder, and what Python imports: `my_env`."""
@@ -33,7 +33,7 @@ class Names:
     """The same without a trailing `_env`, for file names: `my`."""
 
     classes: str
-    """What the class names begin with: `My`."""
+    """The prefix of class names: `My`."""
 
     @property
     def title(self) -> str:
@@ -42,12 +42,12 @@ class Names:
 
     @property
     def distribution(self) -> str:
-        """What pip calls it: `openenv-my-env`."""
+        """The name for pip: `openenv-my-env`."""
         return "openenv-" + re.sub(r"_+", "-", self.package)
 
     @property
     def image(self) -> str:
-        """What Docker calls it: `openenv-my`."""
+        """The name of the Docker image: `openenv-my`."""
         return "openenv-" + re.sub(r"_+", "-", self.stem)
 
 
@@ -55,7 +55,7 @@ def parse_name(name: str) -> Names:
     """Check the name of a new environment and derive the others from it.
 
     Raises:
-        BadInput: no project could be made, or used, under this name.
+        BadInput: a project cannot be made, or used, under this name.
     """
     problem = _spelling(name) or _clash(name)
     if problem:
@@ -92,7 +92,7 @@ def _spelling(name: str) -> str | None:
 
 
 def _clash(name: str) -> str | None:
-    """Say what the package would hide, because Python finds only one of two modules with the same name."""
+    """Return what the package would hide, because Python finds only one of two modules with the same name."""
     if name in sys.stdlib_module_names:
         return f"{name!r} is a module of Python's standard library, which it would hide; {_try(name + '_env')}."
     if name in _RUNTIME:

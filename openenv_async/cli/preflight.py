@@ -1,8 +1,7 @@
-"""What must be right before an environment is sent anywhere.
+"""Checks of an environment's folder before it is sent to a Hub or a registry.
 
-Owns one question, asked of the folder alone: nothing is imported or started. The
-commands that send ask it first. Dockerfiles are another matter: `cli.building` and
-`hub.dockerfile` have different ones to fall back on.
+Nothing is imported or started. The Dockerfile is not checked here: `cli.building` and
+`hub.dockerfile` have others to fall back on.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from openenv_async.conformance.project.manifest import Manifest
 
 
 def checked(folder: Path) -> Manifest:
-    """Give the manifest of an environment that can be sent.
+    """Return the manifest of an environment that can be sent.
 
     Raises:
-        CommandFailed: it cannot. Every problem is named.
+        CommandFailed: it cannot be sent; the text names every problem.
     """
     manifest = read_manifest(folder)
     problems = static_problems(folder)
@@ -30,10 +29,10 @@ def checked(folder: Path) -> Manifest:
 
 
 def static_problems(folder: Path) -> list[str]:
-    """Name what would keep the environment from being built or served, one sentence each.
+    """Return what would keep the environment from being built or served, one sentence each.
 
     Raises:
-        CommandFailed: `openenv.yaml` is missing or wrong, so that nothing else can be asked.
+        CommandFailed: `openenv.yaml` is missing or invalid, so that nothing else can be checked.
     """
     problems = []
     target = locate(str(folder))
@@ -46,9 +45,10 @@ def static_problems(folder: Path) -> list[str]:
 
 
 def _invalid(folder: Path) -> list[str]:
-    """Ask what `openenv validate --level static` asks of the files that are there.
+    """Return what `openenv validate --level static` finds in the files.
 
-    Not of the Dockerfile, for which the commands have others, nor for a pyproject.toml: an image can do without.
+    A missing Dockerfile or pyproject.toml is not a problem: the commands have a Dockerfile to fall back on, and an
+    image works without a pyproject.toml.
     """
     from openenv_async.conformance.project.static import static_problems as findings_of
 

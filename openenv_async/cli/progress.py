@@ -1,8 +1,8 @@
-"""How long work shows that it goes on: one live line on a terminal, plain lines or nothing elsewhere.
+"""Progress display of commands: one live line on a terminal, plain lines or nothing elsewhere.
 
-Owns what every command shares: whether there is a terminal to draw on, NO_COLOR, `--quiet`, and the live line with
-its clock. A command says what is being done (`doing`), leaves whole lines (`line`, or `click.echo` within `above`),
-and ends the display (`end`), which a `with` block does.
+Shared by all commands: detection of a terminal, NO_COLOR, `--quiet`, and the live line with its clock. A command sets
+the current work (`doing`), writes whole lines (`line`, or `click.echo` within `above`), and ends the display (`end`),
+which a `with` block does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CLEAR = "\r\x1b[2K"
 _QUIET = "openenv.quiet"
 _TICK_S = 0.5
 _TELL_S = 1.0
-"""What has lasted for less is shown without its time."""
+"""Seconds of work from which on its duration is shown."""
 
 
 def _set_quiet(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -35,7 +35,7 @@ def _set_quiet(ctx: click.Context, parameter: click.Parameter, value: bool) -> N
 
 
 def quiet_option(command: F) -> F:
-    """Add `--quiet` to a command or a group; `is_quiet` says whether it was given to either."""
+    """Add `--quiet` to a command or a group; `is_quiet` returns whether it was given to either."""
     option = click.option(
         "-q",
         "--quiet",
@@ -43,40 +43,40 @@ def quiet_option(command: F) -> F:
         expose_value=False,
         is_eager=True,
         callback=_set_quiet,
-        help="Say what came of it and what went wrong, and nothing on the way.",
+        help="Show results and errors only, no progress.",
     )
     return option(command)
 
 
 def is_quiet() -> bool:
-    """Say whether the command that runs was asked to be quiet."""
+    """Return whether the running command was called with `--quiet`."""
     context = click.get_current_context(silent=True)
     return context is not None and bool(context.meta.get(_QUIET))
 
 
 def say(text: str) -> None:
-    """Tell what is going on, unless it was asked to be quiet."""
+    """Print a line of progress, unless the command was called with `--quiet`."""
     if not is_quiet():
         click.echo(text)
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Say whether a line on this stream can be drawn over."""
+    """Return whether a line on this stream can be drawn over."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def no_colour() -> bool:
-    """Say whether the user wants no colours anywhere: https://no-color.org."""
+    """Return whether the user wants no colours anywhere: https://no-color.org."""
     return bool(os.environ.get("NO_COLOR"))
 
 
 class Progress:
-    """The live line of one stream. Safe to be used from several threads.
+    """The live line of one stream. Safe to use from several threads.
 
     Args:
         stream: where it is drawn.
-        plain: where no line can be drawn over, what is being done is written as lines.
-        clock: show for how long it has been done, and go on counting while nothing else happens.
+        plain: write the current work as lines where a line cannot be drawn over.
+        clock: show the duration of the current work, and update it while nothing else happens.
     """
 
     def __init__(self, stream: TextIO, *, plain: bool = False, clock: bool = True) -> None:
@@ -91,7 +91,7 @@ class Progress:
         self._ended = threading.Event()
 
     def doing(self, head: str, detail: str = "") -> None:
-        """Say what is being done now; a new head starts its clock anew. Without any, the live line goes."""
+        """Set the current work; a new head restarts the clock. An empty head removes the live line."""
         with self._lock:
             if not head + detail:
                 self._clear()
@@ -106,12 +106,12 @@ class Progress:
                 self._ticker.start()
 
     def line(self, text: str) -> None:
-        """Leave a whole line on the stream, above the live one."""
+        """Write a whole line above the live one."""
         with self.above():
             self._write(f"{text}\n")
 
     def keep(self, text: str) -> None:
-        """Leave a whole line in place of the live one: what was being done is done."""
+        """Replace the live line by a whole line: the current work is done."""
         with self._lock:
             self._clear()
             self._head = self._detail = ""
@@ -119,7 +119,7 @@ class Progress:
 
     @contextlib.contextmanager
     def above(self) -> Iterator[None]:
-        """Take the live line away while something else is written to the terminal."""
+        """Remove the live line while something else is written to the terminal."""
         with self._lock:
             self._clear()
             try:
@@ -128,12 +128,12 @@ class Progress:
                 self._draw()
 
     def took(self) -> str:
-        """Give for how long it has been done, as it is shown; nothing where that is not worth a word."""
+        """Return the duration as it is shown; empty where it is short."""
         seconds = time.monotonic() - self._since
         return f"{seconds:.1f} s" if self._head and seconds >= 0.1 else ""
 
     def end(self) -> None:
-        """Leave nothing but whole lines. Safe to repeat."""
+        """Remove the live line for good. Safe to repeat."""
         self._ended.set()
         with self._lock:
             self._clear()
@@ -160,7 +160,7 @@ class Progress:
         self._write(CLEAR + text)
 
     def cut(self, text: str) -> str:
-        """Give as much of a line as the terminal has room for."""
+        """Return the part of a line that the terminal has room for."""
         return text[: max(20, shutil.get_terminal_size().columns - 1)]
 
     def _write(self, text: str) -> None:

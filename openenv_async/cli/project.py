@@ -1,7 +1,6 @@
-"""A project on disk: whole, or not there at all.
+"""Writes a new project to disk, completely or not at all.
 
-Owns the folder and the order in which it is filled. `scaffolding` gives the
-text, `wheel` the runtime that goes with it, `uv_lock` the lock file.
+`scaffolding` makes the texts, `wheel` the runtime's wheel, `uv_lock` the lock file.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from openenv_async.cli.wheel import build_wheel
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Project:
-    """What `create_project` has made."""
+    """The result of `create_project`."""
 
     folder: Path
     files: int
@@ -49,7 +48,7 @@ def create_project(names: Names, models: Models, target: Path, ci: bool = False)
 
 @contextlib.contextmanager
 def _new_folder(target: Path) -> Iterator[Path]:
-    """Give an empty folder that becomes `target` when the block ends, or vanishes when the block fails."""
+    """Yield an empty folder that becomes `target` when the block ends, or is removed when the block fails."""
     _refuse_taken(target)
     with contextlib.ExitStack() as stack:
         try:

@@ -1,8 +1,8 @@
-"""`openenv push`: an environment to a Space of the Hugging Face Hub, or to a registry of images.
+"""`openenv push`: sends an environment to a Space of the Hugging Face Hub, or to a registry of images.
 
-Owns the options, what goes together, and the order: check, gather, log in, send.
-`hub` gathers and sends, `cli.push_report` words it, `cli.push_registry` is the
-other half.
+Declares the options, checks which go together, and runs the steps: check, gather, log
+in, send. `hub` gathers and sends, `cli.push_report` writes the report,
+`cli.push_registry` pushes images.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Examples:
   openenv push --dry-run
   openenv push my_env --repo-id my-org/my-env --private
   openenv push --env-var LEVEL=hard --secret OPENAI_API_KEY
-  openenv push --repo-id somebody/their-env --create-pr
+  openenv push --repo-id their-org/their-env --create-pr
   openenv push --delete "old/*" --hardware cpu-upgrade
   openenv push --registry ghcr.io/my-org --tag v1
 """
@@ -60,37 +60,42 @@ Examples:
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option("-d", "--directory", type=click.Path(path_type=Path), help="The same as PATH.")
 @click.option("-r", "--repo-id", metavar="[OWNER/]NAME", help="The Space. [default: your name and the environment's]")
-@click.option("--private", is_flag=True, help="Only you and your organisation see the Space.")
+@click.option("--private", is_flag=True, help="Make the Space private.")
 @click.option("--registry", metavar="HOST/OWNER", help="Push an image there instead of files to the Hub.")
-@click.option("--tag", help="Of the image, with --registry.")
+@click.option("--tag", help="Tag of the image, with --registry.")
 @click.option(
     "--interface/--no-interface",
     default=None,
     help="The web interface. [default: on for a Space, off for an image]",
 )
-@click.option("-b", "--base-image", metavar="IMAGE", help="Build on this one instead of the Dockerfile's.")
+@click.option("-b", "--base-image", metavar="IMAGE", help="Use this base image instead of the Dockerfile's.")
 @click.option("--create-pr", is_flag=True, help="Propose the change to a Space instead of making it.")
-@click.option("-H", "--hardware", help="The Space's, such as cpu-upgrade or t4-small.")
-@click.option("-e", "--env-var", multiple=True, metavar="KEY=VALUE", help="A variable everybody sees. Repeatable.")
+@click.option("-H", "--hardware", help="Hardware of the Space, such as cpu-upgrade or t4-small.")
+@click.option("-e", "--env-var", multiple=True, metavar="KEY=VALUE", help="A public variable. Repeatable.")
 @click.option(
     "--secret",
     multiple=True,
     metavar="KEY[=VALUE]",
-    help="A variable only the Space sees; KEY alone takes it from the environment. Repeatable.",
+    help="A variable that only the Space can read; KEY alone takes it from the environment. Repeatable.",
 )
 @click.option(
     "--exclude",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A file of patterns, as in .gitignore, that are not sent either.",
+    help="A file of patterns, as in .gitignore, for more files to leave out.",
 )
-@click.option("--delete", multiple=True, metavar="GLOB", help="Delete such files there that are not here. Repeatable.")
+@click.option(
+    "--delete",
+    multiple=True,
+    metavar="GLOB",
+    help="Delete files of the Space that match and are not in the folder. Repeatable.",
+)
 @click.option(
     "-n",
     "--count",
     type=click.IntRange(min=1),
     default=1,
-    help="So many Spaces of the same: NAME-1, NAME-2 and so on.",
+    help="Number of Spaces to create: NAME-1, NAME-2 and so on.",
 )
 @click.option("--dry-run", is_flag=True, help="List what would be sent; send nothing.")
 @quiet_option
@@ -184,7 +189,7 @@ def _push_files(request: PushRequest, folder: Path, manifest: Manifest) -> None:
         secrets=key_values("--secret", request.secret),
     )
     with command_errors("stopped; run it again, and what was stored on the Hub is not sent twice"):
-        # A name that cannot be is told before anybody is asked to log in.
+        # An invalid name is reported before the user is asked to log in.
         _names(request, manifest, "you")
         contents = _gather(request, folder, manifest, settings)
         for warning in contents.warnings:
@@ -268,7 +273,7 @@ def _dry_run(request: PushRequest, manifest: Manifest, contents: Contents, setti
     for name in _names(request, manifest, user):
         changes = preview(api, name, contents, request.delete, user)
         if changes is None and request.create_pr:
-            raise CommandFailed(f"there is no Space {name} that {user} can see, so that nothing can be proposed to it")
+            raise CommandFailed(f"there is no Space {name} that {user} can see, so a change cannot be proposed to it")
         state = "a new Space" if changes is None else "as it differs from what is there"
         report_plan(name, contents, changes, settings, state)
 

@@ -1,7 +1,6 @@
-"""`openenv push --registry`: an environment's image, built and sent to a registry.
+"""`openenv push --registry`: builds an environment's image and pushes it to a registry.
 
-Owns what the command hands over and what it says of a dry run. `cli.building`
-plans, `images` builds and pushes, `cli.image_progress` shows how it goes.
+`cli.building` plans, `images` builds and pushes, `cli.image_progress` shows progress.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegistryPush:
-    """What the user asked for."""
+    """The user's options."""
 
     folder: Path
-    """The environment's, checked."""
+    """The environment's manifest, checked."""
     registry: str
     """`ghcr.io/owner`, `localhost:5000`."""
     tag: str | None
@@ -40,10 +39,10 @@ class RegistryPush:
 
 
 def push_to_registry(request: RegistryPush) -> None:
-    """Build, tag and push the image; then say where it is.
+    """Build, tag and push the image, and print where it is.
 
     Raises:
-        CommandFailed: as `cli.image_progress` says what `images` met.
+        CommandFailed: `images` failed; see `cli.image_progress.image_errors`.
     """
     with image_errors():
         plan = plan_build(BuildOptions(path=request.folder, base_image=request.base_image, interface=request.interface))
@@ -66,7 +65,7 @@ async def _work(plan: Plan, request: RegistryPush, show: OnProgress) -> PushedIm
 
 
 def _list_context(plan: Plan, target: str) -> None:
-    """What a build reads; how large the image gets is not known before it is built."""
+    """Print the files that a build reads; the size of the image is not known before it is built."""
     context = plan.request.context
     files = [context.folder / path for path in context.files()]
     sizes = {file.relative_to(context.folder).as_posix(): file.lstat().st_size for file in files if not file.is_dir()}

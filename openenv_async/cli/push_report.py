@@ -1,4 +1,4 @@
-"""What `openenv push` tells: the plan of a dry run, and how a push ended. Names of secrets, never values."""
+"""Report of `openenv push`: the plan of a dry run, or the result. Shows names of secrets, never values."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ def report_plan(name: str, contents: Contents, changes: Changes | None, settings
     """List what would be sent to a Space, with sizes.
 
     Args:
-        name: the Space.
+        name: the Space's name.
         contents: all its files.
-        changes: those that differ from what is there; `None` when nothing is, or nobody knows.
-        settings: the rest; of secrets the names are told.
-        state: of the Space, in words.
+        changes: the files that differ from the Space's; `None` if it does not exist or could not be compared.
+        settings: its other settings; only the names of secrets are shown.
+        state: the state of the Space, in words.
     """
     known = changes if changes is not None else Changes(contents.pieces, {}, (), ())
     click.echo(f"{name}{' (private)' if settings.private else ''}, {state}:")
@@ -36,7 +36,7 @@ def report_plan(name: str, contents: Contents, changes: Changes | None, settings
 
 
 def report_end(published: Published, *, proposed: bool) -> None:
-    """Say what was done and where it is."""
+    """Print what was done, and the address."""
     changes = published.changes
     if not changes:
         click.echo(f"{published.repo_id} has all {counted(len(changes.unchanged), 'file')} already; none was sent.")
@@ -52,7 +52,7 @@ def report_end(published: Published, *, proposed: bool) -> None:
 
 
 def report_place(url: str, app_url: str | None, *, private: bool) -> None:
-    """Say where a Space is, and how it is played."""
+    """Print the address of a Space, and how to connect to it."""
     click.echo(f"Space: {url}")
     if app_url:
         token = ", token=YOUR_HF_TOKEN" if private else ""

@@ -1,4 +1,4 @@
-"""Lines of generated Python whose order and width depend on the environment's name.
+"""Sorts and wraps the lines of generated Python that depend on the environment's name.
 
 The template holds each as one line. Names of classes change where an import
 sorts and where a line must break, and generated code should pass `ruff check`
@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 
 WIDTH = 88
-"""ruff's own default."""
+"""ruff's default."""
 
 _IMPORT = re.compile(r"(?P<head>\s*from \S+ import )(?P<names>[\w, ]+)")
 _EXPORTS = re.compile(r"__all__ = \[(?P<names>[^\]]+)\]")

@@ -1,9 +1,9 @@
-"""`openenv serve --reload`: a supervisor, and one server process after another.
+"""`openenv serve --reload`: a supervisor that restarts the server process on changes.
 
-The supervisor holds the listening sockets, so that a client that comes during a
-restart waits instead of being refused; it imports nothing of the user's, so
-that every process starts fresh. The server process ends when the supervisor
-does, however that ends: it reads a pipe whose other end dies with it.
+The supervisor holds the listening sockets, so that a client that connects during a
+restart waits instead of being refused; it imports no user code, so that every
+process starts fresh. The server process ends when the supervisor does, however that
+ends: it reads a pipe whose other end closes with it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from openenv_async.cli.targets import ServeTarget
 
 POLL_S = 0.5
-"""Seconds between two looks at the files."""
+"""Seconds between two checks of the files."""
 
 _KILL_AFTER_S = 15.0
 _SKIPPED = {"__pycache__", "node_modules", "site-packages", "venv"}
@@ -39,7 +39,7 @@ Snapshot = dict[str, tuple[int, int]]
 
 
 def snapshot(folder: Path) -> Snapshot:
-    """The *.py, *.yaml and pyproject.toml files below a folder, each with its time and size."""
+    """Return the *.py, *.yaml and pyproject.toml files below a folder, each with its time and size."""
     found: Snapshot = {}
     for root, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name not in _SKIPPED and not name.startswith(".")]
@@ -53,7 +53,7 @@ def snapshot(folder: Path) -> Snapshot:
 
 
 def changed(before: Snapshot, after: Snapshot) -> list[Path]:
-    """The files that differ, new and removed ones included."""
+    """Return the files that differ, new and removed ones included."""
     return sorted(Path(path) for path in before.keys() | after.keys() if before.get(path) != after.get(path))
 
 
@@ -76,7 +76,7 @@ class Supervised:
     """The listening sockets."""
 
     pipe: int
-    """Reads as ended when the supervisor has."""
+    """A pipe that is at its end when the supervisor has ended."""
 
     generation: int
     """0 for the first process."""
@@ -91,8 +91,8 @@ class Supervised:
         return f"{','.join(map(str, self.fds))}:{self.pipe}:{self.generation}"
 
     def take_over(self, request: ServeRequest) -> Listeners:
-        """Take the sockets, and make this process end with its supervisor, from before anything is imported."""
-        # Ctrl-C is the supervisor's business. Not SIG_IGN, which programs of the environment would inherit.
+        """Take over the sockets, and end this process with its supervisor. Call it before anything is imported."""
+        # The supervisor handles Ctrl-C. Not SIG_IGN, which programs of the environment would inherit.
         signal.signal(signal.SIGINT, lambda *_: None)
         os.set_inheritable(self.pipe, False)
         threading.Thread(target=self._watch, name="supervisor watch", daemon=True).start()
@@ -151,7 +151,7 @@ class _Supervisor:
             os.close(theirs)
 
     async def _until_change(self, seen: Snapshot) -> list[Path]:
-        """Wait for a change or for the signal; the empty list means the signal."""
+        """Wait for a change or for the signal; return an empty list for the signal."""
         assert self._child is not None
         exited = asyncio.create_task(self._child.wait())
         stopped = asyncio.create_task(self._stop.wait())

@@ -1,6 +1,6 @@
-"""`openenv replay`: a recorded session, shown, or played again on a server.
+"""`openenv replay`: shows a recorded session, or plays it again on a server.
 
-Owns the options, the exit code and the JSON. `recording.reading` reads the file, `cli.replaying` plays it,
+Declares the options, the exit code and the JSON. `recording.reading` reads the file, `cli.replaying` plays it,
 `cli.replay_report` shows it.
 """
 
@@ -53,7 +53,7 @@ Examples:
     help="For each call.",
 )
 @click.option("--token", envvar="OPENENV_TOKEN", show_envvar=True, help="Of the server.")
-@click.option("--json", "as_json", is_flag=True, help="What came of it as JSON on stdout, and nothing else there.")
+@click.option("--json", "as_json", is_flag=True, help="Write the result as JSON to stdout, and nothing else there.")
 @quiet_option
 def replay(
     file: Path,

@@ -1,4 +1,4 @@
-"""How `openenv replay` shows a recording, and what came of playing it again."""
+"""Output of `openenv replay`: the recording, and the result of playing it again."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from openenv_async.recording.reading import RecordedCall, RecordedEpisode, Recording
 
 _PLAIN_WIDTH = 160
-"""Characters of a line where nobody's terminal gives the width."""
+"""Characters of a line where the output is not a terminal."""
 
 _HEAD = f"  {'':>5} {'call':<6} {'ms':>9} {'reward':>9} {'done':<5} "
 
 
 def show_recording(recording: Recording) -> None:
-    """Show every episode as a table, a call in each row."""
+    """Print every episode as a table, a call in each row."""
     session = recording.session
     began = _moment(session.get("started_at"))
     click.echo(
@@ -69,7 +69,7 @@ def _row(number: int, call: RecordedCall) -> None:
 
 
 def show_outcome(recording: Recording, done: Replayed) -> None:
-    """Say whether all was the same, and else where it was not."""
+    """Print whether all results were the same, or else the first difference."""
     for note in (*recording.notes, *done.notes):
         click.echo(f"Note: {_one_line(note)}", err=True)
     found = done.found
@@ -102,7 +102,7 @@ def _short(value: Any, room: int) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Name what is too large to be read in a row."""
+    """Shorten what is too large to be read in a row."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -121,7 +121,7 @@ def _moment(at: Any) -> str:
 
 
 def _one_line(text: Any) -> str:
-    # A file may come from anywhere, and a terminal obeys what it is shown.
+    # The file is not trusted, and a terminal executes control sequences.
     return " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
 
 

@@ -1,7 +1,7 @@
-"""Plays a recording again on a server, call by call, and stops where something else comes of it.
+"""Plays a recording again on a server, call by call, up to the first difference.
 
-Owns what is compared and what cannot be: an error of the infrastructure (a timeout, a crash) says nothing of the
-environment, and what was redacted or left out is not there to be played. `recording.reading` reads the file,
+Errors of the infrastructure (a timeout, a crash) are not compared, since they say nothing about the environment, and
+requests that were redacted or left out cannot be played. `recording.reading` reads the file,
 `conformance.comparing` compares values.
 """
 
@@ -24,7 +24,7 @@ from openenv_async.results import StepResult
 _PLACE = re.compile(r"\[\d+\]")
 
 WIRES: dict[str, WireChoice] = {"native": "native", "json": "json", "http": "json"}
-"""The wire that a recording is played on: values differ from one to the other where JSON cannot carry them."""
+"""The wire that a recording is played on: JSON cannot carry every value of the native wire."""
 
 
 class Found(NamedTuple):
@@ -32,7 +32,7 @@ class Found(NamedTuple):
 
     episode: int
     call: int
-    """In its episode; the reset is 0."""
+    """The call's number in its episode; the reset is 0."""
     kind: str
     line: int
     difference: Difference
@@ -40,14 +40,14 @@ class Found(NamedTuple):
 
 @dataclass(slots=True)
 class Replayed:
-    """What came of playing it."""
+    """The result of playing a recording."""
 
     calls: int = 0
-    """Played and compared."""
+    """Number of calls played and compared."""
     episodes: int = 0
     found: Found | None = None
     notes: list[str] = field(default_factory=list)
-    """What was not compared, and why."""
+    """Sentences about what was not compared, and why."""
 
 
 class _Stop(Exception):
@@ -55,11 +55,11 @@ class _Stop(Exception):
 
 
 def skipping(patterns: Iterable[str]) -> Skip:
-    """Make a test for paths that are passed over: `observation.at`, `observation.items[*].id`, `*.clock`.
+    """Return a test for paths to ignore: `observation.at`, `observation.items[*].id`, `*.clock`.
 
-    `*` stands for anything, and a path without places in lists for every place.
+    `*` stands for anything, and a path without list indices for every index.
     """
-    # `[` begins a set in a glob, and a place here.
+    # `[` begins a set in a glob, and a list index here.
     globs = [pattern.replace("[", "[[]") for pattern in patterns]
 
     def skip(path: str) -> bool:
@@ -74,16 +74,16 @@ async def replay(
     """Play all episodes in one session, up to the first difference.
 
     Args:
-        recording: what is played.
+        recording: the recording to play.
         env: a client of the server, not yet connected.
-        skip: of paths that may differ.
+        skip: returns whether a path may differ.
         each: called with the number of calls played, after each.
-        timeout_s: for each call.
+        timeout_s: seconds for each call.
 
     Raises:
-        ConnectFailed: no server.
-        Unauthorized: it wants a token.
-        CapacityError: it is full.
+        ConnectFailed: no server answers.
+        Unauthorized: the server needs a token.
+        CapacityError: the server is full.
     """
     done = Replayed()
     async with env:
@@ -128,11 +128,11 @@ async def _episode(
 
 
 def _playable(call: RecordedCall) -> None:
-    """Stop at what cannot be played or says nothing."""
+    """Stop at a call that cannot be played or compared."""
     where = f"line {call.line}"
     if call.error is not None and not _is_the_tasks(call.error):
         raise _Stop(
-            f"{where}: {call.kind} ended with {call.error.get('code')}, which is no outcome of the environment's"
+            f"{where}: {call.kind} ended with {call.error.get('code')}, which is not an outcome of the environment"
         )
     if call.request is None and call.kind == "step":
         raise _Stop(f"{where}: its action is not in the recording")
@@ -197,12 +197,12 @@ def _text(call: RecordedCall) -> str:
 
 
 def _without_metadata(observation: Any) -> Any:
-    """It is compared by itself: one wire leaves a copy in the observation."""
+    """Remove the field, which is compared by itself: one wire leaves a copy in the observation."""
     if isinstance(observation, dict) and "metadata" in observation:
         return {key: value for key, value in observation.items() if key != "metadata"}
     return observation
 
 
 def bool_of(value: Any) -> Any:
-    """Give a flag as a bool; an array of flags stays one."""
+    """Return a flag as a bool; an array of flags stays one."""
     return value if hasattr(value, "__len__") else bool(value)

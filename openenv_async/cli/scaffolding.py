@@ -1,8 +1,7 @@
-"""From the template to the text of one environment's project.
+"""Renders the project template for one environment.
 
-Owns where the template is and what its placeholders mean. `names` gives the
-names, `python_format` keeps the code tidy under each of them, and `project` puts the
-files where they belong.
+Finds the template and fills its placeholders. `names` derives the names,
+`python_format` formats the code, and `project` writes the files.
 """
 
 from __future__ import annotations
@@ -34,20 +33,20 @@ def template_folder() -> Path:
 
 
 def render(names: Names, models: Models, wheel: str, ci: bool = False) -> dict[str, str]:
-    """Give the text of every file of the project, by its path inside it.
+    """Return the text of every file of the project, by its path inside it.
 
     Args:
         names: what the project and its classes are called.
-        models: what the classes of `models.py` are made with.
+        models: the library of the classes in `models.py`.
         wheel: the file name of the runtime's wheel, which the project has in `wheels/`.
-        ci: with a workflow that builds and checks the image.
+        ci: add a workflow that builds and checks the image.
     """
     words = _placeholders(names, models) | {"__RUNTIME_WHEEL__": f"wheels/{wheel}"}
     files: dict[str, str] = {}
     folder = template_folder()
     for source in sorted(folder.rglob("*")):
         path = source.relative_to(folder).as_posix()
-        # `base/` is what the image openenv-base is made of, and no part of a project.
+        # `base/` is for the image openenv-base, not a part of a project.
         if source.is_dir() or "__pycache__" in path or path.startswith("base/"):
             continue
         if path.startswith("ci/"):
@@ -69,7 +68,7 @@ def image_settings() -> str:
 
 
 def _placeholders(names: Names, models: Models) -> dict[str, str]:
-    # By name and not by chance: the same command always writes the same project.
+    # Chosen by name, not at random: the same command always writes the same project.
     pick = zlib.crc32(names.package.encode())
     extra = "[metrics,pydantic]" if models == "pydantic" else "[metrics]"
     return {

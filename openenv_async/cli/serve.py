@@ -1,4 +1,4 @@
-"""`openenv serve`: runs one environment's server until it is told to stop.
+"""`openenv serve`: runs one environment's server until it is stopped.
 
 Finds the target, puts the settings together (`cli.serve_settings`), binds the address, imports the app and serves.
 `cli.targets` finds and loads, `server.runner` serves, `cli.reload` restarts on changes, `cli.shutdown_watchdog`
@@ -108,7 +108,7 @@ def _listen(request: ServeRequest, target: ServeTarget, tls: ssl.SSLContext | No
     port, unix = request.asked("port"), request.asked("unix")
     where: Bind = unix if unix is not None else (request.value("host"), target.port if port is None else port)
     try:
-        # Before the import, which may take long: a taken port is told at once.
+        # Before the import, which may take long: a taken port is reported at once.
         bound = Listeners.bind(where)
     except BindFailed as error:
         raise CommandFailed(str(error)) from error
@@ -153,7 +153,7 @@ def _run(
     _warn_of_unused(request, target, server)
     limits = Limits() if server is None else server.limits
     grace_s = limits.grace_s if request.asked("grace") is None else request.asked("grace")
-    # Whatever the runner waits for, and as much again for what it has no bound over.
+    # The bound of the runner, and as much again for what the runner does not bound.
     bound_s = 2 * (grace_s + limits.close_timeout_s) + 15
     notice = f"Stopping: calls in flight have {grace_s:g} s. A second signal ends it at once."
 
@@ -195,7 +195,7 @@ def _load(request: ServeRequest, target: ServeTarget) -> ASGIApp:
 
 
 def _server_of(app: ASGIApp) -> Server | None:
-    """The server behind an app of `create_app`; None: it is another ASGI app."""
+    """Return the server behind an app of `create_app`; None for another ASGI app."""
     from openenv_async.server.server import Server
 
     server = getattr(app, "server", None)
@@ -213,7 +213,7 @@ def _warn_of_unused(request: ServeRequest, target: ServeTarget, server: Server |
 
 
 def _access_log(request: ServeRequest) -> bool | logging.Logger:
-    """Where requests are written: nowhere, to stdout as Hypercorn does, or with the other JSON lines."""
+    """Return where requests are logged: nowhere, on stdout as Hypercorn does, or with the other JSON lines."""
     if request.asked("log_level") != "debug":
         return False
     return logging.getLogger("openenv_async.access") if request.value("log_format") == "json" else True

@@ -1,4 +1,4 @@
-"""Where the settings of `openenv serve` come from: command line, environment, `pyproject.toml`, in that order.
+"""Settings of `openenv serve` from command line, environment and `pyproject.toml`, in that order.
 
 Makes click's options, the reading of `[tool.openenv]`, the command line for `--reload` and the list of
 `--show-settings` from the one declaration in `server.options`.
@@ -45,7 +45,7 @@ _ADDRESS = ("host", "port", "unix")
 
 
 class _Type(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
-    """Reads the text of one option, as its variable would be read."""
+    """Click type of one option; reads its text as its variable is read."""
 
     def __init__(self, option: Option) -> None:
         self.name = option.kind.metavar
@@ -90,7 +90,7 @@ def _click_option(option: Option) -> Callable[[F], F]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServeRequest:
-    """What one `openenv serve` was asked for."""
+    """The settings of one `openenv serve`."""
 
     target: str
     supervised: str | None
@@ -101,17 +101,17 @@ class ServeRequest:
     """Every option that is set anywhere, with its source."""
 
     def asked(self, name: str) -> Any:
-        """The value that an option was given; None: it was given none."""
+        """Return the value that an option was given; None if it was not set."""
         given = self.given.get(name)
         return None if given is None else given.value
 
     def value(self, name: str) -> Any:
-        """The value that an option has, by default its declared one."""
+        """Return the value of an option, by default its declared one."""
         given = self.given.get(name)
         return BY_NAME[name].value if given is None else given.value
 
     def source(self, name: str) -> str:
-        """How the user would find the place that sets an option: its flag, its variable, or key and file."""
+        """Return where an option is set: its flag, its variable, or key and file."""
         given = self.given[name]
         if given.source == COMMAND_LINE:
             return BY_NAME[name].flag
@@ -119,7 +119,7 @@ class ServeRequest:
 
     @property
     def for_create_app(self) -> list[str]:
-        """The settings given that only an app of `create_app` heeds."""
+        """Return the settings given that only an app of `create_app` uses."""
         return [
             self.source(name)
             for name, given in self.given.items()
@@ -128,9 +128,10 @@ class ServeRequest:
 
     @property
     def arguments(self) -> list[str]:
-        """The options of the command line again, for the process that `--reload` restarts.
+        """Return the options of the command line again, for the process that `--reload` restarts.
 
-        It reads variables and the file itself. The token goes by its variable, which other users cannot read.
+        That process reads variables and the file itself. The token is passed in its variable, which other users cannot
+        read.
         """
         found: list[str] = []
         for name, value in self.command.items():
@@ -144,12 +145,12 @@ class ServeRequest:
 
 
 def gather(target: str, folder: Path | None, options: Mapping[str, Any]) -> ServeRequest:
-    """Put together what `openenv serve` was asked for.
+    """Combine the settings of `openenv serve`.
 
     Args:
-        target: what is to be served, as the user named it.
-        folder: the environment's, whose `pyproject.toml` is read; None: it has none.
-        options: click's.
+        target: the target to serve, as the user named it.
+        folder: the environment's folder, whose `pyproject.toml` is read; None: it has none.
+        options: click's options.
 
     Raises:
         BadInput: an environment variable cannot be used, or settings contradict each other.
@@ -162,7 +163,7 @@ def gather(target: str, folder: Path | None, options: Mapping[str, Any]) -> Serv
     layers: list[dict[str, Given]] = [{name: Given(value, COMMAND_LINE) for name, value in command.items()}, {}, table]
     try:
         for option in OPTIONS:
-            # A wrong variable that the command line overrides stops nothing.
+            # An invalid variable that the command line overrides is not an error.
             if option.name not in command or option.adds_up:
                 variable = from_environment(option, os.environ)
                 layers[1] |= {option.name: variable} if variable is not None else {}
@@ -182,10 +183,10 @@ def gather(target: str, folder: Path | None, options: Mapping[str, Any]) -> Serv
 
 
 def _one_address(layers: list[dict[str, Given]]) -> None:
-    """Keep the address of the place that counts most: a unix socket, or host and port.
+    """Keep the address from the source that counts most: a unix socket, or host and port.
 
     Raises:
-        BadInput: one place sets both.
+        BadInput: one source sets both.
     """
     settled: str | None = None
     for layer in layers:
@@ -203,7 +204,7 @@ def _check(request: ServeRequest) -> None:
     """Refuse settings that contradict each other.
 
     Raises:
-        BadInput: they do; the text says which.
+        BadInput: two of them do; the text names them.
     """
     asked = request.asked
     token = asked("token")
@@ -232,7 +233,7 @@ def read_table(folder: Path | None, *, warn: bool = True) -> dict[str, Given]:
     Environments written for others have keys of their own there, so an unknown one is a warning.
 
     Raises:
-        CommandFailed: the file is not TOML, or a setting has a value that it does not take.
+        CommandFailed: the file is not TOML, or a setting has an invalid value.
     """
     if folder is None:
         return {}

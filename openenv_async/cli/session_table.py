@@ -1,4 +1,4 @@
-"""The table of a server's sessions: its cells, and the lines above it. `top` and `sessions list` show it."""
+"""Table of a server's sessions, with the lines above it, for `top` and `sessions list`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLUMNS = (
 
 
 def cells(row: dict[str, Any]) -> list[str]:
-    """Give a session's cells, in the order of `COLUMNS`."""
+    """Return a session's cells, in the order of `COLUMNS`."""
     step = row.get("step_ms") or {}
     return [
         str(row.get("id", MISSING)),
@@ -61,7 +61,7 @@ def _memory(row: dict[str, Any]) -> str:
 
 
 def summary(said: dict[str, Any], steps_per_s: float | None) -> list[str]:
-    """Give the lines above the table."""
+    """Return the lines above the table."""
     server = said["server"]
     step = server.get("step_ms") or {}
     rate = MISSING if steps_per_s is None else f"{steps_per_s:,.0f}"
@@ -78,7 +78,7 @@ def summary(said: dict[str, Any], steps_per_s: float | None) -> list[str]:
 
 
 def plain_table(rows: list[dict[str, Any]]) -> list[str]:
-    """Give the table as lines of text."""
+    """Return the table as lines of text."""
     table = [[column.title for column in COLUMNS], *(cells(row) for row in rows)]
     widths = [max(len(line[at]) for line in table) for at in range(len(COLUMNS))]
     return [
@@ -91,7 +91,7 @@ def plain_table(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def steps_per_s(before: dict[str, Any] | None, now: dict[str, Any]) -> float | None:
-    """Give the steps per second between two answers of one server; None where they tell nothing."""
+    """Return the steps per second between two answers of one server; None where they cannot be compared."""
     if before is None or before["server"]["id"] != now["server"]["id"]:
         return None
     seconds = now["server"]["at"] - before["server"]["at"]
@@ -99,7 +99,7 @@ def steps_per_s(before: dict[str, Any] | None, now: dict[str, Any]) -> float | N
 
 
 def span(seconds: float | None) -> str:
-    """Give a length of time in few characters: `0.4s`, `12s`, `3m05s`, `2h14m`, `3d04h`."""
+    """Return a length of time in few characters: `0.4s`, `12s`, `3m05s`, `2h14m`, `3d04h`."""
     if seconds is None:
         return MISSING
     if seconds < 10:
@@ -115,14 +115,14 @@ def span(seconds: float | None) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """Give a latency with about three digits."""
+    """Return a latency with about three digits."""
     if value is None:
         return MISSING
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
 def size(value: int | None) -> str:
-    """Give a number of bytes in few characters."""
+    """Return a number of bytes in few characters."""
     if value is None:
         return MISSING
     return f"{value / 2**20:.0f} MiB" if value < 2**30 else f"{value / 2**30:.1f} GiB"

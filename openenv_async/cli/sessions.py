@@ -1,4 +1,4 @@
-"""`openenv sessions`: the sessions of a running server, listed, or one of them closed."""
+"""`openenv sessions`: lists the sessions of a running server, or closes one."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Examples:
 
 @click.group(short_help="List a running server's sessions, or close one.", epilog=_EXAMPLES)
 def sessions() -> None:
-    """See who plays on a running server, and end what must end.
+    """List the sessions of a running server, or close one.
 
-    It takes the server's token. A server without one answers its own user on its own
+    Needs the server's token. A server without a token answers its own user on its own
     machine, by the key that it keeps in a file.
     """
 
@@ -45,7 +45,7 @@ Examples:
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at most.")
 @click.option("--offset", type=click.IntRange(min=0), default=0, help="How many to pass over.")
 @click.option("--sort", type=click.Choice(SORTS), default="age", show_default=True, help="The largest first.")
-@click.option("--json", "as_json", is_flag=True, help="What the server says, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Write the server's answer as JSON.")
 @token_option
 def list_sessions(url: str, limit: int, offset: int, sort: str, as_json: bool, token: str | None) -> None:
     """List the sessions of the server at URL, by default the one at http://127.0.0.1:8000."""
@@ -86,10 +86,10 @@ Examples:
 def close(session_id: str, url: str, grace: float | None, token: str | None) -> None:
     """Close the session ID: its client gets SESSION_LOST, its environment is closed, its slot is free.
 
-    Exit code: 0 when it is closed, 1 when it cannot be, 2 when there is none of that id.
+    Exit code: 0 when it is closed, 1 when it cannot be, 2 when no session has that id.
     """
     if not re.fullmatch(r"[A-Za-z0-9-]+", session_id):
-        raise BadInput(f"{session_id!r} is no session's id: `openenv sessions list` shows them")
+        raise BadInput(f"{session_id!r} is not the id of a session: `openenv sessions list` shows them")
     try:
         with Operator(url, token) as operator:
             said = operator.close(session_id, grace, (10.0 if grace is None else grace) + _CLOSE_MARGIN_S)

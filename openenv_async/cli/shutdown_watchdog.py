@@ -1,8 +1,7 @@
-"""The end of `openenv serve` has a bound, whatever an environment does.
+"""Bounds the shutdown of `openenv serve`, whatever an environment does.
 
-Owns the last resort: a thread that ends the process when the orderly way took
-too long, and leaving threads behind that never return. The orderly way is
-`server.runner`'s.
+A thread ends the process when the orderly shutdown, by `server.runner`, takes too
+long; threads that never return are left behind.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ _MOMENT_S = 0.5
 
 
 class BoundedEnd:
-    """Around the server: once `begin` was called, the process ends within `bound_s` seconds.
+    """Context around the server: once `begin` was called, the process ends within `bound_s` seconds.
 
     Args:
-        bound_s: seconds for everything.
-        notice: written to stderr when it begins.
+        bound_s: seconds for the whole shutdown.
+        notice: written to stderr when the shutdown begins.
     """
 
     def __init__(self, bound_s: float, notice: str | None) -> None:
@@ -37,7 +36,7 @@ class BoundedEnd:
         self._watch = threading.Thread(target=self._run, name="bounded end", daemon=True)
 
     def begin(self) -> None:
-        """Start the time. Safe inside a signal handler."""
+        """Start the clock. Safe inside a signal handler."""
         os.write(self._begin, b"!")
 
     def __enter__(self) -> Self:
@@ -53,11 +52,11 @@ class BoundedEnd:
         fresh = [t for t in threading.enumerate() if t not in self._others and not t.daemon]
         until = time.monotonic() + _MOMENT_S
         for thread in fresh:
-            # One that only waited for work has been told to go, and is on its way.
+            # A thread that only waited for work has been told to end.
             thread.join(max(0.0, until - time.monotonic()))
         hung = [thread for thread in fresh if thread.is_alive()]
         if hung and error is None:
-            # Python would wait for them for ever before it ends.
+            # Python would wait for them forever before it ends.
             names = ", ".join(thread.name for thread in hung)
             click.echo(f"Stopped. Left behind, because it never returned: {names}", err=True)
             _leave(0)

@@ -1,9 +1,8 @@
-"""What the user asks to serve: a folder, a `.py` file, `module:app`, or `gym:ENV_ID`.
+"""Targets of `openenv serve`: a folder, a `.py` file, `module:app`, or `gym:ENV_ID`.
 
-`locate` decides which, without importing anything of the user's; `load` on what
-it returns imports it and gives an ASGI app. `cli.import_path` makes folders
-importable, `cli.failures` words what went wrong, `cli.apps` tells what an
-attribute is.
+`locate` decides which, without importing user code; `load` on what it returns
+imports it and returns an ASGI app. `cli.import_path` makes folders importable,
+`cli.failures` makes the errors, `cli.apps` makes the app from an attribute.
 """
 
 from __future__ import annotations
@@ -37,21 +36,21 @@ class ServeTarget(Protocol):
 
     @property
     def name(self) -> str:
-        """What the user knows it as."""
+        """The name that the user gave."""
 
     @property
     def port(self) -> int:
-        """The port it wants when the user names none."""
+        """The port when the user names none."""
 
     @property
     def folder(self) -> Path | None:
         """Where its code is; watched by `--reload`."""
 
     def load(self) -> ASGIApp:
-        """Import it and give its app.
+        """Import the target and return its app.
 
         Raises:
-            CommandFailed: it cannot be imported, or is nothing that can be served.
+            CommandFailed: it cannot be imported, or cannot be served.
         """
 
 
@@ -62,7 +61,7 @@ class FolderTarget:
     name: str
     folder: Path
     module: str
-    """Seen from the folder: `server.app`."""
+    """The module's name relative to the folder: `server.app`."""
     attribute: str
     port: int = DEFAULT_PORT
     named_at: str | None = None
@@ -169,11 +168,11 @@ class GymTarget:
 
 
 def locate(target: str) -> ServeTarget:
-    """Decide what a target means, and read its manifest if it has one.
+    """Find out what a target means, and read its manifest if it has one.
 
     Raises:
-        BadInput: it is nothing that can be served.
-        CommandFailed: the folder's manifest is missing or wrong.
+        BadInput: it cannot be served.
+        CommandFailed: the folder's manifest is missing or invalid.
     """
     if target.startswith("gym:"):
         return _gym(target.removeprefix("gym:"))

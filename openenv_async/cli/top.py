@@ -1,6 +1,7 @@
-"""`openenv top`: the sessions of a running server, in a table that is drawn again and again.
+"""`openenv top`: shows the sessions of a running server in a table that updates itself.
 
-Owns the options and the loop. `cli.admin_client` asks, `cli.session_table` makes the cells, `cli.top_screen` draws.
+Declares the options and runs the loop. `cli.admin_client` asks the server, `cli.session_table` makes the cells,
+`cli.top_screen` draws.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from openenv_async.cli.errors import CommandFailed
 from openenv_async.cli.sessions import SORTS
 
 _APART_S = 0.5
-"""Seconds between the two looks that a single table's steps per second come from."""
+"""Seconds between the two requests from which a single table's steps per second are computed."""
 
 
 _EXAMPLES = """\b
@@ -44,15 +45,15 @@ Examples:
     help="Between two looks.",
 )
 @click.option("--sort", type=click.Choice(SORTS), default="busy", show_default=True, help="The largest first.")
-@click.option("--once", is_flag=True, help="Write the table once, as text. So it is where nobody's terminal is.")
-@click.option("--json", "as_json", is_flag=True, help="Write once what the server says, as JSON.")
+@click.option("--once", is_flag=True, help="Write the table once, as text. The default where stdout is not a terminal.")
+@click.option("--json", "as_json", is_flag=True, help="Write the server's answer once, as JSON.")
 @token_option
 def top(url: str, interval: float, sort: str, once: bool, as_json: bool, token: str | None) -> None:
-    """Watch who plays on the server at URL, by default the one at http://127.0.0.1:8000. Ctrl-C ends it.
+    """Watch the sessions of the server at URL, by default the one at http://127.0.0.1:8000. Ctrl-C ends it.
 
-    The table shows as many sessions as the terminal has lines. A server that
-    goes away is waited for. It takes the server's token. A server without one answers
-    its own user on its own machine, by the key that it keeps in a file.
+    The table shows as many sessions as the terminal has lines. When the server stops
+    answering, the command waits for it. Needs the server's token. A server without a token
+    answers its own user on its own machine, by the key that it keeps in a file.
     """
     try:
         with Operator(url, token) as operator:
@@ -87,7 +88,7 @@ def _watch(operator: Operator, sort: str, interval: float) -> None:
     from openenv_async.cli.session_table import steps_per_s
     from openenv_async.cli.top_screen import Screen
 
-    # Who watches a server that never was there is told so, and not left with an empty screen.
+    # A server that never answered is an error, so that the user does not see an empty screen.
     said = operator.sessions(limit=1, sort=sort)
     before: dict[str, Any] | None = said
     with _ended_by_signals(), Screen(operator.url) as screen:
@@ -105,7 +106,7 @@ def _watch(operator: Operator, sort: str, interval: float) -> None:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the block, quietly and with everything around it undone."""
+    """Let Ctrl-C and SIGTERM end the block without an error, after its cleanup."""
 
     def end(signum: int, frame: object) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""What `openenv top` draws, with rich: the whole screen of the terminal, and the old one again afterwards."""
+"""Full-screen display of `openenv top`, drawn with rich; restores the terminal afterwards."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _MOST_ASKED = 1000
 
 _STATES = {"busy": "green", "ready": "", "opening": "yellow", "detached": "magenta", "broken": "red"}
 _LEAST_ID = 8
-"""Characters of a session's id that are shown however narrow the terminal is."""
+"""Characters of a session's id that are always shown, also on a narrow terminal."""
 
 
 class Screen:
-    """Draws. Use it in a `with` block; whatever ends that leaves the terminal as it was."""
+    """The screen. Use it in a `with` block, which restores the terminal however it ends."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -35,11 +35,11 @@ class Screen:
 
     @property
     def rows(self) -> int:
-        """Sessions that there is room for."""
+        """Number of sessions that fit on the screen."""
         return min(_MOST_ASKED, max(1, self._console.size.height - _LINES_ABOVE))
 
     def show(self, said: dict[str, Any], rate: float | None) -> None:
-        """Draw what the server says."""
+        """Draw the server's answer."""
         if self._said is not None and self._said["server"]["id"] != said["server"]["id"]:
             self._news = f"another server since {time.strftime('%H:%M:%S')}: it was started anew"
         elif self._gone_since is not None:
@@ -48,7 +48,7 @@ class Screen:
         self._draw()
 
     def gone(self, why: str) -> None:
-        """Draw what the server said last, and that it does not answer any longer."""
+        """Draw the server's last answer, and that it no longer answers."""
         if self._gone_since is None:
             self._gone_since = time.monotonic()
         self._news = f"gone for {span(time.monotonic() - self._gone_since)}, waiting for it: {why}"
@@ -76,7 +76,7 @@ class Screen:
         return table
 
     def _fitting(self, rows: list[list[str]]) -> tuple[int, int]:
-        """Count the columns that the terminal has room for, and the characters of an id that it has room for then."""
+        """Return the number of columns that fit, and the characters of an id that fit beside them."""
         widths = [max([len(column.title), *(len(row[at]) for row in rows)]) for at, column in enumerate(COLUMNS)]
         room = self._console.size.width - _LEAST_ID - 1
         shown = 1

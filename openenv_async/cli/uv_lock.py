@@ -1,7 +1,7 @@
-"""`uv.lock`, when uv is there.
+"""Writes `uv.lock` with uv, if uv is installed.
 
-Owns finding uv, running it within a bound, and the sentence for the user when
-there is no lock file in the end; a project works without one.
+Finds uv and runs it with a time limit. A project works without a lock file; a
+sentence for the user says why there is none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TIMEOUT_S = 120.0
 
 
 def find_uv() -> str | None:
-    """Give the path of uv: the `uv` package of this Python, or the one on the PATH."""
+    """Return the path of uv: the `uv` package of this Python, or the one on the PATH."""
     try:
         import uv
     except ImportError:
@@ -29,12 +29,12 @@ def find_uv() -> str | None:
 
 
 def write_lock(project: Path, name: str, timeout_s: float = TIMEOUT_S) -> str | None:
-    """Resolve the project's dependencies into its `uv.lock`; give `None`, or a sentence on why there is none.
+    """Resolve the project's dependencies into its `uv.lock`; return `None`, or a sentence on why there is none.
 
     Args:
         project: a folder with a `pyproject.toml`, and `wheels/` if that names one.
-        name: what the user will call the folder, for the sentence.
-        timeout_s: after so many seconds uv is ended.
+        name: the folder's name for the user, for the sentence.
+        timeout_s: seconds after which uv is ended.
     """
     later = f"run `uv lock` in {name}"
     uv = find_uv()
@@ -70,7 +70,7 @@ def write_lock(project: Path, name: str, timeout_s: float = TIMEOUT_S) -> str | 
 
 
 def _reason(stderr: str) -> str:
-    """The first complaint of uv, which writes a tree of causes, in one line."""
+    """Return the first error of uv, which writes a tree of causes, in one line."""
     lines = [line.strip(" ×╰─▶├│") for line in stderr.splitlines()]
     causes = [line.removeprefix("error: ") for line in lines if line and not line.startswith(("Using ", "warning:"))]
     return ": ".join(causes[:2]) or "uv gave no reason"

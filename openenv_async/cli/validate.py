@@ -1,7 +1,7 @@
-"""`openenv validate`: whether an environment is as it should be, as a folder or as a running server.
+"""`openenv validate`: checks an environment, as a folder or as a running server.
 
-Owns the options, the exit code and the words: a line for each finding as it is made, and
-a summary. `conformance` makes the checks.
+Declares the options and the exit code, and writes the report: a line for each finding as
+it is made, and a summary. `conformance` makes the checks.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def validate(
     from openenv_async.conformance.findings import NotAnEnvironment
     from openenv_async.conformance.project.validate import ValidateOptions
 
-    # The environment's code does not run here: the variable is for the processes in which it does.
+    # The environment's code does not run in this process: the variable is for the processes that run it.
     os.environ[VARIABLE] = compat
     lines = None if as_json else ValidationLines(target, level, verbose=verbose)
     options = ValidateOptions(
@@ -118,7 +118,7 @@ async def build_image(folder: Path) -> str:
     """Build a folder's image as `openenv build` does, and return its name.
 
     Raises:
-        EnvError: it cannot be built; the sentence says why.
+        EnvError: it cannot be built; the text says why.
     """
     from openenv_async.cli.building import BuildOptions, carry_out, plan_build
     from openenv_async.errors import EnvError
@@ -151,7 +151,7 @@ _NAME = 12
 
 
 class ValidationLines:
-    """Writes the lines of one validation."""
+    """Lines of one validation."""
 
     def __init__(self, target: str, level: str, *, verbose: bool) -> None:
         self._verbose = verbose
@@ -162,7 +162,7 @@ class ValidationLines:
             click.echo(f"Validating {target} ({level})")
 
     def begin(self, name: str, tries: str | None) -> None:
-        """Show which check is being made."""
+        """Show the check in progress."""
         self.progress.doing(f"  {'':<8} {name}")
 
     def finding(self, finding: Finding) -> None:

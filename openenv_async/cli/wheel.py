@@ -1,4 +1,4 @@
-"""A wheel of this very runtime, made from its files as they are here.
+"""Makes a wheel of the installed runtime from its files.
 
 A project that `openenv init` writes must find the runtime when its lock file is
 resolved and when its image is built, possibly on another machine. The runtime
@@ -30,10 +30,10 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def build_wheel(folder: Path) -> Path:
-    """Write the runtime's wheel into `folder` and give its path. The same files give the same bytes.
+    """Write the runtime's wheel into `folder` and return its path. The same files give the same bytes.
 
     Raises:
-        CommandFailed: the runtime was not installed, so that its dependencies are not on record.
+        CommandFailed: the runtime is not installed, so that its dependencies are unknown.
     """
     try:
         installed = importlib.metadata.distribution(DISTRIBUTION)

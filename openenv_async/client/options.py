@@ -207,7 +207,7 @@ def max_message_bytes(options: ClientOptions) -> int:
 
 
 @dataclass(frozen=True)
-class ServerTarget:
+class ConnectTarget:
     """A server: at a URL, on a Unix socket, or an app in this process."""
 
     url: str
@@ -216,7 +216,7 @@ class ServerTarget:
     app: Any = None
 
 
-def find_target(given: Any) -> ServerTarget:
+def find_target(given: Any) -> ConnectTarget:
     """Read `http(s)://`, `ws(s)://`, a bare `host:port`, `unix:/path`, an Environment class or an ASGI app.
 
     Raises:
@@ -228,21 +228,21 @@ def find_target(given: Any) -> ServerTarget:
         from openenv_async.server import create_app_for
 
         env_cls: Any = given
-        return ServerTarget("in-process", app=create_app_for(env_cls))
+        return ConnectTarget("in-process", app=create_app_for(env_cls))
     if callable(given):
-        return ServerTarget("in-process", app=given)
+        return ConnectTarget("in-process", app=given)
     raise UsageError(
         f"cannot connect to {type(given).__name__}; give a URL, host:port, unix:/path, an Environment class, "
         "or an ASGI app"
     )
 
 
-def _address(text: str) -> ServerTarget:
+def _address(text: str) -> ConnectTarget:
     if text.startswith("unix:"):
         path = text.removeprefix("unix:").removeprefix("//")
         if not path.startswith("/"):
             raise UsageError(f"{text!r} needs an absolute path: unix:/path/to/socket")
-        return ServerTarget("http://localhost/ws", unix_path=path)
+        return ConnectTarget("http://localhost/ws", unix_path=path)
     whole = text if "://" in text else f"http://{text}"
     how = "use http(s)://host:port, ws(s)://host:port, host:port or unix:/path"
     try:
@@ -254,4 +254,4 @@ def _address(text: str) -> ServerTarget:
     if scheme is None or not usable:
         raise UsageError(f"{text!r} is not an address; {how}")
     path = parts.path.rstrip("/").removesuffix("/ws")
-    return ServerTarget(f"{scheme}://{parts.netloc}{path}/ws")
+    return ConnectTarget(f"{scheme}://{parts.netloc}{path}/ws")

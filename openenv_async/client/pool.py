@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 from openenv_async.client.channel import Channel
 from openenv_async.client.json import JsonChannel
 from openenv_async.client.native import NativeChannel, NativeConnection
-from openenv_async.client.options import ClientOptions, ServerTarget, max_message_bytes
+from openenv_async.client.options import ClientOptions, ConnectTarget, max_message_bytes
 from openenv_async.client.reconnect import WayBack, greet, pauses
 from openenv_async.errors import ConnectFailed, ServerClosing, SessionLost, Unauthorized
 from openenv_async.protocol.frames import SUBPROTOCOL
@@ -50,7 +50,7 @@ class Pool:
     shared: dict[Any, _Shared] = field(default_factory=dict)
     closing: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def open(self, target: ServerTarget, options: ClientOptions) -> Channel:
+    async def open(self, target: ConnectTarget, options: ClientOptions) -> Channel:
         """Open a session, on the shared connection where there can be one.
 
         A server that has just said that it is closing is being replaced: its successor is waited for, as long as a
@@ -94,7 +94,7 @@ class Pool:
         raise ConnectFailed(f"the connection to {target.url} broke each time while a session was opened")
 
     async def _try_open(
-        self, known: _Shared, key: Any, target: ServerTarget, options: ClientOptions, secret: str
+        self, known: _Shared, key: Any, target: ConnectTarget, options: ClientOptions, secret: str
     ) -> Channel | None:
         """Open a session; None when it has to be tried again on another connection."""
         if options["wire"] == "json" or known.speaks_json_only:
@@ -124,7 +124,7 @@ class Pool:
             await found.aclose()
         return None
 
-    async def _connect(self, key: Any, target: ServerTarget, options: ClientOptions) -> NativeConnection | Link:
+    async def _connect(self, key: Any, target: ConnectTarget, options: ClientOptions) -> NativeConnection | Link:
         most, limit_s = max_message_bytes(options), options["connect_timeout_s"]
         dial = functools.partial(_connect, target, options, (SUBPROTOCOL,))
         loop = asyncio.get_running_loop()
@@ -196,7 +196,7 @@ def _failed(task: asyncio.Task[Any]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 
-async def _connect(target: ServerTarget, options: ClientOptions, subprotocols: tuple[str, ...]) -> Link:
+async def _connect(target: ConnectTarget, options: ClientOptions, subprotocols: tuple[str, ...]) -> Link:
     headers = options["headers"] or {}
     try:
         if target.app is not None:

@@ -1,11 +1,11 @@
-"""A user's action, observation and state classes as bytes, and back.
+"""Codecs: values of a user's action, observation and state classes to bytes and back.
 
     codec_for(cls)              one class's values, both wires, JSON Schema
     observation_codec_for(cls)  observations, with reward, done and the rest where each wire wants them
     jsonable, encode_any_msgpack, decode_any_msgpack   free-form values, such as reset arguments
 
-Owns every rule of how a value travels; does not know frames or sessions
-(`protocol`), nor who asks. Takes msgspec Structs, dataclasses, TypedDicts, pydantic
+Holds every rule of how a value is encoded; frames and sessions are in `protocol` and
+`runtime`. Takes msgspec Structs, dataclasses, TypedDicts, pydantic
 models (if the user imported pydantic) and plain dicts, each nested in any other.
 """
 

@@ -53,7 +53,7 @@ _FORMATS = {"b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "u
 
 
 class ArrayData:
-    """An array as it travelled, for a program without numpy.
+    """An array as it was received, for a program without numpy.
 
     `dtype` is numpy's text for it, `data` holds the elements in `order` ("C" or "F").
     """
@@ -76,7 +76,7 @@ class ArrayData:
         return f"ArrayData(dtype={self.dtype!r}, shape={self.shape!r}, {len(self.data)} bytes)"
 
     def tolist(self) -> Any:
-        """Give the elements as nested lists of numbers.
+        """Return the elements as nested lists of numbers.
 
         Raises:
             TypeError: the dtype is not a plain number of this machine's byte order.
@@ -99,7 +99,7 @@ def _nested(flat: list[Any], shape: tuple[int, ...]) -> Any:
 
 
 def loaded_numpy() -> Any:
-    """Give numpy if this process has imported it, else None. An array cannot exist before that."""
+    """Return numpy if this process has imported it, else None. An array cannot exist before that."""
     module = sys.modules.get("numpy")
     # While another thread is still importing it, the module is there and its names are not.
     return module if module is not None and hasattr(module, "generic") else None
@@ -107,7 +107,7 @@ def loaded_numpy() -> Any:
 
 @lru_cache(maxsize=1)
 def importable_numpy() -> Any:
-    """Import numpy, or give None where it is not installed."""
+    """Import numpy, or return None where it is not installed."""
     try:
         import numpy
     except ImportError:
@@ -119,13 +119,13 @@ def pack(array: numpy.ndarray[Any, Any], flags: int = 0) -> Ext:
     """Pack an array of any layout.
 
     Raises:
-        TypeError: its dtype cannot travel (Python objects), or it is masked.
+        TypeError: its dtype cannot be encoded (Python objects), or it is masked.
     """
     if hasattr(array, "mask"):
         raise TypeError("cannot encode a masked array; send its data and its mask")
     text = _text_of(array.dtype)
     if array.dtype.names is not None:
-        # Field by field: the gaps between them hold whatever this process had there before.
+        # Field by field: the gaps between them hold earlier contents of this process's memory.
         flat = sys.modules["numpy"].zeros(array.shape, array.dtype)
         flat[...] = array
     elif array.flags.c_contiguous:
@@ -140,21 +140,21 @@ def pack(array: numpy.ndarray[Any, Any], flags: int = 0) -> Ext:
 
 
 def pack_scalar(scalar: numpy.generic[Any]) -> Ext:
-    """Pack a numpy scalar that no Python number can stand for."""
+    """Pack a numpy scalar that a Python number cannot represent."""
     return pack(sys.modules["numpy"].asarray(scalar), SCALAR)
 
 
 def pack_data(array: ArrayData) -> Ext:
-    """Pack what a program without numpy holds."""
+    """Pack an array of a program without numpy."""
     flags = FORTRAN if array.order == "F" else 0
     return Ext(CODE, header(array.dtype.encode(), array.shape, flags) + array.data)
 
 
 def header(text: bytes, shape: tuple[int, ...], flags: int) -> bytes:
-    """Give what stands before the elements of an array.
+    """Return the header before the elements of an array.
 
     Args:
-        text: of the dtype.
+        text: the dtype's text.
         shape: the size of each dimension.
         flags: `FORTRAN`, `SCALAR`.
     """
@@ -164,7 +164,7 @@ def header(text: bytes, shape: tuple[int, ...], flags: int) -> bytes:
 
 
 def unpack(body: memoryview) -> Any:
-    """Unpack an array: a writable copy of its own, or an `ArrayData` without numpy.
+    """Unpack an array: a writable copy, or an `ArrayData` without numpy.
 
     Raises:
         ValueError: the header is malformed, or does not agree with the data.
@@ -191,7 +191,7 @@ def unpack(body: memoryview) -> Any:
 
 
 def read_header(body: memoryview) -> tuple[str, tuple[int, ...], int, int]:
-    """Give the dtype's text, the shape, the flags, and where the elements begin.
+    """Return the dtype's text, the shape, the flags, and where the elements begin.
 
     Raises:
         ValueError: the header is malformed.
@@ -246,18 +246,18 @@ def _dtype_of(text: str) -> Any:
 
 
 def _checked_fields(fields: Any) -> list[tuple[Any, ...]]:
-    """Turn the JSON of a structured dtype into numpy's form, refusing everything that is not one."""
+    """Turn the JSON of a structured dtype into numpy's form, refusing everything else."""
     if not isinstance(fields, list):
-        raise ValueError("its fields are no list")
+        raise ValueError("its fields are not a list")
     found: list[tuple[Any, ...]] = []
     for field in fields:
         if not isinstance(field, list) or len(field) not in (2, 3):
-            raise ValueError("a field is no [name, type] or [name, type, shape]")
+            raise ValueError("a field is not [name, type] or [name, type, shape]")
         name, kind, *shape = field
         if isinstance(name, list) and len(name) == 2 and all(isinstance(part, str) for part in name):
             name = tuple(name)
         elif not isinstance(name, str):
-            raise ValueError("a field's name is no text")
+            raise ValueError("a field's name is not text")
         if not isinstance(kind, str):
             kind = _checked_fields(kind)
         elif _DTYPE.fullmatch(kind) is None:

@@ -1,4 +1,4 @@
-"""Turns every exception of a decoder into one `InvalidPayload`: text, path and list of problems.
+"""Converts exceptions of decoders to `InvalidPayload`: text, path and list of problems.
 
 Exceptions of an author's validator too: a value from outside must never end a session.
 """
@@ -113,7 +113,7 @@ def _of_anything(exc: BaseException) -> InvalidPayload:
         kind, text = "unicode_error", "a text is not valid UTF-8"
     elif isinstance(exc, msgspec.DecodeError):
         kind = "malformed"
-        # Not of a name: "JSON is malformed".
+        # A name keeps its capitals: "JSON is malformed".
         text = f"{text[:1].lower()}{text[1:]}" if text[1:2].islower() else text
     elif not isinstance(exc, ValueError):
         name = type(exc).__name__
@@ -132,7 +132,7 @@ def of_pydantic(exc: Any, prefix: Loc) -> InvalidPayload:
 
 def _listed(exc: Any) -> list[dict[str, Any]]:
     core = sys.modules["pydantic_core"]
-    # With everything; else without the input, which may be anything; else without what a validator put there.
+    # With everything; else without the input, which may be of any type; else without the values of a validator.
     for options in ({}, {"include_input": False}, {"include_input": False, "include_context": False}):
         try:
             listed: list[dict[str, Any]] = core.to_jsonable_python(

@@ -1,6 +1,6 @@
-r"""Encodes any value: the fast way (`hooks`), then the slow way (`slow_encoder`), then an error that names the field.
+r"""Encodes any value: first with `hooks`, then with `slow_encoder`, else raises an error that names the field.
 
-Text with a lone surrogate travels: the native wire has an extension for it, JSON writes the escape (`\ud800`),
+Text with a lone surrogate is kept: the native wire has an extension for it, JSON writes the escape (`\ud800`),
 which Python's own reader takes.
 """
 
@@ -30,7 +30,7 @@ def encode_any_msgpack(value: Any, root: str = "") -> bytes:
     try:
         return _to_msgpack(value)
     except BaseException:
-        # BaseException: a serializer of the author's that raises SystemExit must not end the server.
+        # BaseException: an author's serializer that raises SystemExit must not end the server.
         return encode_slowly(value, root, native=True)
 
 

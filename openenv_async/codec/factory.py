@@ -1,7 +1,4 @@
-"""Which codec a class gets.
-
-Owns the choice and the cache: a class's decoders are built once per process.
-"""
+"""Chooses and caches the codec of a class; its decoders are built once per process."""
 
 from __future__ import annotations
 
@@ -17,12 +14,12 @@ from openenv_async.errors import InvalidPayload
 
 
 def is_untyped(cls: Any) -> bool:
-    """Whether a user's class is none: None, `dict` or `Any`."""
+    """Return whether a user's class means plain values: None, `dict` or `Any`."""
     return cls is None or cls is dict or cls is Any
 
 
 class UntypedCodec(ModelCodec[Any]):
-    """Decodes to dicts (for `Any`, to any value) and encodes anything."""
+    """Codec of plain values: decodes to dicts (for `Any`, to any value) and encodes anything."""
 
     def __init__(self, cls: Any) -> None:
         self.cls = cls
@@ -66,7 +63,7 @@ def codec_for(cls: Any, *, ignore_unknown: bool = False) -> ModelCodec[Any]:
             as nothing may be dropped silently. A Struct's or pydantic model's own setting decides for those.
 
     Raises:
-        UsageError: no codec can be made of the class; the text says why.
+        UsageError: a codec cannot be made for the class; the text says why.
     """
     key = (cls, ignore_unknown)
     found = _cache.get(key)

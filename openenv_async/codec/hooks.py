@@ -19,10 +19,10 @@ from openenv_async.codec import arrays, ext, numpy_coercion, pydantic_interop
 
 
 def native_hook(value: Any) -> Any:
-    """Turn one unknown value into what msgpack can hold.
+    """Convert a value that msgspec does not know to one that msgpack can hold.
 
     Raises:
-        TypeError: there is none.
+        TypeError: it cannot be converted.
     """
     numpy = arrays.loaded_numpy()
     if numpy is not None:
@@ -43,10 +43,10 @@ def native_hook(value: Any) -> Any:
 
 
 def json_hook(value: Any) -> Any:
-    """Turn one unknown value into what JSON can hold.
+    """Convert a value that msgspec does not know to one that JSON can hold.
 
     Raises:
-        TypeError: there is none.
+        TypeError: it cannot be converted.
     """
     numpy = arrays.loaded_numpy()
     if numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)):
@@ -86,7 +86,7 @@ _BASES: tuple[tuple[type, Any], ...] = (
 
 
 def decode_hook(annotation: Any, value: Any) -> Any:
-    """Turn a decoded value into an annotation that msgspec does not know; it checks the class afterwards.
+    """Convert a decoded value to an annotated class that msgspec does not know; msgspec checks the class afterwards.
 
     Raises:
         ValueError: the value does not fit.
@@ -114,10 +114,10 @@ def _rebuilt(cls: type, value: Any) -> Any:
 
 
 NATIVE = msgspec.msgpack.Encoder(enc_hook=native_hook)
-"""Encodes anything for the native wire; one C call unless a value is exotic."""
+"""Encodes any value for the native wire; one C call unless a hook is needed."""
 
 JSON = msgspec.json.Encoder(enc_hook=json_hook)
-"""Encodes anything for the JSON wire; NaN and infinities become null, bytes base64."""
+"""Encodes any value for the JSON wire; NaN and infinities become null, bytes base64."""
 
 UNTYPED = msgspec.msgpack.Decoder(ext_hook=ext.ext_hook)
 UNTYPED_JSON = msgspec.json.Decoder()

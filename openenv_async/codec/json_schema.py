@@ -1,4 +1,4 @@
-"""JSON Schema of every kind of class.
+"""Makes the JSON Schema of every kind of class.
 
 A schema has its properties at the top, as pydantic's do, and every other definition under one `$defs`. A pydantic
 model's is exactly `model_json_schema()` unless pydantic cannot make one (an array field).
@@ -43,7 +43,7 @@ def schema_of(cls: Any) -> Schema:
         raise UsageError(f"no JSON Schema for {safe_text(cls)}: {safe_text(exc)}") from exc
     schema = _unwrapped(_hoisted(schema))
     for name, fields in array_fields(cls).items():
-        # msgspec tells its hook of an array, but not of which dtype.
+        # msgspec passes the class of an array to its hook, but not the dtype.
         owner = schema if schema.get("title") == name else schema.get("$defs", {}).get(name, {})
         for key, described in fields.items():
             if key in owner.get("properties", {}):
@@ -119,7 +119,7 @@ def _generator() -> Any:
     from pydantic.json_schema import GenerateJsonSchema
 
     class Generator(GenerateJsonSchema):
-        """Describes the classes that pydantic only checks with isinstance."""
+        """Schema generator for the classes that pydantic only checks with isinstance."""
 
         def is_instance_schema(self, schema: Any) -> Schema:
             cls = schema["cls"]
@@ -253,7 +253,7 @@ def _hints(cls: Any, **options: Any) -> dict[str, Any]:
     try:
         return typing.get_type_hints(cls, **options)
     except Exception:
-        # A name that cannot be resolved: msgspec has accepted it already.
+        # A name that cannot be resolved; msgspec has accepted the class already.
         return {}
 
 

@@ -1,4 +1,4 @@
-"""The interface of a codec: values of one class into bytes and back.
+"""Interface of a codec: values of one class to bytes and back.
 
 `struct_codec`, `pydantic_codec` and `factory` implement it, `factory` chooses. `encoding` and `decode_errors` have
 what they share.
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class ModelCodec(ABC, Generic[T]):
-    """Turns values of one class into bytes and back. Built once per class by `codec_for`.
+    """Encodes and decodes values of one class. Built once per class by `codec_for`.
 
     Every decode raises `errors.InvalidPayload`, every encode `errors.UnencodableValue`,
     and nothing else, whatever the author's own code raises.

@@ -1,9 +1,8 @@
-"""Decoded values into numpy's types, and numpy's values into JSON's.
+"""Converts decoded values to numpy's types, and numpy's values to JSON's.
 
-Owns what "fits" means: a value may change its width, never its kind. Numbers that
-a dtype cannot hold, text where numbers belong, fractions where integers belong are
-refused. Used by the hooks when an annotation or a value is numpy's; `arrays` owns
-how arrays travel on the native wire.
+A value may change its width, never its kind. Numbers that a dtype cannot hold, text
+where numbers belong, fractions where integers belong are refused. Used by the hooks
+when an annotation or a value is numpy's; `arrays` encodes arrays on the native wire.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _NAMES = {
 
 
 def annotated_dtype(annotation: Any) -> Any:
-    """Give the dtype that an array annotation asks for, or None where any will do."""
+    """Return the dtype that an array annotation asks for, or None for any."""
     numpy = sys.modules["numpy"]
     args = get_args(annotation)
     if get_origin(annotation) is not numpy.ndarray or len(args) != 2:
@@ -52,12 +51,12 @@ def annotated_dtype(annotation: Any) -> Any:
     scalar = (get_args(args[1]) or (None,))[0]
     if not isinstance(scalar, type) or not issubclass(scalar, numpy.generic):
         return None
-    # An abstract type (np.floating) names a family, and so no dtype of its own.
+    # An abstract type (np.floating) names a family of dtypes, not a dtype.
     return None if scalar.__subclasses__() and scalar is not numpy.float64 else numpy.dtype(scalar)
 
 
 def to_annotation(annotation: Any, value: Any) -> Any:
-    """Turn a decoded value into the array or numpy scalar that the annotation names.
+    """Convert a decoded value to the array or numpy scalar that the annotation names.
 
     Raises:
         ValueError: its kind or range does not fit.
@@ -76,7 +75,7 @@ def to_annotation(annotation: Any, value: Any) -> Any:
 
 
 def to_array(value: Any, dtype: Any) -> Any:
-    """Turn nested lists, a number or another array into an array of `dtype` (None: whatever it is)."""
+    """Convert nested lists, a number or another array to an array of `dtype` (None: any dtype)."""
     numpy = sys.modules["numpy"]
     if isinstance(value, (dict, str, bytes)) and (dtype is None or dtype.kind not in "cMSU"):
         raise ValueError(f"Expected `array`, got `{_name_of(value)}`")
@@ -96,7 +95,7 @@ def to_array(value: Any, dtype: Any) -> Any:
 
 
 def _widest(value: list[Any]) -> int:
-    """Give the length of the longest text in nested lists: numpy makes every element that wide."""
+    """Return the length of the longest text in nested lists: numpy makes every element that wide."""
     kinds = set(map(type, value))
     width = max((len(item) for item in value if type(item) is str), default=0) if str in kinds else 0
     return max((width, *(_widest(item) for item in value if type(item) is list))) if list in kinds else width
@@ -107,7 +106,7 @@ def _count(value: list[Any]) -> int:
 
 
 def _with_nulls(array: Any, dtype: Any) -> Any:
-    """Read nulls as NaN: that is how NaN and the infinities look on the JSON wire."""
+    """Read nulls as NaN: the JSON wire writes NaN and the infinities as null."""
     floats = dtype is None or dtype.kind in "fc"
     if floats and all(item is None or type(item) is float or _exact(item) for item in array.flat):
         return array.astype("f8")
@@ -139,7 +138,7 @@ def _cast(array: Any, dtype: Any) -> Any:
 
 
 def to_complex(value: Any) -> complex:
-    """Turn a decoded value into a complex number; JSON holds one as text."""
+    """Convert a decoded value to a complex number; in JSON it is text."""
     if type(value) in (int, float, complex):
         return complex(value)
     if isinstance(value, str):
@@ -156,7 +155,7 @@ def complex_text(value: complex) -> str:
 
 
 def to_lists(value: Any) -> Any:
-    """Turn a numpy array or scalar into JSON's lists, numbers and text.
+    """Convert a numpy array or scalar to JSON's lists, numbers and text.
 
     Raises:
         TypeError: it holds Python objects.

@@ -1,4 +1,4 @@
-"""Observations into bytes and back: where reward, done, truncated and metadata go on each wire.
+"""Encodes and decodes observations; places reward, done, truncated and metadata on each wire.
 
 The native wire carries the object whole; OpenEnv's two JSON forms take reward and done out of it, and a reader
 puts them back.
@@ -34,7 +34,7 @@ Split = tuple[Any, Any, Any, Any, Any]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Shape:
-    """Splits an observation of one class: body, reward, done, truncated, metadata."""
+    """The parts of observations of one class: body, reward, done, truncated, metadata."""
 
     split: Callable[[Any], Split]
     pydantic: bool = False
@@ -125,7 +125,7 @@ def _split_model(obs: Any) -> Split:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Declared:
-    """The fields of the class that a reader wants."""
+    """The fields of a reader's class."""
 
     keys: dict[str, str]
     """Name, and key on the wire."""
@@ -215,7 +215,7 @@ _ROOT = "observation"
 
 
 class Decoded(msgspec.Struct, Generic[T]):
-    """An observation off the wire, and what the trainer's `StepResult` shows of it."""
+    """A decoded observation, and what the trainer's `StepResult` shows of it."""
 
     observation: T
     reward: Any
@@ -226,7 +226,7 @@ class Decoded(msgspec.Struct, Generic[T]):
 
 
 def _decoded(observation: Any, reward: Any, done: Any, truncated: Any, metadata: Any) -> Decoded[Any]:
-    # At every step, and almost always these are bools and the metadata is empty.
+    # This runs at every step; almost always the flags are bools and the metadata is empty.
     if done is not False and done is not True:
         done = _flag(done)
     if truncated is not False and truncated is not True:
@@ -239,7 +239,7 @@ def _decoded(observation: Any, reward: Any, done: Any, truncated: Any, metadata:
 
 
 class _Beside(msgspec.Struct):
-    """What an observation carries that the reader's class has no field for."""
+    """Values of an observation for which the reader's class has no field."""
 
     reward: Any = None
     done: Any = False
@@ -248,23 +248,23 @@ class _Beside(msgspec.Struct):
 
 
 class ObservationCodec(Generic[T]):
-    """Turns observations into bytes and back. Built once per class by `observation_codec_for`.
+    """Encodes and decodes observations. Built once per class by `observation_codec_for`.
 
     Encoding takes any object with named fields, whatever the declared class.
     """
 
     def __init__(self, cls: Any) -> None:
-        """Look at the class's fields once.
+        """Read the class's fields once.
 
         Raises:
-            UsageError: no codec can be made of the class.
+            UsageError: a codec cannot be made for the class.
         """
         self.model: ModelCodec[T] = codec_for(cls, ignore_unknown=True)
         self._untyped = is_untyped(cls)
         self._fields = declared(cls)
         self._beside = msgspec.msgpack.Decoder(_Beside, ext_hook=ext_hook)
         self._written: type | None = None
-        """The class that was encoded last, and was found to have a shape."""
+        """The class of the last encoded observation, known to have a shape."""
         self._complete = self._fields is not None and self._fields.attributes.issuperset(RESULT)
 
     def encode_native(self, obs: Any) -> bytes:
@@ -346,7 +346,7 @@ class ObservationCodec(Generic[T]):
             # Keys that are not text: such an observation has nothing beside its fields.
             beside = _Beside()
         except BaseException as exc:
-            # A malformed extension in what the class itself skipped.
+            # A malformed extension in a value that the class skipped.
             raise decode_errors.invalid(exc) from exc
         return {name: getattr(beside, name) for name in RESULT}
 
@@ -358,7 +358,7 @@ class ObservationCodec(Generic[T]):
         except UnencodableValue:
             raise
         except BaseException as exc:
-            # A property or serializer of the author's may raise anything.
+            # An author's property or serializer may raise anything.
             raise UnencodableValue(f"observation: {safe_text(exc)}", path=_ROOT) from exc
         if not isinstance(body, dict):
             raise no_object(type(obs))
@@ -413,7 +413,7 @@ def observation_codec_for(cls: Any) -> ObservationCodec[Any]:
     """Return the observation codec of a class, built once.
 
     Raises:
-        UsageError: no codec can be made of the class; the text says why.
+        UsageError: a codec cannot be made for the class; the text says why.
     """
     found = _cache.get(cls)
     return _cache.setdefault(cls, ObservationCodec(cls)) if found is None else found

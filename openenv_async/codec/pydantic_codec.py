@@ -15,7 +15,7 @@ from openenv_async.errors import UnencodableValue
 
 
 def is_pydantic(cls: Any) -> bool:
-    """Whether pydantic validates it: a model, one of its dataclasses, or a union or list of such."""
+    """Return whether pydantic validates the class: a model, one of its dataclasses, or a union or list of such."""
     if isinstance(cls, type) and not get_args(cls):
         return pydantic_interop.is_model_class(cls)
     return any(is_pydantic(arg) for arg in get_args(cls))
@@ -51,7 +51,7 @@ def dumped(value: Any) -> Any:
     """Return a model as Python values; a value of any other kind unchanged.
 
     Raises:
-        UnencodableValue: a serializer of the author's raised.
+        UnencodableValue: an author's serializer raised an exception.
     """
     if not pydantic_interop.is_model_instance(value):
         return value

@@ -1,4 +1,4 @@
-"""pydantic without importing it: recognises its classes, writes and validates its values.
+"""Recognises pydantic's classes without importing pydantic, and writes and validates their values.
 
 Written are Python values for the native wire, or JSON values as OpenEnv writes them. Validation is Python-mode, as
 OpenEnv does it, over values that are first brought into the shape which JSON took from them. `pydantic_codec` uses
@@ -47,7 +47,7 @@ def dump_jsonable(value: Any, hook: Callable[[Any], Any]) -> Any:
     try:
         return core().to_jsonable_python(dumped, by_alias=False, inf_nan_mode="null", fallback=_fallback(hook))
     except Exception:
-        # The walk names the field, or does what pydantic cannot.
+        # `slow_encoder` names the field, or encodes what pydantic cannot.
         return slow_encoder.flatten(dumped, hook, native=False, text_bytes=True)
 
 
@@ -55,7 +55,7 @@ def json_bytes(value: Any, hook: Callable[[Any], Any]) -> bytes:
     """Write dumped values as OpenEnv 0.10.0 does: NaN and infinities null, bytes their UTF-8 text.
 
     Raises:
-        Exception: pydantic cannot write it; the caller takes the slow way.
+        Exception: pydantic cannot write it; the caller uses `slow_encoder`.
     """
     written: bytes = core().to_json(value, by_alias=False, inf_nan_mode="null", fallback=_fallback(hook))
     return written
@@ -172,7 +172,7 @@ class _RepairPlan:
             try:
                 return typing.get_type_hints(cls)
             except Exception:
-                # A name that cannot be resolved is pydantic's to complain about.
+                # pydantic reports a name that cannot be resolved.
                 return None
         return None
 

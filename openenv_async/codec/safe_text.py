@@ -1,7 +1,4 @@
-"""Texts of other people's objects, made harmless.
-
-Owns `safe_text`, which neither raises nor gives text that UTF-8 cannot hold.
-"""
+"""`safe_text`: the text of any object, without raising and always valid UTF-8."""
 
 from __future__ import annotations
 
@@ -11,9 +8,9 @@ MAX_LENGTH = 2000
 
 
 def safe_text(value: Any) -> str:
-    """Give `str(value)`, cut to a bound; for an object whose `__str__` raises, its type's name.
+    """Return `str(value)`, cut to a bound; for an object whose `__str__` raises, its type's name.
 
-    An exception without a text gives its type's name.
+    For an exception without a text it is its type's name, too.
     """
     try:
         text = str(value)

@@ -1,9 +1,8 @@
-"""The slow way through a value, one element at a time.
+"""Encodes a value one element at a time, after a C encoder has refused it.
 
-Taken only when a C encoder has refused: it either turns the value into something
-every encoder takes (integers over 64 bits, lone surrogates), or finds the field
-that cannot travel and names it. Bounded in depth and size, and safe against values
-that contain themselves or raise when touched.
+It either converts the value to something every encoder takes (integers over 64 bits,
+lone surrogates), or finds the field that cannot be encoded and names it. Bounded in
+depth and size, and safe against values that contain themselves or raise when read.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from openenv_async.codec import ext
 from openenv_async.codec.safe_text import safe_text
 
 MAX_NODES = 5_000_000
-"""Elements looked at before giving up; a value this large has no business on the slow way."""
+"""Most elements of a value."""
 
 MAX_DEPTH = 300
 
@@ -32,7 +31,7 @@ _TIMES = (datetime.datetime, datetime.date, datetime.time, datetime.timedelta, u
 
 
 class Unwalkable(Exception):
-    """A part of a value cannot travel; `path` leads to it and `reason` is the sentence's end."""
+    """A part of a value cannot be encoded; `path` leads to it and `reason` is the end of the sentence."""
 
     def __init__(self, path: str, reason: str) -> None:
         """Keep both."""
@@ -51,7 +50,7 @@ class ExtKey:
 
 
 def unkey(value: Any) -> Any:
-    """Unwrap an `ExtKey`; the encode hook for what `flatten` gives.
+    """Unwrap an `ExtKey`; the encode hook for what `flatten` returns.
 
     Raises:
         TypeError: it is something else.
@@ -69,10 +68,10 @@ def flatten(value: Any, hook: Callable[[Any], Any], *, native: bool, text_bytes:
         hook: the wire's encode hook, for what is neither a builtin nor has fields.
         native: for msgpack; otherwise for JSON.
         text_bytes: in JSON, write bytes as UTF-8 text where they are some (pydantic's way), else base64.
-        root: what paths begin with.
+        root: the beginning of paths.
 
     Raises:
-        Unwalkable: a part cannot travel.
+        Unwalkable: a part cannot be encoded.
     """
     return _Flattener(hook, native, text_bytes).visit(value, root)
 
@@ -113,7 +112,7 @@ class _Flattener:
         except RecursionError:
             raise Unwalkable(path, "cannot encode a value nested this deep") from None
         except BaseException as exc:
-            # Properties, serializers and __str__ of the author's may raise anything at all.
+            # An author's properties, serializers and __str__ may raise anything.
             raise Unwalkable(path, safe_text(exc)) from exc
         finally:
             self.open.discard(id(value))
@@ -173,7 +172,7 @@ class _Flattener:
         if isinstance(key, str):
             return key
         if isinstance(key, tuple):
-            # pydantic's spelling, so that both kinds of model agree.
+            # As pydantic writes it, so that both kinds of model agree.
             return ",".join(str(self.key(part, path)) for part in key)
         if key is None:
             return "None"
@@ -186,7 +185,7 @@ class _Flattener:
 
 
 def fields_of(value: Any) -> list[tuple[str, Any]] | None:
-    """Give names (as they travel) and values of a Struct's or dataclass's fields; None for anything else."""
+    """Return names (as encoded) and values of a Struct's or dataclass's fields; None for anything else."""
     if isinstance(value, msgspec.Struct):
         pairs = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
         found = [(name, getattr(value, field)) for name, field in pairs]

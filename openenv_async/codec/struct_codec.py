@@ -1,7 +1,7 @@
-"""The codec of Structs, dataclasses, TypedDicts and every other type that msgspec reads natively.
+"""Codec of Structs, dataclasses, TypedDicts and every other type that msgspec reads natively.
 
-Each class has a decoder for either wire. When one refuses, values that only extensions or Python's JSON reader
-carry are read a second, slow way; then the error is made.
+Each class has a decoder for each wire. When one refuses a message, it is read again with support for values that only
+extensions or Python's JSON reader can express; if that fails too, the error is made.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def filler_of(cls: Any) -> Fill | None:
     try:
         info = inspect.type_info(cls)
     except Exception:
-        # A class that msgspec reads and cannot describe: as it decodes, so it stays.
+        # A class that msgspec reads and cannot describe stays as it is decoded.
         return None
     return _Planner().plan(info)
 
@@ -85,7 +85,7 @@ class _ObjectFiller:
         self.inner: list[tuple[str, Fill]] = []
 
     def needed(self, seen: set[int]) -> bool:
-        """Whether it has anything to do besides calling itself."""
+        """Return whether it does anything besides calling itself."""
         if id(self) in seen:
             return False
         seen.add(id(self))
@@ -207,7 +207,7 @@ class StructCodec(ModelCodec[Any]):
 
     def _reread_json(self, data: Buffer | str, exc: BaseException) -> Any:
         if isinstance(exc, msgspec.DecodeError) and not isinstance(exc, msgspec.ValidationError):
-            # NaN, Infinity and lone surrogates: not JSON, but Python's writer makes them and OpenEnv takes them.
+            # NaN, Infinity and lone surrogates: not JSON, but Python's writer writes them and OpenEnv accepts them.
             lenient = encoding.read_leniently(data)
             if lenient is not None:
                 return self._convert(lenient)
@@ -232,7 +232,7 @@ _KEYS_JSON = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def _known_keys(cls: Any) -> frozenset[str] | None:
-    """Give the keys of a class that has no way of its own to refuse others."""
+    """Return the keys of a class that cannot be declared to refuse others."""
     plain: Any = get_origin(cls) or cls
     if is_typeddict(plain):
         return frozenset(plain.__required_keys__ | plain.__optional_keys__)

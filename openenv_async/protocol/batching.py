@@ -130,7 +130,7 @@ class Reassembly:
         if pieces is None:
             if not self._fits(PIECE_BYTES):
                 return self._too_much()
-            # Also for a first chunk that is not one: the rest of its frame is to pass without a further error.
+            # Also when the first chunk is invalid: the rest of its frame must not cause further errors.
             pieces = self._by_session.setdefault(chunk.sid, {})[chunk.rid] = _Pieces()
             self.held_bytes += PIECE_BYTES
         error = None if pieces.parts is None else self._problem(chunk, len(pieces.parts), pieces.size)

@@ -1,8 +1,8 @@
-"""Exceptions on their way to the wire, in one place.
+"""Converts exceptions to the errors that a peer receives.
 
-`describe` gives what a peer may see of any exception. An error of ours travels
-with its code and fields; anything else is a bug in the runtime: it is logged
-here with its traceback and travels as "internal error" with an id to find it by.
+`describe` returns what a peer may see of any exception. An `EnvError` is sent with its
+code and fields; anything else is a bug in the runtime: it is logged here with its
+traceback and sent as "internal error" with an id that is also in the log.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class WireError(msgspec.Struct, frozen=True):
 
 
 def describe(exc: BaseException) -> WireError:
-    """Turn an exception into what may travel.
+    """Return what a peer may see of an exception.
 
     Args:
-        exc: an `EnvError`, or whatever else escaped from the runtime.
+        exc: an `EnvError`, or any other exception of the runtime.
     """
     if isinstance(exc, EnvError):
-        # A subclass of an author's may not have called our constructor.
+        # An author's subclass may not have called the constructor of `EnvError`.
         details = {printable(key): plain(value) for key, value in vars(exc).get("details", {}).items()}
         details["fault"], details["retryable"] = exc.fault, exc.retryable
         return WireError(exc.code, _cut(printable(vars(exc).get("message", type(exc).__name__))), details)
@@ -51,12 +51,12 @@ def describe(exc: BaseException) -> WireError:
 
 
 def new_error_id() -> str:
-    """Give a short random name under which the log shows an error in full."""
+    """Return a short random id, under which the log has an error in full."""
     return secrets.token_hex(4)
 
 
 def safe_text(exc: BaseException) -> str:
-    """Give an exception's own text, even when its `__str__` raises or is not text."""
+    """Return an exception's own text, even when its `__str__` raises or is not text."""
     try:
         return _cut(printable(str(exc)))
     except BaseException as broken:  # an author's __str__ may raise anything, SystemExit included
@@ -75,10 +75,10 @@ def _cut(text: str) -> str:
 
 
 def plain(value: Any, depth: int = 4) -> Any:
-    """Reduce a detail to values that both wires carry; what is neither becomes its type's name."""
+    """Reduce a detail to values that both wires carry; any other value becomes its type's name."""
     try:
         return _plain(value, depth)
-    except Exception:  # a value of an author's may raise when it is looked at
+    except Exception:  # an author's value may raise when it is read
         return f"<{type(value).__name__}>"
 
 

@@ -1,7 +1,7 @@
-"""OpenEnv's JSON wire, as `openenv_json` 0.10.0 speaks it: requests in, replies out.
+"""OpenEnv's JSON wire, as OpenEnv 0.10.0 speaks it: reads and writes its text messages.
 
-Owns the shape of the text messages. One session per connection, one reply per
-request, in order; the values inside (`data`) are `codec`'s.
+One session per connection, one reply per request, in order; `codec` encodes the values
+inside (`data`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def read_object(text: str) -> dict[str, msgspec.Raw]:
 
     Raises:
         InvalidMessage: not JSON, or nested too deep.
-        InvalidPayload: JSON, but no object.
+        InvalidPayload: JSON, but not an object.
     """
     try:
         return _ENVELOPE.decode(text)
@@ -67,7 +67,7 @@ def _read_leniently(text: str) -> dict[str, msgspec.Raw] | None:
         fields = json.loads(text)
         if not isinstance(fields, dict):
             return None
-        # Written again by the same writer, for whoever reads the value.
+        # Written again by the same writer, for the codec that reads the value.
         return {key: msgspec.Raw(json.dumps(value).encode()) for key, value in fields.items()}
     except (ValueError, RecursionError):
         return None
@@ -78,8 +78,8 @@ def read_request(message: str | bytes) -> JsonRequest:
 
     Raises:
         InvalidMessage: not text, not JSON, or nested too deep.
-        UnknownType: `type` is none of OpenEnv's.
-        InvalidPayload: the message is no object, or has keys that its type does not take.
+        UnknownType: `type` is not one of OpenEnv's.
+        InvalidPayload: the message is not an object, or has keys that its type does not take.
     """
     if not isinstance(message, str):
         raise InvalidMessage("Invalid JSON: this wire takes text messages only, and got a binary message")
@@ -148,16 +148,16 @@ def _invalid(loc: list[str], text: str, type_: str = "extra_forbidden") -> Inval
 def reply(
     kind: Literal["observation", "state", "mcp", "metadata", "web"], data: bytes, warnings: tuple[str, ...] = ()
 ) -> str:
-    """Give the text of a reply around `data`, which is JSON already.
+    """Return the text of a reply around `data`, which is JSON already.
 
-    `warnings` go beside it: OpenEnv has no place for them, and its clients pass over what they do not know.
+    `warnings` are a key of their own: OpenEnv does not have it, and its clients ignore unknown keys.
     """
     more = ',"warnings":' + _ENCODER.encode(warnings).decode() if warnings else ""
     return '{"type":"' + kind + '","data":' + data.decode() + more + "}"
 
 
 def no_mcp(data: msgspec.Raw) -> bytes:
-    """Give the JSON-RPC answer of an environment without MCP tools, as OpenEnv words it."""
+    """Return the JSON-RPC answer of an environment without MCP tools, with OpenEnv's text."""
     try:
         request_id = msgspec.json.decode(data, type=_RpcId).id
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -167,7 +167,7 @@ def no_mcp(data: msgspec.Raw) -> bytes:
 
 
 def failure(error: WireError) -> str:
-    """Give the text of an error reply: `message` and `code` first, then what the error knows besides."""
+    """Return the text of an error reply: `message` and `code` first, then the error's other fields."""
     data: dict[str, Any] = {"message": error.message, "code": error.code}
     data.update((key, value) for key, value in error.details.items() if key not in data)
     return _ENCODER.encode({"type": "error", "data": data}).decode()

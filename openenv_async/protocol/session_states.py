@@ -24,7 +24,7 @@ class State(IntEnum):
     BROKEN = auto()
     """Its environment hung or crashed; the session ends."""
     CLOSED = auto()
-    """Over. Its slot is free or about to be."""
+    """Ended. Its slot is free or about to be."""
 
 
 class Move(IntEnum):

@@ -1,4 +1,4 @@
-"""Starlette around the runtime: the app, its routes and wires, its settings, and the Hypercorn runner."""
+"""The server: the ASGI app, its routes and wires, its settings, and the Hypercorn runner."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`create_app`: an environment's class becomes an ASGI app.
+"""`create_app`: makes an ASGI app of an environment's class.
 
-Owns the composition only: settings, blueprint, routes and guard each have their own file.
+Only puts the parts together: settings, blueprint, routes and security each have their own module.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from openenv_async.server.ws import WebSocketEndpoint
 
 
 class EnvApp(Starlette):
-    """The ASGI app of one environment; `server` is what runs behind it."""
+    """The ASGI app of one environment; `server` runs its sessions."""
 
     def __init__(self, server: Server) -> None:
         """Make the routes. Use `create_app` instead."""
@@ -125,7 +125,7 @@ def create_app(
 
     Raises:
         TypeError: `env` cannot be called: an instance was given in place of its class.
-        ValueError: settings that contradict each other, or a folder that nothing can be recorded in.
+        ValueError: settings contradict each other, or the folder for recordings cannot be written to.
     """
     if not callable(env):
         raise TypeError(

@@ -1,7 +1,7 @@
-"""Any Gymnasium environment as one of ours: `openenv serve gym:CartPole-v1`.
+"""Adapter for Gymnasium environments: `openenv serve gym:CartPole-v1`.
 
-Owns the adapter and the classes of its values, which are made from the
-environment's spaces (`server.gym_spaces`). Needs the extra `gym`.
+The classes of its values are made from the environment's spaces
+(`server.gym_spaces`). Needs the extra `gym`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class GymState(State):
 
 
 class GymEnvironment(Environment[Any, Any, GymState]):
-    """Plays one Gymnasium environment. `gym_environment` makes the subclass for an id."""
+    """Adapter of one Gymnasium environment. `gym_environment` makes the subclass for an id."""
 
     env_id: ClassVar[str]
     make_arguments: ClassVar[dict[str, Any]]
@@ -54,9 +54,9 @@ class GymEnvironment(Environment[Any, Any, GymState]):
         """Begin an episode.
 
         Args:
-            seed: given to the environment; the same seed gives the same episode.
+            seed: passed to the environment; the same seed gives the same episode.
             episode_id: kept in the state.
-            options: given to the environment; what they mean is its own affair.
+            options: passed to the environment, which defines them.
             render: put a picture of the beginning into `frame`.
         """
         observation, info = self._env.reset(seed=seed, options=options)

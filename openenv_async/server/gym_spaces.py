@@ -1,8 +1,8 @@
-"""Gymnasium's spaces as types that travel, and values checked against them.
+"""Types for Gymnasium's spaces, and checks of values against them.
 
-Owns the table from space to annotation, the check of an action with a sentence
-that says what would be legal, and making what an environment returns plain.
-`server.gym` uses it and nothing else does; needs gymnasium and numpy.
+Holds the table from space to annotation, the check of an action, whose errors say
+what would be legal, and the conversion of what an environment returns to plain
+values. Used by `server.gym` only; needs gymnasium and numpy.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gymnasium import spaces
 
 from openenv_async.errors import InvalidPayload
 
-# Types made at run time, of which a type checker cannot know.
+# Types made at run time, which a type checker cannot know.
 _ARRAY: Any = npt.NDArray
 _TUPLE: Any = tuple
 _LIST: Any = list
@@ -24,10 +24,10 @@ _DICT: Any = TypedDict
 
 
 def annotation(space: spaces.Space[Any], name: str) -> Any:
-    """The type of a space's values on the wire.
+    """Return the type of a space's values on the wire.
 
     Args:
-        space: any of Gymnasium's; a space of somebody else's becomes `Any`.
+        space: a space; one that is not Gymnasium's own becomes `Any`.
         name: for the classes that have to be made, e.g. `CartPoleAction`.
     """
     match space:
@@ -49,7 +49,7 @@ def annotation(space: spaces.Space[Any], name: str) -> Any:
 
 
 def legal(space: spaces.Space[Any], value: Any, path: str = "action") -> Any:
-    """The value as the environment expects it.
+    """Return the value as the environment expects it.
 
     Args:
         space: the environment's action space.
@@ -88,7 +88,7 @@ def legal(space: spaces.Space[Any], value: Any, path: str = "action") -> Any:
 
 
 def plain(value: Any) -> Any:
-    """The value without Gymnasium's and numpy's own containers; arrays stay arrays, unknown objects become text."""
+    """Return the value without Gymnasium's and numpy's containers; arrays stay arrays, unknown objects become text."""
     kind = type(value)
     if kind in (int, float, str, bool, bytes, np.ndarray) or value is None:
         return value
@@ -106,7 +106,7 @@ def plain(value: Any) -> Any:
 
 
 def number(reward: Any) -> bool | int | float:
-    """A reward as Python's own number; environments give numpy's, and arrays of one."""
+    """Return a reward as a Python number; environments return numpy's numbers, and arrays of one."""
     plain_number: bool | int | float = reward if type(reward) in (int, float) else np.asarray(reward).item()
     return plain_number
 

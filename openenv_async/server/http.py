@@ -30,7 +30,7 @@ from openenv_async.transport.byte_counters import Traffic
 
 
 class RequestBodies:
-    """Reads the bodies of one server's requests."""
+    """Reader of one server's request bodies."""
 
     def __init__(self, limits: Limits, traffic: Traffic) -> None:
         self._limits, self._traffic = limits, traffic
@@ -41,7 +41,7 @@ class RequestBodies:
 
         Raises:
             PayloadTooLarge: it is larger than a message may be.
-            HTTPException: 408, it took too long; 503, other bodies that are arriving leave no room for it.
+            HTTPException: 408 if it takes too long; 503 if other bodies that are arriving leave no room for it.
         """
         limit = self._limits.max_message_bytes
         told = request.headers.get("content-length", "")
@@ -65,7 +65,7 @@ class RequestBodies:
             self._traffic.received += len(part)
             if size > limit:
                 raise too_large(size, limit, "or more ")
-            # One alone may always arrive, however the limits are set.
+            # A single body may always arrive, whatever the limits.
             if self._arriving + len(part) > most and self._arriving + len(part) > size:
                 text = f"the bodies that are arriving hold {self._arriving:,} bytes; the limit is {most:,} bytes"
                 headers = {"connection": "close", "retry-after": "1"}
@@ -77,7 +77,7 @@ class RequestBodies:
 
 SESSION_HEADER = "x-session-id"
 REQUEST_HEADER = "x-request-id"
-"""In responses: the request's number in its session, which the log has too."""
+"""Response header: the request's number in its session, which is also in the log."""
 
 STATUS = {
     "INVALID_JSON": 422,
@@ -114,7 +114,7 @@ def answered(handler: Handler) -> Handler:
             raise
         except ClientDisconnect:
             return Response(status_code=400)  # the client left before its request was whole, and does not read this
-        except Exception as exc:  # every failure has an answer; a bug of ours is logged on its way
+        except Exception as exc:  # every failure has an answer; a bug of the runtime is logged by `describe`
             response = _failure(exc)
         traffic.sent += len(response.body)
         return response

@@ -1,8 +1,8 @@
-"""One connection under Hypercorn, from its first byte to its last.
+"""One connection under Hypercorn.
 
-Owns what is different from Hypercorn's own: no compression, a socket that can be
-taken over after the handshake, pings that end with the connection, and news of a
-client's end that always arrive. `hypercorn_worker` accepts connections and bounds them.
+Differs from Hypercorn's own connection: no compression, a socket that can be taken
+over after the handshake, pings that end with the connection, and disconnect events
+that always arrive. `hypercorn_worker` accepts connections and limits their number.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _READ_BYTES = 64 * 1024
 
 
 class WorkerConfig(Config):
-    """Hypercorn's settings and ours."""
+    """Hypercorn's settings, and one more."""
 
     silence_s: float = math.inf
-    """Seconds without a byte from a WebSocket client, pongs included, after which it is taken for gone."""
+    """Seconds without a byte from a WebSocket client, pongs included, after which the connection is closed."""
 
 
 class ConnectionContext(WorkerContext):
-    """One connection's context: Hypercorn's, and a sleep between pings that ends with the connection.
+    """One connection's context, whose sleep between pings ends with the connection.
 
     Hypercorn's own sleep keeps the connection's task, and with it the socket of a
     client that went away, until the next ping is due.
@@ -53,13 +53,11 @@ class ConnectionContext(WorkerContext):
         """Called when the head of a request has arrived."""
 
     async def mark_request(self) -> None:
-        """See Hypercorn's: a request has begun."""
         if self.on_request is not None:
             self.on_request()
         await super().mark_request()
 
     async def sleep(self, wait: float) -> None:  # type: ignore[override]  # static there, called on an instance
-        """Wait, but no longer than the connection lasts."""
         if self.gone.is_set():
             await asyncio.sleep(wait)
             return
@@ -93,10 +91,10 @@ def _empty(queue: asyncio.Queue[Any]) -> None:
 
 
 def _goodbye_passes(put: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
-    """Let the news that a client has gone reach an app that does not read it at the moment.
+    """Deliver a disconnect event also to an app that does not read at the moment.
 
-    Hypercorn would wait for a place in the app's queue: for ever, when the app has answered without reading
-    all of a body, or has stopped reading until its replies have left and so waits for that very client.
+    Hypercorn would wait for a place in the app's queue: forever, when the app has answered without reading
+    all of a body, or has stopped reading until its replies have left and so waits for that same client.
     """
     queue: asyncio.Queue[Any] = put.__self__  # type: ignore[attr-defined]  # Hypercorn gives the queue's own method
 
@@ -106,7 +104,7 @@ def _goodbye_passes(put: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Aw
         nonlocal gone
         if event["type"] in ("websocket.disconnect", "http.disconnect"):
             gone = True
-            # All of them: what was sent before must not be lost alone, with later requests done.
+            # All of them: an earlier message must not be lost while later requests are executed.
             while queue.full():
                 _empty(queue)
         elif gone:
@@ -117,7 +115,7 @@ def _goodbye_passes(put: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Aw
 
 
 class _Offering:
-    """The app, with a WebSocket's own socket among what its scope offers."""
+    """The app, with the socket of a WebSocket offered in its scope."""
 
     def __init__(self, app: AppWrapper, connection: HypercornConnection) -> None:
         self._app, self._connection = app, connection
@@ -136,18 +134,18 @@ class _Offering:
 
 
 class HypercornConnection(TCPServer):
-    """One connection; tells its context when nothing more will be read."""
+    """One connection; sets its context's `gone` when nothing more will be read."""
 
     config: WorkerConfig
     context: ConnectionContext
     chunks = 0
-    """Pieces of input that Hypercorn has seen."""
+    """Number of pieces of input that Hypercorn has received."""
     taken: WebSocketLink | None = None
-    """The link that has its socket now."""
+    """The link that has taken over the socket."""
 
     @property
     def protocol(self) -> ProtocolWrapper:
-        """What Hypercorn makes as the connection begins, with HTTP/1.1 of our kind in it."""
+        """Return what Hypercorn makes as the connection begins, with this module's HTTP/1.1 in it."""
         return self._protocol
 
     @protocol.setter
@@ -167,20 +165,20 @@ class HypercornConnection(TCPServer):
         self._protocol = made
 
     def take_over(self, chunks: int) -> WebSocketLink | None:
-        """Give the socket of the WebSocket that was just accepted to a link; Hypercorn sees no more of it.
+        """Hand the socket of the WebSocket that was just accepted over to a link; Hypercorn no longer reads it.
 
         Args:
-            chunks: what `chunks` was as the handshake began; anything since is a message that waits elsewhere.
+            chunks: the value of `chunks` as the handshake began; more means that Hypercorn has read messages since.
 
         Raises:
-            LinkClosed: there is no such WebSocket any longer.
+            LinkClosed: the WebSocket no longer exists.
         """
         http = self.protocol.protocol
         stream = http.stream if isinstance(http, H11Protocol) else None
         if self.taken is not None or self.chunks != chunks or not isinstance(stream, WSStream):
             return None
         if "connection" not in vars(stream):
-            # It did not wait for the handshake's answer, or left: Hypercorn refused it, and tells nobody when it goes.
+            # The client did not wait for the handshake's answer, or left: Hypercorn refused it and sends no disconnect.
             asyncio.get_running_loop().call_soon(self._task.cancel)
             raise LinkClosed("the client was refused during the handshake")
         transport = cast("asyncio.Transport", self.writer.transport)
@@ -191,7 +189,7 @@ class HypercornConnection(TCPServer):
             replaces=transport.get_protocol(),
         )
         link.connection_made(transport)
-        # Until what the reader has already buffered is through, see _read_data.
+        # Until the reader's buffered data has been passed on, see _read_data.
         transport.pause_reading()
         transport.set_protocol(link)
         if self.config.websocket_ping_interval is not None:
@@ -202,12 +200,12 @@ class HypercornConnection(TCPServer):
         return link
 
     async def let_go(self, code: int) -> None:
-        """The app is done with its WebSocket: close it, if the app has not."""
+        """Close the WebSocket when the app has returned without closing it."""
         if self.taken is not None:
             await self.taken.aclose(code)
 
     async def protocol_send(self, event: Event) -> None:
-        """Pass on what HTTP has to say, but wait for no further request of a client that has gone."""
+        """Pass on HTTP events, but do not wait for a further request of a client that has gone."""
         if not (isinstance(event, Updated) and self.context.gone.is_set()):
             await super().protocol_send(event)
 

@@ -1,10 +1,9 @@
-"""Hypercorn's connections on sockets of ours.
+"""Accepts connections on bound sockets and runs Hypercorn on each.
 
-Owns every connection from accept to close, and how many there may be. Hypercorn speaks
-HTTP and WebSocket on each (`hypercorn_connection`); its own serving loop is not used because its end waits,
-without a bound, for connections that a slow or silent peer keeps open (on
-Python >= 3.12 `Server.wait_closed` waits for all of them). Here the end is
-bounded: whoever has not left by then is cut off. `server.runner` drives it.
+Limits the number of connections, and ends them within a bounded time. Hypercorn speaks HTTP and WebSocket on each
+(`hypercorn_connection`); its own serving loop is not used because its shutdown waits, without a bound, for
+connections that a slow or silent peer keeps open (on Python >= 3.12 `Server.wait_closed` waits for all of them).
+Here connections that are still open after that time are aborted. `server.runner` uses it.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ logger = logging.getLogger("openenv_async.server")
 
 _ABORT_TIMEOUT_S = 0.5
 _TLS_GOODBYE_S = 2.0
-"""Seconds that a client has to say goodbye as TLS wants it."""
+"""Seconds that a client has for the closing handshake of TLS."""
 
 _LISTEN_AGAIN_S = 0.5
-"""Seconds in which one connection too many may say what it wants, so that it gets to read why it is refused."""
+"""Seconds that a connection beyond the limit has to send its request, so that it can read the refusal."""
 
 _REFUSED_AT_ONCE = 256
-"""Connections too many that are told so; those beyond are cut off without a word."""
+"""Connections beyond the limit that get an answer; further ones are aborted without one."""
 
 _FULL = b'{"detail":"the server has as many connections as it takes (max_connections)","code":"CAPACITY_REACHED"}'
 _REFUSAL = (
@@ -44,11 +43,11 @@ _REFUSAL = (
 )
 
 _DEAD_AFTER_S = 60.0
-"""Seconds in which a peer's system must acknowledge what it was sent; the default of Linux is a quarter of an hour."""
+"""Seconds within which a peer's system must acknowledge data; Linux's default is about 15 minutes."""
 
 
 class Worker:
-    """Accepts connections and gives each to Hypercorn; call `listen`, then `stop_listening`, then `close`.
+    """Accepts connections and runs Hypercorn on each; call `listen`, then `stop_listening`, then `close`.
 
     Args:
         app: the ASGI app.
@@ -88,12 +87,12 @@ class Worker:
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def listen(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept connections on sockets that are bound and listening. They stay the caller's to close."""
+        """Accept connections on sockets that are bound and listening. The caller closes them."""
         for sock in sockets:
-            # A duplicate: the loop closes what it accepts on, the caller what it bound.
+            # A duplicate: the loop closes the socket it accepts on, the caller the one it bound.
             mine = sock.dup()
             if hasattr(socket, "AF_UNIX") and sock.family == socket.AF_UNIX:
-                # The socket file belongs to whoever bound it, which may be another process.
+                # The socket file belongs to the process that bound it, which may be another.
                 extra: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
                 server = await asyncio.start_unix_server(
                     self._connected, sock=mine, backlog=self._config.backlog, **extra
@@ -105,12 +104,12 @@ class Worker:
             self._servers.append(server)
 
     async def stop_listening(self) -> None:
-        """Accept no more connections; those that are open live on. Safe to repeat."""
+        """Accept no more connections; open ones are kept. Safe to repeat."""
         servers, self._servers = self._servers, []
         loop = asyncio.get_running_loop()
         if servers and isinstance(loop, asyncio.SelectorEventLoop):
             # asyncio makes the transport of what it has accepted a turn later, and fails if the server is closed by
-            # then; the client would be connected to nobody.
+            # then; the client would have a connection that no server reads.
             for server in servers:
                 for sock in server.sockets:
                     loop.remove_reader(sock.fileno())
@@ -125,7 +124,7 @@ class Worker:
         await self._context.terminated.set()  # Hypercorn: closes idle connections, keeps none alive
         await self._wait(linger_s)
         if self._connections:
-            logger.warning("%d connections did not end within %g s; they are cut off", len(self._connections), linger_s)
+            logger.warning("%d connections did not end within %g s; they are aborted", len(self._connections), linger_s)
             # abort, not close: close() waits until a peer that reads nothing has taken all that is buffered.
             for writer in self._connections.values():
                 writer.transport.abort()
@@ -152,7 +151,7 @@ class Worker:
         try:
             await HypercornConnection(self._app, loop, self._config, context, self._state, reader, writer)
         except asyncio.CancelledError:
-            # By close(), or by the connection itself, and nobody awaits this task; asyncio would report it as an error.
+            # By close(), or by the connection itself. No code awaits this task, so asyncio would report an error.
             writer.transport.abort()
         except Exception:
             logger.exception("a connection ended with an error")
@@ -161,7 +160,7 @@ class Worker:
             del self._connections[task]
 
     async def _refuse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Say that there are too many connections; a client that has not been read would never see it."""
+        """Answer that there are too many connections, after reading: otherwise the client would not see the answer."""
         if self._refusing >= _REFUSED_AT_ONCE:
             writer.transport.abort()
             return
@@ -179,7 +178,7 @@ class Worker:
 
 
 def _notice_the_dead(writer: asyncio.StreamWriter) -> None:
-    """Have the system end the connection of a peer that has died without a word: it no longer takes our pings."""
+    """Let the system end the connection of a peer that no longer acknowledges data, such as pings."""
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     sock = writer.get_extra_info("socket")
     if option is not None and sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):

@@ -14,16 +14,16 @@ from openenv_async.transport.link import Message
 
 
 class JsonMessages:
-    """This package's messages. Subclasses change them."""
+    """Messages as this package writes them. Subclasses change them."""
 
     idle_timeout_s: float | None = None
     """Seconds without a message after which a session ends; None: never."""
 
     warns_early = True
-    """A step before the first reset is answered with a warning that its environment is fresh."""
+    """The reply to a step before the first reset warns that its environment is new."""
 
     tells_end = False
-    """The client of a session that the server ends is told why, in an error frame that OpenEnv's do not expect."""
+    """Send an error frame when the server ends a session; OpenEnv's clients do not expect one."""
 
     def read(self, message: Message) -> JsonRequest:
         """Read one message.
@@ -34,7 +34,7 @@ class JsonMessages:
         return read_request(message)
 
     def call(self, request: JsonRequest, limits: Limits) -> Call | Outcome:
-        """Return the call that a request asks for, or the outcome where that takes no call."""
+        """Return the call that a request asks for, or the outcome if no call is needed."""
         if request.kind == "step" or request.kind == "reset":
             return Call(request.kind, request.data, JSON)
         if request.kind == "state":

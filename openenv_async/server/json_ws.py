@@ -1,4 +1,4 @@
-"""The server's side of a connection of OpenEnv's JSON wire: one session, one reply per request in order.
+"""Server side of a JSON-wire connection: one session, one reply per request, in order.
 
 Messages are read as they arrive, also during a call, so that a client that leaves is noticed. Replies leave in the
 turn of the event loop in which they are ready or, where the socket is full, from the session's task.
@@ -23,10 +23,10 @@ from openenv_async.transport.link import Link, LinkClosed, Message
 from openenv_async.transport.ws_protocol import WebSocketLink
 
 LARGE_BYTES = 64 * 1024
-"""Requests smaller than this are bounded by their number."""
+"""Size in bytes from which requests count; smaller ones are bounded by their number."""
 
 MAX_QUEUED = 16
-"""Messages that may wait for their turn; the client is not read any further meanwhile."""
+"""Messages that may wait for their turn; with more, no further message is read."""
 
 _NO_RESET = (
     "no reset came before this step on this connection, so it was played in a fresh environment; if an episode was "
@@ -124,7 +124,7 @@ class JsonConnection(Sink, ServerConnection):
                 self._end()
                 return
             answer = self._messages.call(request, limits)
-        except Exception as exc:  # every failure has a frame; a bug of ours is logged on its way
+        except Exception as exc:  # every failure has a frame; a bug of the runtime is logged by `describe`
             answer = exc
             if self._server.metrics is not None:
                 self._server.metrics.failed(exc)
@@ -134,7 +134,7 @@ class JsonConnection(Sink, ServerConnection):
             if kind != "reset" or not isinstance(answer, Call):
                 self._tell(self._messages.failure(self._without_session(answer)))
                 return
-            # The environment was given up; on this wire too only a reset may begin again.
+            # The environment was abandoned; on this wire too only a reset may begin again.
             self._open()
         self._submit(kind, answer)
 

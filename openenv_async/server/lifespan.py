@@ -1,7 +1,7 @@
-"""The ASGI lifespan of one app: its start and its end, each with a bound.
+"""Runs an app's ASGI lifespan: startup and shutdown, each with a time limit.
 
-Owns the task that the app's lifespan runs in. `server.hypercorn_worker` starts it before
-the first connection is accepted and ends it after the last one is gone.
+`server.runner` starts it before the first connection is accepted and ends it after the
+last one is closed.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class AppStartFailed(RuntimeError):
 
 
 class Lifespan:
-    """Runs an app's startup and shutdown. An app that knows no lifespan is served without one, as ASGI says.
+    """An app's startup and shutdown. An app without lifespan support is served without, as ASGI says.
 
     Args:
-        app: gets one `lifespan` scope.
+        app: called with one `lifespan` scope.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -39,7 +39,7 @@ class Lifespan:
         """Run the app's startup. Then call `shutdown()` once, whatever happens.
 
         Raises:
-            AppStartFailed: it said that it failed, or took longer than `timeout_s`.
+            AppStartFailed: the startup failed, or took longer than `timeout_s`.
         """
         self._task = asyncio.get_running_loop().create_task(self._run(), name="lifespan")
         self._to_app.put_nowait({"type": "lifespan.startup"})
@@ -71,7 +71,7 @@ class Lifespan:
         try:
             await self._app(scope, self._to_app.get, self._send)
         except Exception as error:
-            # Before startup is done and without a word: the app has no lifespan.
+            # Ended before startup and without a message: the app does not support lifespan.
             if self._started.is_set() or self._refused is not None:
                 raise
             logger.debug("the app takes no lifespan events: %r", error)
@@ -91,7 +91,7 @@ class Lifespan:
             self._ended.set()
 
     async def _outcome(self) -> BaseException | None:
-        """What the app's task raised, once it is over; a task that does not end is cancelled."""
+        """Return what the app's task raised, once it is over; cancel a task that does not end."""
         assert self._task is not None
         await asyncio.wait([self._task], timeout=1.0)
         if not self._task.done():

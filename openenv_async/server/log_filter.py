@@ -1,9 +1,8 @@
-"""What must not get into a log: secrets, and the same line without end.
+"""Log filter that hides secrets and limits repeated lines.
 
-One filter for all of it. `protect()` puts it on the loggers of this package and of
-Hypercorn; `openenv serve` puts it on its handlers too, where the environment's own
-lines pass. A token that this process knows is left out wherever it stands; other
-secrets are known by their names.
+`protect()` adds it to the loggers of this package and of Hypercorn; `openenv serve`
+adds it to its handlers too, which also get the environment's own lines. Known tokens
+of this process are hidden everywhere; other secrets are recognised by their names.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from openenv_async.observe.log_formatters import WHOSE
 HIDDEN = "[secret]"
 
 LEAST_SECRET = 6
-"""Characters of what is hidden wherever it stands: hiding `a` would leave nothing of a log."""
+"""Least length of a secret that is hidden everywhere: hiding `a` would make a log unreadable."""
 
 MOST_LINES = 200
 """Lines of one kind that are written within `WINDOW_S`, from warnings upwards. Clients can cause most kinds."""
@@ -39,7 +38,7 @@ _SECRET_VARIABLE = re.compile(rf"(?i)(?:{_NAMES})")
 
 
 class LogFilter(logging.Filter):
-    """Hides secrets in every record, and leaves out what comes too often."""
+    """Filter that hides secrets in every record, and drops lines that come too often."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,25 +48,25 @@ class LogFilter(logging.Filter):
         self._window = 0.0
 
     def hide(self, secret: str | None) -> None:
-        """Remember a secret that is never to be written."""
+        """Add a secret to hide."""
         if secret and len(secret) >= LEAST_SECRET:
             self._known.add(secret)
 
     def without_known(self, text: str) -> str:
-        """Give a text without the secrets that this process knows; what only looks like one stays."""
+        """Return a text without the secrets known to this process; text that only looks like one stays."""
         for secret in self._known:
             text = text.replace(secret, HIDDEN)
         return text
 
     def clean(self, text: str) -> str:
-        """Give a text without secrets."""
+        """Return a text without secrets."""
         text = self.without_known(text)
         for pattern in _PATTERNS:
             text = pattern.sub(rf"\g<1>{HIDDEN}", text)
         return text
 
     def clean_field(self, name: str, value: Any) -> Any:
-        """Give a field of a line without secrets: of plain values, as `protocol.error_mapping.plain` gives them."""
+        """Return a field of a log line without secrets; it holds plain values, as from `error_mapping.plain`."""
         if isinstance(value, str):
             return HIDDEN if _SECRET_VARIABLE.search(name) else self.clean(value)
         if isinstance(value, dict):
@@ -124,8 +123,8 @@ def protect(secrets: Iterable[str | None] = (), *, handlers: bool = False) -> No
     """Keep secrets out of the log from now on. Safe to repeat.
 
     Args:
-        secrets: hidden wherever they stand, besides the variables of this process whose names say that they are.
-        handlers: also on the root logger's handlers, for lines of other people's loggers.
+        secrets: hidden everywhere, besides the variables of this process with the name of a secret.
+        handlers: also filter at the root logger's handlers, for lines of other packages.
     """
     for name, value in os.environ.items():
         if _SECRET_VARIABLE.search(name):

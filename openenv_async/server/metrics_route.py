@@ -18,13 +18,13 @@ OFF = "metrics are switched off: start the server without --no-metrics, OPENENV_
 
 
 class MetricsRoute:
-    """The handler behind `/metrics` of one server."""
+    """The handler of one server's `/metrics`."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
 
     async def __call__(self, request: Request) -> Response:
-        """Answer with the counts, or with 501 and a sentence where nothing is counted."""
+        """Answer with the counts, or with 501 and a sentence where metrics are off."""
         server = self._server
         if server.metrics is None:
             why = INSTALL if server.settings.metrics else OFF
@@ -63,5 +63,5 @@ def _info(server: Server) -> dict[str, str]:
 
 
 def metrics_route(server: Server) -> Route:
-    """Give the route."""
+    """Return the route."""
     return Route("/metrics", MetricsRoute(server).__call__, methods=["GET"])

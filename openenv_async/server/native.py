@@ -1,4 +1,4 @@
-"""The server's side of a native connection: frames in, calls of sessions, frames out.
+"""Server side of a native connection: frames in, calls of sessions, frames out.
 
 Frames are dispatched without waiting for any session. `transport.frame_stream` carries them, `protocol` defines them,
 `runtime` has the sessions.
@@ -54,7 +54,7 @@ from openenv_async.transport.link import Link, LinkClosed
 
 
 class AttachedSession:
-    """A session on a connection, and what the client knows of it."""
+    """A session on a connection, with the client's number for it."""
 
     __slots__ = ("opened", "session", "sid")
 
@@ -257,7 +257,7 @@ class NativeConnection(Sink, ServerConnection):
                 self.opened(known)
             return
         wait_s, longest = frame.wait_s, self._limits.queue_timeout_s
-        # Not min(): a client's NaN means no waiting, and never for ever.
+        # Not min(): a client's NaN must mean no waiting, not waiting forever.
         wait_s = longest if wait_s is None or wait_s > longest else wait_s
         session = registry.open(self, wait_s=wait_s, trace=frame.trace)
         if key:
@@ -268,14 +268,14 @@ class NativeConnection(Sink, ServerConnection):
         error = self._sessions.reserve(frame.sid)
         session = self._server.registry.detached.find(frame.session_id, frame.token)
         if error is not None or session is None:
-            gone = "the server has no such session any longer, or its token is another"
+            gone = "the server no longer has this session, or the token is wrong"
             self._refuse(frame.sid, 0, error or SessionLost(gone))
             return
         self._take_over(AttachedSession(frame.sid, session, opened=True))
         self._put(Resumed(frame.sid))
 
     def _take_over(self, attached: AttachedSession) -> None:
-        """Attach a session whose connection is lost, or half open: then no client there is told."""
+        """Attach a session whose connection is lost or half open; in the latter case no frame is sent there."""
         sink = attached.session.sink
         if isinstance(sink, NativeConnection):
             sink._inbox.forget(sink._sessions.remove(attached.session).sid)

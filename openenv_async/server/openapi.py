@@ -1,4 +1,4 @@
-"""`/openapi.json` and `/docs`: what the HTTP routes take and give, made from the environment's own schemas."""
+"""`/openapi.json` and `/docs`: the HTTP routes, described with the environment's schemas."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def document(blueprint: Blueprint) -> dict[str, Any]:
             "/health": {"get": _route("The server answers", {"type": "object"})},
             "/capacity": {"get": _route("How full the server is", _CAPACITY)},
             "/metrics": {"get": _text_route("What the server counts, for Prometheus; 501 where nothing is counted")},
-            "/metadata": {"get": _route("What the environment says of itself", {"type": "object"})},
+            "/metadata": {"get": _route("The environment's description of itself", {"type": "object"})},
             "/schema": {"get": _route("JSON Schemas of action, observation and state", {"type": "object"})},
             "/state": {"get": _route("The episode's state", _ref("State"), session=True)},
             "/reset": {"post": _route("Begin an episode", step, body=reset_body, session=True)},
@@ -90,7 +90,7 @@ def document(blueprint: Blueprint) -> dict[str, Any]:
 
 
 def _operator_paths() -> dict[str, Any]:
-    listing = _route("Who plays here: docs/recording.md", {"type": "object"})
+    listing = _route("The sessions of the server: docs/recording.md", {"type": "object"})
     whole = {"type": "integer", "minimum": 0}
     listing["parameters"] = [
         {"name": "limit", "in": "query", "schema": whole | {"minimum": 1, "maximum": MOST_LISTED}},
@@ -104,7 +104,7 @@ def _operator_paths() -> dict[str, Any]:
     ]
     closing["responses"]["404"] = {"description": "There is no such session"}
     for route in (listing, closing):
-        route["responses"]["403"] = {"description": "Neither a token nor this machine"}
+        route["responses"]["403"] = {"description": "The request has neither the token nor the operator's key"}
     return {"/sessions": {"get": listing}, "/sessions/{session_id}": {"delete": closing}}
 
 
@@ -148,7 +148,7 @@ Trainers use the WebSocket at <code>/ws</code>: <code>await AsyncEnv.connect(url
 
 
 def page(spec: dict[str, Any]) -> str:
-    """Draw the document as one page that needs no script and nothing from elsewhere."""
+    """Return the document as one page without scripts or files from other sites."""
     rows = []
     for path, methods in spec["paths"].items():
         for method, route in methods.items():
@@ -169,7 +169,7 @@ class Documents:
         self._spec: dict[str, Any] | None = None
 
     def spec(self) -> dict[str, Any]:
-        """Give the document."""
+        """Return the document."""
         if self._spec is None:
             self._spec = document(self._blueprint)
         return self._spec

@@ -1,4 +1,4 @@
-"""The key of one server start, by which commands on the same machine may list and end sessions without a token.
+"""Key of one server start, with which commands on the same machine list and end sessions without a token.
 
 A server writes its key into a file of mode 0600 in a folder of mode 0700, and removes it when it stops. The file names
 the server's addresses, so that `openenv top` and `openenv sessions` find it by the address that they ask. An address, a
@@ -30,7 +30,7 @@ _EVERY_ADDRESS = ("0.0.0.0", "::", "")
 
 
 class KeyFile(msgspec.Struct):
-    """What a key file says."""
+    """Content of a key file."""
 
     key: str
     urls: list[str]
@@ -49,7 +49,7 @@ class OperatorKey:
         return hmac.compare_digest(given, self.value.encode())
 
     def publish(self, urls: Sequence[str]) -> Path | None:
-        """Write the key file of a server that listens on `urls`; None, and a line in the log, where it cannot."""
+        """Write the key file of a server that listens on `urls`; if that fails, log it and return None."""
         try:
             folder = _private_folder()
             _remove_stale(folder)

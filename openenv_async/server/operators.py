@@ -29,7 +29,7 @@ CLOSED_BY_OPERATOR = "the session was closed by the server's operator"
 
 
 class BadQuery(Exception):
-    """A query that cannot be answered; the text says why."""
+    """The query is invalid; the text says why."""
 
 
 def operator_routes(server: Server) -> list[Route]:

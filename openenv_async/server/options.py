@@ -1,4 +1,4 @@
-"""Every option of a server, declared once: name, type, default, environment variable, help and what it sets.
+"""Declaration of a server's options: name, type, default, environment variable, help and what each sets.
 
 `openenv serve` makes its command line, the reading of `OPENENV_*` and of `[tool.openenv]`, and the command of
 `--reload` from it; `server.settings` reads the environment by it; `docs/settings.md` is written from it. Bounds in
@@ -24,7 +24,7 @@ _OFF = ("0", "false", "no", "off")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptionType:
-    """A type of values."""
+    """A type of option values."""
 
     wanted: str
     """What a value must be, for errors."""
@@ -33,20 +33,20 @@ class OptionType:
     """What stands for a value in the help."""
 
     accepts: Callable[[Any], bool]
-    """Whether a typed value, as TOML has it, is one."""
+    """Returns whether a typed value, as TOML has it, is of this type."""
 
     parse: Callable[[str], Any] = str
-    """Makes a typed value of the text of a command line or a variable; raises ValueError where it cannot."""
+    """Converts the text of a command line or a variable to a typed value; raises ValueError."""
 
     made: Callable[[Any], Any] = lambda value: value
-    """Makes the option's value of an accepted one."""
+    """Converts an accepted value to the option's value."""
 
     shown: Callable[[Any], str] = str
-    """Makes the text of a value, as a user writes it."""
+    """Converts a value to text, as a user writes it."""
 
     choices: tuple[str, ...] = ()
     is_path: bool = False
-    """A relative one in `pyproject.toml` is seen from that file's folder."""
+    """A relative path in `pyproject.toml` starts at that file's folder."""
 
     repeatable: bool = False
 
@@ -160,10 +160,10 @@ class Option:
     """What it does. Empty for a bound of `Limits`, whose docstring says it."""
 
     default: str = ""
-    """What holds where it is set nowhere, in words, if `value` does not say it."""
+    """The default in words, if `value` does not say it."""
 
     value: Any = None
-    """The default itself, if it is known before the app is."""
+    """The default, if it is known before the app is loaded."""
 
     field: str | None = None
     """What it sets: an argument of `create_app`, or a field of `limits`, `processes` or `record` after a dot."""
@@ -172,7 +172,7 @@ class Option:
     """What a value is multiplied by for the field: 1 MiB."""
 
     also: str | None = None
-    """OpenEnv's environment variable for it, read where ours is not set; what it does not call true is false."""
+    """OpenEnv's environment variable for it, read if `variable` is not set; what it does not call true is false."""
 
     command: bool = True
     """It may be set on the command line."""
@@ -184,10 +184,10 @@ class Option:
     """Never shown, and refused in `pyproject.toml`, which is published with the environment."""
 
     any_app: bool = False
-    """It holds for every ASGI app, not only for one of `create_app`."""
+    """It applies to every ASGI app, not only to one of `create_app`."""
 
     adds_up: bool = False
-    """Values from several places add up, instead of the first place's being the only ones."""
+    """Values from several sources add up; otherwise only those of the first source count."""
 
     image: str | None = None
     """The value that the image of an environment sets."""
@@ -209,7 +209,7 @@ class Option:
 
     @property
     def for_app(self) -> bool:
-        """Whether only an app of `create_app` heeds it."""
+        """Return whether only an app of `create_app` uses it."""
         return self.field is not None and not self.any_app
 
     def said(self, value: Any) -> str:
@@ -459,7 +459,7 @@ def from_environment(option: Option, environ: Mapping[str, str]) -> Given | None
 
 
 def combined(option: Option, *places: Given | None) -> Given | None:
-    """Return what holds of the values from several places, the one that counts most first."""
+    """Return the value that results from several sources, the one that counts most first."""
     found = [place for place in places if place is not None]
     if not option.adds_up or len(found) < 2:
         return found[0] if found else None

@@ -1,4 +1,4 @@
-"""Removes a secret from what `/proc` shows of this process: its command line and its first variables.
+"""Removes a secret from this process's command line and first variables, as `/proc` shows them.
 
 `os.environ.pop` changes what programs started from now on inherit. The block of memory that the system gave the
 process at its start keeps the text, and every process of the same user reads it in `/proc/PID/environ` and `cmdline`.

@@ -1,6 +1,6 @@
-"""What one connection may ask of the server: bytes of requests in flight, and new sessions per second.
+"""Limits of one connection: bytes of requests in flight, and new sessions per second.
 
-Owns the counting. `native` asks before it hands a request to a session.
+`native` checks them before it passes a request to a session.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ _MOST_KEPT = 4096
 
 
 class RequestBudget:
-    """The bytes of one connection's large requests that have no answer yet.
+    """Bytes of one connection's large requests without an answer.
 
     Args:
-        max_bytes: of all of them together.
+        max_bytes: most bytes of all of them together.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._kept: dict[tuple[Session, int], int] = {}
         self.bytes = 0
-        """As last counted: what has been answered since is taken off only when it matters."""
+        """As last counted: requests answered since are subtracted only when the limit is reached."""
 
     def refuse(self, session: Session, rid: int, size: int, elsewhere: int) -> PayloadTooLarge | None:
-        """Take a request of `size` bytes, or give the error for it.
+        """Count a request of `size` bytes, or return the error for it.
 
         Args:
-            session: whose request it is.
-            rid: its number.
-            size: of its payload, in bytes.
-            elsewhere: bytes that count besides, of requests that have arrived in part.
+            session: the session of the request.
+            rid: the request's number.
+            size: size of its payload, in bytes.
+            elsewhere: further bytes that count, of requests that have arrived in part.
         """
         if self.bytes + elsewhere + size > self._max_bytes or len(self._kept) >= _MOST_KEPT:
             self._count()
@@ -57,12 +57,12 @@ class RequestBudget:
 
 
 EARLY_S = 0.002
-"""Seconds too soon that a session may come: what is told is rounded, and a client's timer may fire a moment early.
-It is owed, so that the rate stays what it is."""
+"""Seconds by which a session may come too early: `retry_after_s` is rounded, and a client's timer may fire early.
+The next session has to wait longer by the same time, so that the rate is kept."""
 
 
 class SessionRate:
-    """How fast a connection may open sessions: a bucket of `burst` that fills with `per_s` each second."""
+    """Token bucket for new sessions of a connection: it holds `burst` and gains `per_s` each second."""
 
     def __init__(self, per_s: float, burst: int) -> None:
         self._per_s, self._burst = per_s, burst
@@ -70,7 +70,7 @@ class SessionRate:
         self._at = time.monotonic()
 
     def refuse(self) -> CapacityError | None:
-        """Take one session from the bucket, or give the error for it."""
+        """Take one session from the bucket, or return the error for it."""
         now = time.monotonic()
         self._left = min(self._burst, self._left + (now - self._at) * self._per_s)
         self._at = now

@@ -1,11 +1,10 @@
-"""Runs an ASGI app under Hypercorn in this process, from bound socket to clean end.
+"""Runs an ASGI app under Hypercorn in this process.
 
-Owns the order of things: bind, start the app, listen, and on stop drain the
-environments, end the connections, end the app; plus Hypercorn's settings, the
-loop and the signals of the blocking form. `server.sockets` binds,
-`server.hypercorn_worker` holds the connections, `server.lifespan` the app's own start and
-end. Knows of `EnvApp` only that `app.server` has `drain` and `limits`, so any
-ASGI app can be served.
+Binds, starts the app and listens; on stop it drains the environments, ends the
+connections and the app. Also holds Hypercorn's settings, and the event loop and the
+signals of the blocking form. `server.sockets` binds, `server.hypercorn_worker` holds
+the connections, `server.lifespan` runs the app's startup and shutdown. Any ASGI app
+can be served: of `EnvApp` only `drain` and `limits` of `app.server` are used.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from openenv_async.server.sockets import BACKLOG, Bind, Listeners
 logger = logging.getLogger("openenv_async.server")
 
 Ready = Callable[[list[str]], None]
-"""Told the addresses once the server answers on them."""
+"""Called with the addresses once the server answers on them."""
 
 _MESSAGE_MARGIN = 16 * MIB
 _CLOSE_MARGIN_S = 6.0
@@ -50,7 +49,7 @@ _CUT_SHORT_S = 3.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServeOptions:
-    """How the server behaves, apart from where it listens."""
+    """Options of a server, apart from where it listens."""
 
     grace_s: float | None = None
     """Seconds that calls in flight are given when the server stops; `None`: the app's own limit."""
@@ -59,43 +58,43 @@ class ServeOptions:
     """Seconds that a connection may take to end once its calls have; then it is cut off."""
 
     access_log: bool | logging.Logger = False
-    """Whether each request and socket is written to stdout; or the logger that is told of it."""
+    """Whether each request and socket is written to stdout; or the logger for them."""
 
     ping_interval_s: float = 20.0
     """Seconds between WebSocket pings; they keep proxies from closing a quiet connection."""
 
     silence_s: float = 300.0
-    """Seconds without a byte from a WebSocket client, pongs included, after which it is taken for gone. Long, because
-    a trainer that computes for minutes answers no ping meanwhile; one that lives finds its sessions again."""
+    """Seconds without a byte from a WebSocket client, pongs included, after which the connection is closed. Long,
+    because a trainer that computes for minutes answers no ping meanwhile; it can resume its sessions afterwards."""
 
     keep_alive_s: float = 75.0
     """Seconds that an HTTP connection may be idle between two requests."""
 
     tls: ssl.SSLContext | None = None
-    """The server's certificate and key, see `server.tls`; the addresses are `https://` then."""
+    """The server's certificate and key, see `server.tls`; with them the addresses are `https://`."""
 
     handover: bool = False
-    """Stop listening before the calls in flight end, because another process goes on with the same socket.
-    Otherwise a client that comes meanwhile is told that the server is closing."""
+    """Stop listening before the calls in flight end, because another process listens on the same socket.
+    Otherwise a client that connects meanwhile gets the error that the server is closing."""
 
 
 @runtime_checkable
 class HasServer(Protocol):
-    """An app that says what runs behind it, as one of `create_app` does."""
+    """An app with the attribute `server`, such as one of `create_app`."""
 
     server: object
 
 
 @runtime_checkable
 class HasLimits(Protocol):
-    """What `app.server` has where its bounds hold for connections too."""
+    """An `app.server` whose limits hold for connections too."""
 
     limits: Limits
 
 
 @runtime_checkable
 class Drains(Protocol):
-    """What `app.server` must have for environments to be closed before the sockets are."""
+    """An `app.server` whose environments are closed before the sockets."""
 
     async def drain(self, grace_s: float) -> None:
         """Refuse new work, let calls in flight end, close every environment and socket. Safe to repeat."""
@@ -103,17 +102,17 @@ class Drains(Protocol):
 
 @runtime_checkable
 class Retires(Drains, Protocol):
-    """What `app.server` has where episodes may be played on while the server is being replaced."""
+    """An `app.server` whose episodes may continue while the server is being replaced."""
 
     async def retire(self, grace_s: float) -> None:
-        """As `drain`, but let episodes in progress go on for so long."""
+        """As `drain`, but let episodes in progress continue for that time."""
 
 
 class Stop(asyncio.Event):
-    """Set it to stop a server."""
+    """Event that stops a server when set."""
 
     replaced = False
-    """Another server takes over: episodes in progress are played on within the grace, as SIGTERM asks for."""
+    """Another server takes over: episodes in progress may continue within the grace period, as after SIGTERM."""
 
 
 async def serve(
@@ -200,7 +199,7 @@ def serve_app(
         stop = Stop()
 
         def on_first(kind: int) -> None:
-            # Ctrl-C is a person who waits; SIGTERM is an operator who rolls out the next version.
+            # After Ctrl-C a person waits; SIGTERM is how an operator replaces a server by the next version.
             stop.replaced = kind == signal.SIGTERM
             loop.call_soon_threadsafe(stop.set)
             if on_signal is not None:
@@ -220,9 +219,9 @@ async def _end(
     if options.handover:
         await worker.stop_listening()
     core = _core(app)
-    linger_s = max(grace_s, options.linger_s)  # an app without a core: its requests are its calls
+    linger_s = max(grace_s, options.linger_s)  # an app without `drain`: its requests are its calls
     if isinstance(core, Drains):
-        # Before the connections end, so that every client is told and every environment closed.
+        # Before the connections end, so that every client gets a message and every environment is closed.
         linger_s = options.linger_s
         try:
             ending = core.retire if replaced and isinstance(core, Retires) else core.drain
@@ -238,7 +237,7 @@ async def _end(
 
 @contextlib.contextmanager
 def _operator_key(app: ASGIApp, urls: list[str]) -> Iterator[None]:
-    """Publish the key of the app's operators while the server listens."""
+    """Publish the operator key while the server listens."""
     key = getattr(getattr(app, "server", None), "operator_key", None)
     if isinstance(key, OperatorKey):
         key.publish(urls)
@@ -265,7 +264,7 @@ def _core(app: object) -> object:
 
 
 def _limits(app: ASGIApp) -> Limits:
-    """The bounds of an app of `create_app`; the default ones for any other."""
+    """Return the limits of an app of `create_app`; the default ones for any other."""
     core = _core(app)
     return core.limits if isinstance(core, HasLimits) else Limits()
 
@@ -298,7 +297,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 class _LeavingExecutor(ThreadPoolExecutor):
-    """The loop's pool for `to_thread`: its end does not wait for a call of an environment that hangs."""
+    """The loop's pool for `to_thread`; its shutdown does not wait for an environment's call that hangs."""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         super().shutdown(wait=False, cancel_futures=cancel_futures)
@@ -306,10 +305,10 @@ class _LeavingExecutor(ThreadPoolExecutor):
 
 @contextlib.contextmanager
 def _handling(kinds: Sequence[signal.Signals], on_first: Callable[[int], object]) -> Iterator[None]:
-    """The first of the signals calls `on_first` with its number; after it all have their deadly default meaning.
+    """Call `on_first` with the number of the first signal; then restore the default handlers, which end the process.
 
-    Not the loop's own signal handlers: those wait for the loop to turn, and code
-    of an environment may be holding it just when somebody wants out.
+    These are not the loop's own signal handlers, which wait for the loop to run: code
+    of an environment may be blocking it when the user wants to stop.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,7 +1,7 @@
-"""Who may talk to the server: the token, and web pages that try to reach it from a browser.
+"""Access control: the token, and the origins of web pages.
 
 A pure ASGI middleware in front of every route. Secrets are compared in constant
-time and appear in no message.
+time and never appear in a message.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from openenv_async.transport.in_process import AsgiApp
 from openenv_async.transport.ws_server import Receive, Send
 
 OPEN_PATHS = frozenset({"/health"})
-"""Answered without a token, so that an orchestrator can probe a server it may not use."""
+"""Paths that need no token, so that an orchestrator can probe a server it may not use."""
 
 
 OPERATOR = "openenv.operator"
@@ -28,19 +28,19 @@ OPERATOR = "openenv.operator"
 
 
 class Guard:
-    """Decides for every route and WebSocket of a server who may ask, and says on the way who is an operator.
+    """Middleware that decides which requests and WebSockets a server accepts, and which are an operator's.
 
     A request passes when it does not come from a web page of another origin and carries the token, where there is one.
     `scope[OPERATOR]` tells the routes behind it whether it may list and end sessions: with the token, or without one
     with the key of this server's start (`operator_key`).
 
     Args:
-        app: what is guarded.
+        app: the app behind it.
         token: required as `Authorization: Bearer TOKEN`; None: no token is needed.
         allow_origins: origins such as `https://example.org` whose pages may connect, besides the
             server's own; `"*"` allows every page. An origin is the server's own when it is the host of
             the request; on a loopback socket without a token it must be a name of this machine, too.
-        page: what is open to the server's own web page.
+        page: what the server's own web page may do without the token.
         origin_pattern: regular expression; origins that it matches as a whole are allowed besides.
         operator_key: key of this start; None: an operator needs the token.
     """
@@ -66,7 +66,7 @@ class Guard:
             headers = dict(scope["headers"])
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             shown = scope["type"] == "http" and self._page is not None and self._page.shows(path)
-            # The page's own files are the same on every server. A page that may not go on can say so.
+            # The page's own files are the same on every server; without access the page can show why.
             problem = None if shown else self._foreign(scope, path, headers)
             if problem is not None:
                 await _refuse(scope, receive, send, 403, "FORBIDDEN_ORIGIN", problem)
@@ -98,7 +98,7 @@ class Guard:
         )
 
     def _foreign(self, scope: Any, path: str, headers: dict[bytes, bytes]) -> str | None:
-        """Return why a request comes from a web page that may not ask; None: it does not."""
+        """Return why a request is refused as one of a foreign web page; None: it is not refused."""
         origin = headers.get(b"origin")
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if "*" in self._origins:
@@ -108,7 +108,7 @@ class Guard:
             if self._origin_fits(scope, shown.rstrip("/").lower(), host):
                 return None
             return f"pages of {shown} may not use this server; allow them with --allow-origin {shown}"
-        # A browser sends no Origin with a GET that opens an image, a script or a page; but it says whose page asks.
+        # A browser sends no Origin with a GET of an image, a script or a page; Sec-Fetch-Site says which site asks.
         if scope["type"] == "websocket" or path in OPEN_PATHS:
             return None
         site = headers.get(b"sec-fetch-site", b"none")
@@ -135,7 +135,7 @@ class Guard:
 
 
 def _is_loopback(scope: Any) -> bool:
-    """Whether the connection came to an address that only this machine has."""
+    """Return whether the connection came to a loopback address."""
     address, _ = scope.get("server") or ("", None)
     try:
         return ipaddress.ip_address(address).is_loopback
@@ -144,7 +144,7 @@ def _is_loopback(scope: Any) -> bool:
 
 
 def _is_ours(host: str) -> bool:
-    """Whether a `Host` can be nobody's domain: an address, or a name that always is this machine."""
+    """Return whether a `Host` cannot be a domain: it is an address, or a name that always means this machine."""
     name = re.sub(r":\d*$", "", host).strip("[]").rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True

@@ -1,4 +1,4 @@
-"""The server behind an app: its sessions, its connections, and how they start and end."""
+"""The server behind an app: its sessions and its connections, from startup to shutdown."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class ServerConnection(Protocol):
     """`native` or `json`."""
 
     async def drain(self, grace_s: float) -> None:
-        """Tell the client that the server is stopping; its sessions are ended by the registry."""
+        """Send the client a notice that the server is stopping; the registry ends its sessions."""
 
     async def aclose(self) -> None:
         """Send what is still to be sent and close the socket."""
 
 
 class Server:
-    """Made by `create_app`, shared by its routes."""
+    """State of one server, made by `create_app` and shared by its routes."""
 
     def __init__(self, blueprint: Blueprint, settings: ServerSettings) -> None:
         self.processes: ProcessPool | None = None
         if blueprint.execution == "process":
-            # Imported here, because no other execution needs it.
+            # Imported here, because only this execution needs it.
             from openenv_async.runtime.processes.pool import ProcessPool
 
             self.processes = ProcessPool(settings.processes, settings.limits)
@@ -56,7 +56,7 @@ class Server:
         self.connections: set[ServerConnection] = set()
         self._draining: asyncio.Task[None] | None = None
         self.traffic = {wire: Traffic() for wire in ("native", "json", "http")}
-        """Bytes and connections, by wire."""
+        """Counts of bytes and connections, by wire."""
         self.telemetry = Telemetry(self.registry, settings)
         self.metrics = self.telemetry.metrics
         """For `/metrics`; None: metrics are off."""
@@ -76,7 +76,7 @@ class Server:
         """Accept sessions, also after a drain. Called as the app's lifespan begins.
 
         Raises:
-            FactoryError: the environment cannot be built in processes.
+            FactoryError: the environment cannot be built in a process.
         """
         if self.processes is not None:
             self.processes.begin(self.blueprint)
@@ -95,11 +95,11 @@ class Server:
     async def retire(self, grace_s: float | None = None) -> None:
         """Drain as a server that is being replaced: episodes in progress may go on within the time.
 
-        A session ends when its client closes it or resets, when nothing was asked of it for `Limits.drain_idle_s`
-        seconds, and at the end of the time. After `drain` it only waits.
+        A session ends when its client closes it or resets, when it had no request for `Limits.drain_idle_s`
+        seconds, and at the end of the time. After `drain` this only waits.
 
         Args:
-            grace_s: seconds in all; None: `Limits.grace_s`.
+            grace_s: total seconds; None: `Limits.grace_s`.
         """
         await self._end(self.limits.grace_s if grace_s is None else grace_s, episodes=True)
 

@@ -51,12 +51,12 @@ def _by_psutil(pid: int) -> int | None:
 
 
 SORTS = ("age", "steps", "latency", "busy", "memory", "id")
-"""All but the ids with the largest first."""
+"""Sort orders with the largest first; only ids are sorted upwards."""
 
 MOST_LISTED = 1000
 
 _BY_STEP: dict[bool | None, str] = {True: "inline", False: "thread"}
-"""Where environments run that declare no execution, by whether `step` is `async def`."""
+"""Execution of environments that declare none, by whether `step` is `async def`."""
 
 
 class ListQuery(NamedTuple):

@@ -1,7 +1,7 @@
-"""What one server runs with, put together from `openenv serve`, `create_app`'s arguments and the environment.
+"""Settings of one server, from `openenv serve`, `create_app`'s arguments and the environment.
 
-An app is made when its module is imported, before `openenv serve` could touch it; so the command leaves what it was
-given with `override`, and `create_app` reads it. `server.options` declares the options.
+An app is made when its module is imported, before `openenv serve` has it; so the command passes its settings to
+`override`, and `create_app` reads them. `server.options` declares the options.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from openenv_async.server.options import APP, BY_NAME, DEFAULT, OPTIONS, Given, 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerSettings:
-    """What one server runs with."""
+    """Settings of one server."""
 
     limits: Limits
     execution: str | None
@@ -38,7 +38,7 @@ class ServerSettings:
     interface: bool = False
     """There is a web page at `/web`."""
     frame_ancestors: tuple[str, ...] = ("'self'",)
-    """Whose pages may show the web page in a frame, as a Content-Security-Policy says it."""
+    """Sites that may show the web page in a frame, as in a Content-Security-Policy."""
     given: Mapping[str, Given] = dataclasses.field(default_factory=dict, repr=False)
     """Every option of an app, by its name, and where its value comes from."""
 
@@ -110,7 +110,7 @@ def settle(
 
 
 def wants_interface(chosen: bool | None = None) -> bool:
-    """Whether there is to be a web page, where the author chose `chosen`."""
+    """Return whether there is a web page, if the author chose `chosen`."""
     return bool(_settled(BY_NAME["interface"], _by_author(chosen)).value)
 
 
@@ -119,16 +119,16 @@ def _by_author(value: Any) -> Given | None:
 
 
 def _settled(option: Option, own: Given | None) -> Given:
-    """The value of an option, for which the author gave `own`."""
+    """Return the value of an option, for which the author gave `own`."""
     first = _overrides.get(option.name)
-    # `openenv serve` has read the environment itself. What the author decides leaves a wrong variable unread.
+    # `openenv serve` has read the environment itself. Where the author decides, a variable is not read, valid or not.
     settled = first is not None or (own is not None and not option.adds_up)
     last = None if settled else from_environment(option, os.environ)
     return combined(option, first, own, last) or Given(option.value, DEFAULT)
 
 
 def _own(option: Option, arguments: Mapping[str, Any], records: Mapping[str, Any]) -> Given | None:
-    """What the author gave for an option: an argument, or a field of a record that differs from its default."""
+    """Return what the author gave for an option: an argument, or a field of a record that is not its default."""
     record, _, field = str(option.field).rpartition(".")
     if not record:
         return _by_author(arguments[field])
@@ -140,7 +140,7 @@ def _own(option: Option, arguments: Mapping[str, Any], records: Mapping[str, Any
 
 
 def _sessions(env: Callable[[], Any], asked: int | None, limits: Limits) -> Given:
-    """How many sessions there may be.
+    """Return the largest number of sessions.
 
     Raises:
         ValueError: the environment class allows one only and more were asked for.
@@ -162,7 +162,7 @@ def _sessions(env: Callable[[], Any], asked: int | None, limits: Limits) -> Give
 
 
 def _fields(record: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a record, from the values of the options that set them."""
+    """Return the fields of a record, from the values of the options that set them."""
     found = {}
     for option in OPTIONS:
         owner, _, field = (option.field or "").rpartition(".")
@@ -180,7 +180,7 @@ def _recording(chosen: RecordOptions | None, values: Mapping[str, Any]) -> Recor
 
 
 def _frame_ancestors(origins: tuple[str, ...]) -> tuple[str, ...]:
-    """The Hub, which shows a Space's page in a frame, and pages that may connect anyway."""
+    """Return the Hub, which shows a Space's page in a frame, and the origins that may connect."""
     if "*" in origins:
         return ("*",)
     hub = ("https://huggingface.co", "https://*.hf.space") if os.environ.get("SPACE_ID") else ()

@@ -1,9 +1,9 @@
-"""The sockets a server listens on: bound before anything else happens.
+"""Binds the sockets that a server listens on.
 
-Owns binding, listening, the sentences that say why it failed, and the socket
-file of a unix socket. Does not accept connections: `server.hypercorn_worker` does. A
-bound socket may be handed on (`Listeners.from_fds`), which is how `--reload`
-keeps one address over many processes.
+Also makes the errors that say why binding failed, and manages the socket file of a
+unix socket. `server.hypercorn_worker` accepts connections. A bound socket may be
+passed to another process (`Listeners.from_fds`), with which `--reload` keeps one
+address over many processes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class BindFailed(OSError):
     """An address cannot be listened on; the text says which, why, and what to do next."""
 
     def __str__(self) -> str:
-        """Give the sentence, without the number in front."""
+        """Return the text without the error number."""
         return self.strerror or super().__str__()
 
 
@@ -41,7 +41,7 @@ class Listeners:
 
     Args:
         sockets: bound and listening.
-        urls: what a client connects to, one for each address asked for.
+        urls: what a client connects to, one for each requested address.
         files: socket files to remove, with the device and inode they had.
     """
 
@@ -57,7 +57,7 @@ class Listeners:
 
     @classmethod
     def bind(cls, *binds: Bind) -> Listeners:
-        """Listen on every address, or on none and raise `BindFailed`."""
+        """Listen on every address; if one fails, raise `BindFailed` and listen on none."""
         made = cls([], [])
         try:
             for bind in binds:
@@ -69,17 +69,17 @@ class Listeners:
 
     @classmethod
     def from_fds(cls, fds: Sequence[int], urls: Sequence[str]) -> Listeners:
-        """Take over sockets that another process bound; the socket files stay that process's own."""
+        """Take over sockets that another process bound; that process removes the socket files."""
         sockets = [socket.socket(fileno=fd) for fd in fds]
         for sock in sockets:
             sock.setblocking(False)
-            # Handed on once: a program that the environment starts must not hold the address open.
+            # Not inheritable again: a program that the environment starts must not keep the address open.
             sock.set_inheritable(False)
         return cls(sockets, urls)
 
     @property
     def public(self) -> bool:
-        """Whether another machine can reach one of them."""
+        """Return whether another machine can reach one of them."""
         return any(
             not ipaddress.ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback
             for sock in self.sockets
@@ -94,7 +94,7 @@ class Listeners:
                 if (found.st_dev, found.st_ino) == (device, inode):  # another server may have replaced it
                     path.unlink()
             except OSError:
-                continue  # already gone, or no longer ours to remove
+                continue  # already gone, or it cannot be removed any more
         self._files.clear()
         for sock in self.sockets:
             sock.close()
@@ -112,7 +112,7 @@ class Listeners:
 
 
 def url_of(host: str, port: int) -> str:
-    """The address as a client writes it."""
+    """Return the address as a client writes it."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
@@ -202,7 +202,7 @@ def _bind_unix(path: Path) -> Listeners:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove the socket file of a server that is gone; refuse one in use and anything that is no socket."""
+    """Remove the socket file of a server that is gone; refuse one in use and anything that is not a socket."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -219,7 +219,7 @@ def _remove_stale(path: Path) -> None:
             except OSError as error:
                 raise BindFailed(error.errno, _unix_problem(error, path)) from error
         except OSError as error:
-            # A full backlog or a slow answer: somebody is there.
+            # A full backlog or a slow answer: a server is there.
             busy = isinstance(error, (TimeoutError, BlockingIOError))
             why = "another server listens on it" if busy else str(error.strerror or error)
             raise BindFailed(error.errno or errno.EADDRINUSE, f"cannot listen on {path}: {why}") from error

@@ -1,4 +1,4 @@
-"""A server's metrics, session log, spans and event-loop monitor: which are on, and when they begin and end.
+"""Starts and stops a server's metrics, session log, spans and event-loop monitor.
 
 The parts are in `observe`.
 """
@@ -24,11 +24,11 @@ logger = logging.getLogger("openenv_async")
 
 
 class Telemetry:
-    """What observes one server.
+    """Telemetry of one server.
 
     Args:
         registry: its sessions.
-        settings: say what is on.
+        settings: decide what is on.
     """
 
     def __init__(self, registry: Registry, settings: ServerSettings) -> None:

@@ -1,4 +1,4 @@
-"""The server's certificate and key: read from files, with one clear sentence for what is wrong with them."""
+"""Reads the server's certificate and key from files, with clear errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def server_context(certfile: Path, keyfile: Path | None) -> ssl.SSLContext:
         keyfile: PEM: its private key, without a password; None: it is in `certfile` too.
 
     Raises:
-        CertificateUnusable: a file is missing, holds something else, or the two do not belong together.
+        CertificateUnusable: a file is missing or holds something else, or the two do not belong together.
     """
     for path in filter(None, (certfile, keyfile)):
         _check_readable(path)
@@ -52,7 +52,7 @@ def _explained(error: ssl.SSLError, certfile: Path, keyfile: Path | None) -> str
 
 
 class _KeyHasPassword(Exception):
-    """OpenSSL asks for a password."""
+    """Raised when OpenSSL asks for a password."""
 
 
 def _no_password() -> str:

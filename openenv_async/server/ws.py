@@ -1,4 +1,4 @@
-"""The endpoint `/ws`, for both wires; the subprotocol that the client offers decides."""
+"""The endpoint `/ws` of both wires; the subprotocol that the client offers selects one."""
 
 from __future__ import annotations
 

@@ -50,5 +50,5 @@ class __ENV_CLASS__Environment(Environment[__ENV_CLASS__Action, __ENV_CLASS__Obs
 
     @property
     def state(self) -> State:
-        """The episode so far, for whoever watches; reading it changes nothing."""
+        """The episode so far; reading it changes nothing."""
         return self._state

@@ -86,7 +86,7 @@ class CodingEnvironment(Environment[CodingAction, CodingObservation, State]):
 
     @property
     def state(self) -> State:
-        """The episode so far, for whoever watches; reading it changes nothing."""
+        """The episode so far; reading it changes nothing."""
         return self._state
 
     async def _passed(self, program: Path) -> int:

@@ -47,5 +47,5 @@ class EchoEnvironment(Environment[EchoAction, EchoObservation, State]):
 
     @property
     def state(self) -> State:
-        """The episode so far, for whoever watches; reading it changes nothing."""
+        """The episode so far; reading it changes nothing."""
         return self._state

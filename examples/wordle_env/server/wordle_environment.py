@@ -81,7 +81,7 @@ class WordleEnvironment(Environment[WordleAction, WordleObservation, WordleState
 
     @property
     def state(self) -> WordleState:
-        """The episode so far, for whoever watches; reading it changes nothing."""
+        """The episode so far; reading it changes nothing."""
         return self._state
 
     def render_web(self, observation: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """The web page at `/web`: one environment, played by hand in a browser.
 
-`page/` holds what the browser gets, `files` serves it under a strict policy, `routes`
-adds what the page asks for, `json_messages` is its side of `/ws`, `tickets` lets it in
-where there is a token. Nothing here plays: the page is a client like any other.
+`page/` holds the files for the browser, `files` serves them under a strict policy, `routes`
+adds the routes that the page uses, `page_messages` are its messages on `/ws`, `page_auth`
+issues tickets where the server has a token. The page is a client like any other.
 """

@@ -1,8 +1,8 @@
-"""The files of the web page as HTTP answers, each under the policy that it needs.
+"""Serves the files of the web page, each with its Content-Security-Policy.
 
-Nothing in them is of the environment, so they need no token. The page runs scripts and
-styles of its own files only and turns no text into markup (Trusted Types say so to the
-browser too). `frame.html`, in which an author's HTML is drawn, has an origin of its
+They hold nothing of the environment, so they need no token. The page runs scripts and
+styles of its own files only and never turns text into markup (Trusted Types enforce it
+in the browser). `frame.html`, in which an author's HTML is drawn, has an origin of its
 own, styles, no network, and one script, which its policy names by its hash.
 """
 
@@ -48,7 +48,7 @@ class File(NamedTuple):
 
 @functools.cache
 def page_files() -> dict[str, File]:
-    """Give every file of the page by its name, read once."""
+    """Return every file of the page by its name, read once."""
     found = {}
     for entry in files("openenv_async.server.web").joinpath("page").iterdir():
         media_type = _TYPES.get(entry.name.rpartition(".")[2])
@@ -60,7 +60,7 @@ def page_files() -> dict[str, File]:
 
 @functools.cache
 def frame_script() -> str:
-    """Give the hash of the frame's one script, as a Content-Security-Policy names it."""
+    """Return the hash of the frame's one script, as a Content-Security-Policy names it."""
     script = page_files()[FRAME].body.partition(b"<script>")[2].partition(b"</script>")[0]
     return "sha256-" + base64.b64encode(hashlib.sha256(script).digest()).decode()
 
@@ -88,7 +88,7 @@ class PageFiles:
         if file is None:
             return Response("the page has no such file", 404, media_type="text/plain")
         headers = {
-            # Asked about each time, so that a page never mixes files of two releases.
+            # Revalidated each time, so that a page never mixes files of two releases.
             "cache-control": "no-cache",
             "etag": file.etag,
             "x-content-type-options": "nosniff",

@@ -1,9 +1,9 @@
-"""How the web page gets through the token: browsers cannot send `Authorization` with a WebSocket.
+"""Tickets with which the web page opens a WebSocket, where browsers cannot send `Authorization`.
 
 The page asks its user for the token and sends it, as every client does, in the header
-of its requests. For `/ws` it fetches a ticket, which it presents as a subprotocol: good
-for half a minute and for one handshake. The token itself is in no address, no cookie
-and no handshake; a ticket that a log has caught is worth nothing.
+of its requests. For `/ws` it fetches a ticket, valid for half a minute and one handshake,
+and offers it as a subprotocol. So the token is never in an address, a cookie or a
+handshake, and a ticket found in a log cannot be used.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from collections.abc import Iterable
 from openenv_async.server.web.files import page_files
 
 SUBPROTOCOL = "openenv-web.v1"
-"""What the page speaks on `/ws`: see `server.web.page_messages`."""
+"""The page's subprotocol on `/ws`: see `server.web.page_messages`."""
 
 PREFIX = "openenv-ticket."
 LIFETIME_S = 30
 
 
 class Tickets:
-    """Issues tickets and takes each of them once. They are signed, so that any process with the token knows them."""
+    """Issues tickets and accepts each once. They are signed, so that any process with the token can verify them."""
 
     def __init__(self, token: str) -> None:
         self._key = hmac.digest(token.encode(), b"openenv web ticket", "sha256")
         self._used: dict[str, int] = {}
 
     def issue(self) -> str:
-        """Give a ticket."""
+        """Return a new ticket."""
         head = f"{int(time.time()) + LIFETIME_S}.{secrets.token_hex(16)}"
         return f"{head}.{self._signed(head)}"
 
     def take(self, ticket: str) -> bool:
-        """Say whether a ticket is good. It is not any longer, then."""
+        """Return whether a ticket is valid, and use it up."""
         head, _, signature = ticket.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._signed(head).encode()):
             return False
@@ -53,11 +53,11 @@ class Tickets:
 
 
 class PageAccess:
-    """What of a server is open to its web page.
+    """Access that a server's web page has without the token.
 
     Args:
         on: whether there is a page.
-        token: what it needs tickets for; None: nothing.
+        token: the server's token, which makes tickets necessary; None: none are needed.
     """
 
     def __init__(self, on: bool, token: str | None) -> None:
@@ -65,16 +65,16 @@ class PageAccess:
         self.tickets = Tickets(token) if token else None
 
     def shows(self, path: str) -> bool:
-        """Say whether the page's files are at this path: they are the same on every server, and need no token."""
+        """Return whether the page's files are at this path: they are the same on every server, and need no token."""
         return self.on and (path in ("/", "/web", "/web/") or path.removeprefix("/web/") in page_files())
 
     def admits(self, path: str, subprotocols: Iterable[str]) -> bool:
-        """Say whether a WebSocket may open at this path by a ticket among what it offers."""
+        """Return whether a WebSocket may open at this path with a ticket among its subprotocols."""
         if not self.on or path != "/ws" or self.tickets is None:
             return False
         offered = [name.removeprefix(PREFIX) for name in subprotocols if name.startswith(PREFIX)]
         return len(offered) == 1 and self.tickets.take(offered[0])
 
     def speaks(self, subprotocols: Iterable[str]) -> bool:
-        """Say whether a WebSocket is the page's."""
+        """Return whether a WebSocket is the page's."""
         return self.on and SUBPROTOCOL in subprotocols

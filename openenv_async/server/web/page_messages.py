@@ -1,8 +1,8 @@
-"""How the web page talks over `/ws`: as any client of the JSON wire, and two questions more.
+"""The web page's messages on `/ws`: those of the JSON wire, and two more requests.
 
-`{"type": "metadata"}` is answered by what the environment says of itself, and
-`{"type": "web", "data": OBSERVATION}` by what it draws: `{"html", "actions"}`. Only a
-connection that agreed on the page's subprotocol may ask.
+`{"type": "metadata"}` is answered by the environment's description of itself, and
+`{"type": "web", "data": OBSERVATION}` by its rendering: `{"html", "actions"}`. Only a
+connection that agreed on the page's subprotocol may send them.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _KINDS: dict[bytes, Kind] = {b'"metadata"': "metadata", b'"web"': "web"}
 
 
 class PageMessages(JsonMessages):
-    """Another dialect, and the page's own questions.
+    """Another set of messages, and the page's own requests.
 
     Args:
-        inner: words everything else.
+        inner: handles every other message.
         idle_timeout_s: seconds without a message after which the session ends.
     """
 
@@ -39,7 +39,7 @@ class PageMessages(JsonMessages):
     def read(self, message: Message) -> JsonRequest:
         fields: dict[str, msgspec.Raw] = {}
         if isinstance(message, str):
-            with contextlib.suppress(EnvError):  # which the other dialect words
+            with contextlib.suppress(EnvError):  # `inner` makes the error
                 fields = read_object(message)
         kind = _KINDS.get(bytes(fields.get("type", b"")))
         if kind is None:

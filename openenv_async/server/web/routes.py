@@ -1,4 +1,4 @@
-"""The routes of the web page: its files, and the few questions it asks over HTTP."""
+"""The routes of the web page: its files, and its few requests over HTTP."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _FRONT_MATTER = re.compile(r"\A---\r?\n.*?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 
 
 def find_readme(env_cls: type | None) -> str | None:
-    """Give the text of the README beside the environment's manifest, or where an image keeps it; None without one.
+    """Return the text of the README beside the environment's manifest, or where an image has it; None without one.
 
-    `ENV_README_PATH` names another file. What the Hub reads from a README's head is left out.
+    `ENV_README_PATH` names another file. The header that the Hub reads is left out.
     """
     named = os.environ.get("ENV_README_PATH")
     places = [Path(named)] if named else []
@@ -72,7 +72,7 @@ def reset_schema(method: Callable[..., Any] | None) -> Schema:
     """Describe the keyword arguments of `reset`.
 
     Args:
-        method: the plain function; None: not known, so that anything may be asked.
+        method: the plain function; None: not known, so that any argument is allowed.
     """
     if method is None:
         return {"type": "object", "properties": dict(_STANDARD), "additionalProperties": True}
@@ -133,10 +133,10 @@ class PageRoutes:
     """The handlers of one server's page.
 
     Args:
-        server: whose sessions it plays.
+        server: the server of its sessions.
         capacity: answers `GET /capacity`.
-        schemas: gives the JSON Schemas of action, observation and state.
-        title: the page's; by default the environment's name.
+        schemas: returns the JSON Schemas of action, observation and state.
+        title: the page's title; by default the environment's name.
         base: the class whose `render_web` and `web_actions` draw nothing.
     """
 
@@ -154,7 +154,7 @@ class PageRoutes:
         self._about: bytes | None = None
 
     def routes(self, *, root: bool = True) -> list[Route]:
-        """Give the routes; with `root`, also what leads to the page."""
+        """Return the routes; with `root`, also the redirects to the page."""
         leading = [Route("/", lead("web/")), Route("/web", lead("web/"))] if root else []
         return [
             *leading,
@@ -166,7 +166,7 @@ class PageRoutes:
         ]
 
     async def about(self, request: Request) -> Response:
-        """`GET /web/about.json`: what the page has to know before it has a session."""
+        """`GET /web/about.json`: what the page needs before it has a session."""
         if self._about is None:
             # It reads a file, and an author's annotations may do anything.
             self._about = await anyio.to_thread.run_sync(self._describe)
@@ -196,14 +196,14 @@ class PageRoutes:
             return {"action": {}, "observation": {}, "state": {}}
 
     async def ticket(self, request: Request) -> Response:
-        """`POST /web/ticket`: lets one WebSocket through the token, which this request has shown."""
+        """`POST /web/ticket`: returns a ticket for one WebSocket; this request has the token."""
         tickets = self._server.page.tickets
         told = {"ticket": tickets.issue() if tickets is not None else None, "expires_in_s": LIFETIME_S}
         return JSONResponse(told, headers={"cache-control": "no-store"})
 
 
 def lead(target: str) -> Callable[[Request], Awaitable[Response]]:
-    """Give a handler that leads to an address relative to its own, under whatever prefix a proxy shows it."""
+    """Return a handler that redirects to an address relative to its own, whatever prefix a proxy adds."""
 
     async def leading(request: Request) -> Response:
         return Response(None, 307, {"location": target})
