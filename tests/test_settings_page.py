@@ -7,10 +7,9 @@ import inspect
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 from openenv_async.cli import scaffolding
-from openenv_async.client import options as client_options
+from openenv_async.client.options import option_rows
 from openenv_async.limits import Limits
 from openenv_async.server.options import OPTIONS, SWITCH, Option
 
@@ -78,17 +77,16 @@ def row(option: Option, bounds: dict[str, str]) -> str:
     name = f"`{option.flag}{kind}`" if option.command else f"`{option.key}`{kind}"
     variables = [f"`{name}`" for name in (option.variable, option.also) if name and option.elsewhere]
     cells = [name, ", ".join(variables), option.said(option.value), in_python(option), text]
+    return line(*cells)
+
+
+def line(*cells: str) -> str:
+    """A row of a table; a pipe within a cell would end the cell."""
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
 
 
 def client_section() -> str:
-    option_rows: Any = getattr(client_options, "option_rows", None)
-    if option_rows is None:
-        return ""
-    rows = [
-        f"| `{each.name}` | `{each.type}` | `{each.default!r}` | {each.help} |\n".replace(" | None`", " \\| None`")
-        for each in option_rows()
-    ]
+    rows = [line(f"`{each.name}`", f"`{each.type}`", f"`{each.default!r}`", each.help) for each in option_rows()]
     head = (
         "\n## Client\n\nKeyword arguments of `AsyncEnv` and `SyncEnv`.\n\n| option | type | default | what it does |\n"
     )
