@@ -1,4 +1,4 @@
-"""What a running server shows of itself: the lines of `requirements` about it."""
+"""Promises about the monitoring of a running server, a part of `requirements`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ OBSERVE = {
     "metrics:processes": "/metrics counts processes that were started, crashed and were killed.",
     "metrics:token": "/metrics needs the token.",
     "metrics:off": "Without prometheus-client, or switched off, /metrics says so and everything else works.",
-    "loop:blocked-named": "Who blocks the event loop is named while it does: environment, call, session, line.",
+    "loop:blocked-named": "The log names what blocks the event loop while it does: environment, call, session, line.",
     "logs:ids": "Every line that concerns a session has its id and its request's, the environment's own lines too.",
     "logs:json": "--log-format json writes one JSON object for each event, without secrets.",
     "ids:results": "Results and errors have the session's and the request's id, as the server's log does.",

@@ -1,4 +1,4 @@
-"""Runs the commands of a page and gives the page with what they printed."""
+"""Runs the commands of a page and returns the page with their output."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Runner:
     servers: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def run(self, command: str) -> list[str]:
-        """Run one command; give the lines it printed, both streams together."""
+        """Run one command; return the lines of both streams together."""
         background = command.endswith("&")
         words = shlex.split(command.removesuffix("&"))
         if words[0] == "cd":
@@ -116,7 +116,7 @@ BLOCK = re.compile(r"(?P<head>(?:<!-- (?P<needs>\w+) -->\n)?```console\n)(?P<bod
 
 
 def played(page: str, runner: Runner) -> str:
-    """Give the page as it would be written now.
+    """Return the page as it would be written now.
 
     A block that needs an engine is run if there is a base image, and stays as it is: what it prints is Docker's.
     """

@@ -1,4 +1,4 @@
-"""A collector of spans: takes OTLP over HTTP as any does, and keeps what came."""
+"""A collector that receives spans as OTLP over HTTP and keeps them."""
 
 from __future__ import annotations
 

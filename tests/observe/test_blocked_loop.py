@@ -1,4 +1,4 @@
-"""Whoever blocks the event loop is named: while it does, and when it is over."""
+"""The log names the call that blocks the event loop: while it blocks, and afterwards."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_the_log_names_environment_call_session_and_line_while_it_lasts_an
     assert found.value("openenv_event_loop_lag_seconds_sum") > LIMITS.loop_blocked_s / 2
 
 
-async def test_what_blocks_a_thread_blocks_nobody() -> None:
+async def test_a_blocked_thread_does_not_block_the_loop() -> None:
     with listening() as lines:
         async with serving(blocking_app(Threaded, limits=Limits(loop_blocked_s=0.5))) as served:
             async with AsyncEnv[Any, Any, Any](served.url) as env:
@@ -113,7 +113,7 @@ async def test_a_loop_that_only_waits_is_not_blocked() -> None:
     assert by_authors(lines) == []
 
 
-async def test_nobody_looks_where_nobody_is_to() -> None:
+async def test_without_a_limit_a_blocked_loop_is_not_logged() -> None:
     with listening() as lines:
         async with serving(blocking_app(Sleepy, limits=Limits(loop_blocked_s=None))) as served:
             async with AsyncEnv[Any, Any, Any](served.url) as env:

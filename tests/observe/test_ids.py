@@ -1,4 +1,4 @@
-"""Results and errors are known by the names that the server's log has for them."""
+"""Results and errors have the same ids of session and request as the server's log."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_the_json_wire_counts_the_requests() -> None:
     assert [(each.session_id, each.request_id) for each in results] == [(None, 1), (None, 2), (None, 3)]
 
 
-async def test_answers_over_http_have_them() -> None:
+async def test_answers_over_http_have_the_ids() -> None:
     with listening() as lines:
         async with serving(play_app(Journal())) as served, httpx.AsyncClient(base_url=served.url) as client:
             first = await client.post("/reset", json={})
@@ -87,7 +87,7 @@ async def test_answers_over_http_have_them() -> None:
     assert [field(each, "request_id") for each in lines.find("call") if field(each, "session_id") == name] == [1, 2]
 
 
-async def test_the_sync_client_has_them() -> None:
+async def test_the_sync_client_has_the_ids() -> None:
     async with serving(play_app(Journal())) as served:
 
         def play() -> tuple[Any, Any, Any]:

@@ -1,4 +1,4 @@
-"""`/metrics` says what a server does, in Prometheus' words, and needs its token."""
+"""`/metrics` has the counts of a server in Prometheus' format, and needs its token."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def histogram_is_sound(found: Scrape, name: str, **labels: str) -> float:
 
 @requirement("metrics:counts")
 @pytest.mark.parametrize("execution", ["inline", "thread"])
-async def test_what_was_played_is_counted_to_the_last_step(execution: Any) -> None:
+async def test_every_step_is_counted(execution: Any) -> None:
     async with serving(play_app(Journal(), execution)) as served:
         envs = [AsyncEnv[Any, Any, Any](served.url) for _ in range(3)]
         for env in envs:
@@ -107,7 +107,7 @@ class OwnError(EnvError):
     """An author may raise the runtime's errors with codes of his own."""
 
 
-async def test_an_authors_own_codes_are_one() -> None:
+async def test_all_codes_of_authors_are_counted_as_one() -> None:
     from openenv_async.observe.metrics import Metrics
 
     metrics = Metrics()
@@ -128,7 +128,7 @@ async def test_metrics_need_the_token() -> None:
         assert found.value("openenv_slots") > 0
 
 
-async def test_openmetrics_is_given_to_those_who_ask_for_it() -> None:
+async def test_openmetrics_is_returned_when_accept_asks_for_it() -> None:
     from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
     accept = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -185,7 +185,7 @@ assert "prometheus_client" not in sys.modules
     assert second == "200"
 
 
-async def test_nobody_is_kept_waiting_by_a_scrape_of_a_busy_server() -> None:
+async def test_scrapes_of_a_busy_server_are_consistent() -> None:
     async with serving(play_app(Journal())) as served:
 
         async def play() -> int:

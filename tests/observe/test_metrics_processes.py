@@ -1,4 +1,4 @@
-"""Processes of environments are counted: begun, ended by themselves, killed."""
+"""Processes of environments are counted: started, crashed, killed."""
 
 from __future__ import annotations
 

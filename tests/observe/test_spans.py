@@ -143,7 +143,7 @@ NAME = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.mark.parametrize("name", ["", "nonsense", NAME[:-1], NAME.upper() + "\n", "x" * 55, "\ud800" * 55, "0" * 55])
-def test_what_is_no_trace_is_passed_over(name: str) -> None:
+def test_an_invalid_trace_is_ignored(name: str) -> None:
     assert tracing.context_of(name) is None
     assert tracing.run_under(name, lambda: 7) == 7
     call = Call("step", b"\x80", Wire.NATIVE, 1.5, name)

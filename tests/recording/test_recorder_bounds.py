@@ -1,4 +1,4 @@
-"""Recordings have bounds, and whatever happens to them costs no call."""
+"""Recordings have bounds, and a failure to record does not fail a call."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def test_few_files_are_open_however_many_sessions_there_are(tmp_path: Path
 
 
 @requirement("record:bounded")
-async def test_a_value_that_is_too_large_is_left_out_and_its_size_told(tmp_path: Path) -> None:
+async def test_a_value_that_is_too_large_is_left_out_and_its_size_recorded(tmp_path: Path) -> None:
     options = RecordOptions(folder=tmp_path, max_value_bytes=2000)
     async with serving(recording_app(options)) as served, AsyncEnv(served.url) as env:
         await env.reset()
@@ -106,7 +106,7 @@ class Stuck(Files):
 
 
 @requirement("record:bounded")
-async def test_a_slow_disk_holds_nobody_up_and_the_file_says_what_is_missing(
+async def test_a_slow_disk_delays_no_call_and_the_file_counts_the_missing_calls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(writer, "Files", Stuck)
@@ -138,7 +138,7 @@ async def test_a_slow_disk_holds_nobody_up_and_the_file_says_what_is_missing(
 
 
 @requirement("record:full-disk")
-def test_a_full_disk_is_one_warning_and_the_rest_is_whole(tmp_path: Path) -> None:
+def test_a_full_disk_logs_one_warning_and_leaves_whole_lines(tmp_path: Path) -> None:
     script = PROGRAMS / "small_disk.py"
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     done = subprocess.run(
@@ -160,7 +160,7 @@ def test_a_full_disk_is_one_warning_and_the_rest_is_whole(tmp_path: Path) -> Non
 
 
 @requirement("record:full-disk")
-async def test_a_folder_that_is_gone_costs_no_call(
+async def test_a_removed_folder_fails_no_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(writer, "RETRY_S", 0.0)
@@ -184,7 +184,7 @@ async def test_a_folder_that_is_gone_costs_no_call(
 
 
 @requirement("record:full-disk")
-def test_a_folder_that_cannot_be_is_refused_before_anything_is_served(tmp_path: Path) -> None:
+def test_an_unusable_folder_is_refused_before_the_server_starts(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="nothing can be recorded in"):
         recording_app(tmp_path / "file")

@@ -1,4 +1,4 @@
-"""What is written of a session: on every wire, every value, nothing that must not be in it."""
+"""Lines of recordings: every wire, every value, and redaction."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def test_a_line_can_be_read_while_the_session_is_played(tmp_path: Path) ->
 
 
 @requirement("record:lines")
-async def test_who_asks_nothing_leaves_no_file(tmp_path: Path) -> None:
+async def test_a_session_without_calls_has_no_file(tmp_path: Path) -> None:
     async with serving(recording_app(tmp_path)) as served, AsyncEnv(served.url):
         pass
     assert files(tmp_path) == []
@@ -109,7 +109,7 @@ VALUES: dict[str, Any] = {
 
 @requirement("record:values")
 @pytest.mark.parametrize("name", VALUES)
-async def test_every_value_of_the_native_wire_comes_back(name: str, tmp_path: Path) -> None:
+async def test_every_value_of_the_native_wire_is_read_back_unchanged(name: str, tmp_path: Path) -> None:
     async with serving(recording_app(tmp_path)) as served, AsyncEnv(served.url, wire="native") as env:
         await env.reset()
         sent = (await env.step({"op": "echo", "value": VALUES[name]})).observation["value"]
@@ -128,10 +128,10 @@ PLAIN = st.recursive(
 
 @requirement("record:values")
 @given(PLAIN)
-def test_whatever_the_value_its_line_is_json_and_comes_back(value: Any) -> None:
+def test_the_line_of_any_value_is_json_and_is_read_back(value: Any) -> None:
     line = encoded({"v": to_json(from_msgpack(encode_any_msgpack(value)))})
     assert line.count(b"\n") == 1
-    again = json.loads(line, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    again = json.loads(line, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
     # As it is after the wire: what matters here is what the file adds.
     assert difference(from_json(to_json(from_msgpack(encode_any_msgpack(value)))), from_json(again["v"])) is None
     assert difference(value, from_json(again["v"])) is None
@@ -141,7 +141,7 @@ def test_whatever_the_value_its_line_is_json_and_comes_back(value: Any) -> None:
 @pytest.mark.parametrize(
     "bad", [{"$bytes": 1}, {"$bytes": "?"}, {"$float": "1"}, {"$array": {"dtype": "O"}}, {"$map": [1]}, {"$int": "x"}]
 )
-def test_a_marked_value_that_cannot_be_is_refused(bad: Any) -> None:
+def test_a_marked_value_with_invalid_content_is_refused(bad: Any) -> None:
     with pytest.raises(ValueError, match="has invalid content"):
         from_json([bad])
     assert from_json({"$new": 1}) == {"$new": 1}
