@@ -110,9 +110,7 @@ def push(**options: Any) -> None:
     request = PushRequest(**options)
     _check(request)
     folder = _folder(request)
-    from openenv_async.cli.preflight import checked
-
-    manifest = checked(folder)
+    manifest = _checked(folder)
     if request.registry is not None:
         _push_image(request, folder)
     else:
@@ -159,6 +157,54 @@ def _folder(request: PushRequest) -> Path:
     if not folder.is_dir():
         raise BadInput(f"there is no folder {folder}")
     return folder.resolve()
+
+
+def _checked(folder: Path) -> Manifest:
+    """Return the manifest of an environment that can be sent.
+
+    Raises:
+        CommandFailed: it cannot be sent; the text names every problem.
+    """
+    from openenv_async.cli.manifest import read_manifest
+
+    manifest = read_manifest(folder)
+    problems = _static_problems(folder)
+    if problems:
+        listed = f" {problems[0]}" if len(problems) == 1 else "".join(f"\n  {problem}" for problem in problems)
+        raise CommandFailed(f"{manifest.name} cannot be sent as it is:{listed}")
+    return manifest
+
+
+def _static_problems(folder: Path) -> list[str]:
+    """Return what would keep the environment from being built or served, one sentence each.
+
+    Raises:
+        CommandFailed: `openenv.yaml` is missing or invalid, so that nothing else can be checked.
+    """
+    from openenv_async.cli.manifest import shown
+    from openenv_async.cli.targets import FolderTarget, locate
+
+    problems = []
+    target = locate(str(folder))
+    if isinstance(target, FolderTarget):
+        file = folder.joinpath(*target.module.split("."))
+        if not file.with_suffix(".py").is_file() and not (file / "__init__.py").is_file():
+            where = f"{target.named_at}: " if target.named_at else ""
+            problems.append(f"{where}there is no {shown(file.with_suffix('.py'))}, where the app should be")
+    return problems or _invalid(folder)
+
+
+def _invalid(folder: Path) -> list[str]:
+    """Return what `openenv validate --level static` finds in the files.
+
+    A missing Dockerfile or pyproject.toml is not a problem: the commands have a Dockerfile to fall back on, and an
+    image works without a pyproject.toml.
+    """
+    from openenv_async.conformance.project.static import static_problems
+
+    without = {"dockerfile"} if (folder / "pyproject.toml").is_file() else {"dockerfile", "pyproject"}
+    failed = [each for each in static_problems(folder) if each.result == "failed" and each.name not in without]
+    return [f"{each.where}: {each.sentence}" if each.where else each.sentence for each in failed]
 
 
 def _push_image(request: PushRequest, folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 Finds the target, puts the settings together (`cli.serve_settings`), binds the address, imports the app and serves.
 `cli.targets` finds and loads, `server.runner` serves, `cli.reload` restarts on changes, `cli.shutdown_watchdog`
-bounds the end, `cli.banner` writes what the user sees.
+bounds the shutdown.
 """
 
 from __future__ import annotations
@@ -139,7 +139,6 @@ def _run(
     child: Supervised | None,
     tls: ssl.SSLContext | None,
 ) -> None:
-    from openenv_async.cli.banner import announce, token_warning
     from openenv_async.cli.shutdown_watchdog import BoundedEnd
     from openenv_async.limits import Limits
     from openenv_async.server.lifespan import AppStartFailed
@@ -161,12 +160,12 @@ def _run(
         if child is not None and child.generation > 0:
             click.echo(f"Serving the changed {target.name} on {', '.join(urls)}")
             return
-        said = announce(target.name, urls, has_token=has_token, reload=child is not None, page=page)
+        said = _announce(target.name, urls, has_token=has_token, reload=child is not None, page=page)
         click.echo(said.partition("\n")[0] if is_quiet() else said)
         if server is not None and server.settings.record is not None:
             say(f"Every session is recorded in {server.settings.record.folder}.")
         if listeners.public and not has_token:
-            click.echo(token_warning(urls), err=True)
+            click.echo(_token_warning(urls), err=True)
 
     # Ctrl-C reaches every process of the terminal; a supervisor decides what it means.
     signals = [signal.SIGINT, signal.SIGTERM] if child is None else [signal.SIGTERM]
@@ -236,3 +235,45 @@ def _log_to_stderr(request: ServeRequest) -> None:
     if level is None and not as_json:
         sessions.setLevel(logging.WARNING)
     protect(handlers=True)
+
+
+def _announce(name: str, urls: list[str], *, has_token: bool, reload: bool, page: bool = False) -> str:
+    """Return where the server listens, with a snippet for each kind of client.
+
+    Args:
+        name: the environment's name.
+        urls: the server's addresses.
+        has_token: whether clients need one.
+        reload: whether it restarts on changes.
+        page: whether there is a web page.
+    """
+    url = _reachable(urls[0])
+    token = ', token="..."' if has_token else ""
+    lines = [
+        f"Serving {name} on {', '.join(urls)}{' (restarts on changes)' if reload else ''}. Ctrl-C stops it.",
+        "",
+        "Connect from Python:",
+        "    from openenv_sync import SyncEnv",
+        f'    with SyncEnv(base_url="{url}"{token}) as env: print(env.reset())',
+        "or from asyncio code:",
+        "    from openenv_async import AsyncEnv",
+        f'    async with AsyncEnv(base_url="{url}"{token}) as env: print(await env.reset())',
+    ]
+    if page and url.startswith("http"):
+        lines[1:1] = [f"Play by hand in a browser: {url}/web/"]
+    if has_token:
+        lines.append("Clients must present the token.")
+    return "\n".join(lines)
+
+
+def _token_warning(urls: list[str]) -> str:
+    """Return the warning for a server that other machines can reach without a token."""
+    return (
+        f"Warning: everybody who can reach {', '.join(urls)} can run this environment's code and take its sessions. "
+        "Set a token (--token or OPENENV_TOKEN), or listen on 127.0.0.1."
+    )
+
+
+def _reachable(url: str) -> str:
+    """Replace a wildcard address, to which clients cannot connect, by the loopback address."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
