@@ -96,7 +96,7 @@ def _show_settings(request: ServeRequest, target: ServeTarget) -> None:
 
     server = _server_of(_load(request, target))
     if server is None:
-        click.echo(f"Warning: {target.name} is not an app of create_app; it heeds few of these.", err=True)
+        click.echo(f"Warning: {target.name} is not an app of create_app; it ignores most of these.", err=True)
     app = {} if server is None else server.settings.given
     port = Given(target.port, DEFAULT if target.port == DEFAULT_PORT else FILE_NAME)
     click.echo("\n".join(settings_lines({"port": port, **request.given, **app})))

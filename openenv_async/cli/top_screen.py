@@ -41,7 +41,7 @@ class Screen:
     def show(self, said: dict[str, Any], rate: float | None) -> None:
         """Draw the server's answer."""
         if self._said is not None and self._said["server"]["id"] != said["server"]["id"]:
-            self._news = f"another server since {time.strftime('%H:%M:%S')}: it was started anew"
+            self._news = f"another server since {time.strftime('%H:%M:%S')}: it was restarted"
         elif self._gone_since is not None:
             self._news = f"back since {time.strftime('%H:%M:%S')}, after {span(time.monotonic() - self._gone_since)}"
         self._said, self._rate, self._gone_since = said, rate, None

@@ -25,7 +25,7 @@ def encode_any_msgpack(value: Any, root: str = "") -> bytes:
     """Encode any value for the native wire.
 
     Raises:
-        UnencodableValue: a part of it cannot travel; the error names it.
+        UnencodableValue: a part of it cannot be encoded; the error names it.
     """
     try:
         return _to_msgpack(value)
@@ -38,7 +38,7 @@ def encode_any_json(value: Any, root: str = "") -> bytes:
     """Encode any value for the JSON wire; NaN and infinities become null, bytes base64.
 
     Raises:
-        UnencodableValue: a part of it cannot travel; the error names it.
+        UnencodableValue: a part of it cannot be encoded; the error names it.
     """
     try:
         return _to_json(value)
@@ -52,7 +52,7 @@ def encode_dumped_json(dumped: Any, root: str = "") -> bytes:
     Where pydantic itself fails: bytes that are not UTF-8 become base64, lone surrogates escapes.
 
     Raises:
-        UnencodableValue: a part of it cannot travel; the error names it.
+        UnencodableValue: a part of it cannot be encoded; the error names it.
     """
     try:
         return pydantic_interop.json_bytes(dumped, hooks.json_hook)
@@ -64,7 +64,7 @@ def jsonable(value: Any, *, root: str = "") -> Any:
     """Copy any value into dicts, lists, text, numbers and None, as the JSON wire would write it.
 
     Raises:
-        UnencodableValue: a part of it cannot travel; the error names it.
+        UnencodableValue: a part of it cannot be encoded; the error names it.
     """
     try:
         return slow_encoder.flatten(value, hooks.json_hook, native=False, root=root)
@@ -113,7 +113,7 @@ def encode_slowly(value: Any, root: str, *, native: bool, text_bytes: bool = Fal
     """Encode a value that an encoder has refused.
 
     Raises:
-        UnencodableValue: a part of it cannot travel; the error names it.
+        UnencodableValue: a part of it cannot be encoded; the error names it.
     """
     hook = hooks.native_hook if native else hooks.json_hook
     try:

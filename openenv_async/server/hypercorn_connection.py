@@ -165,7 +165,7 @@ class HypercornConnection(TCPServer):
         self._protocol = made
 
     def take_over(self, chunks: int) -> WebSocketLink | None:
-        """Hand the socket of the WebSocket that was just accepted over to a link; Hypercorn no longer reads it.
+        """Pass the socket of the WebSocket that was just accepted to a link; Hypercorn no longer reads it.
 
         Args:
             chunks: the value of `chunks` as the handshake began; more means that Hypercorn has read messages since.

@@ -75,7 +75,7 @@ _UNITS = {"SECONDS": " of seconds", "MB": " of MiB", "BYTES": " of bytes"}
 def number(
     metavar: str, *, least: float = 0, above: bool = False, most: float = math.inf, whole: bool = False
 ) -> OptionType:
-    """A number; `above` refuses the least value itself."""
+    """Return a type of numbers; `above` refuses the least value itself."""
     what = ("a whole number" if whole else "a number") + _UNITS.get(metavar, "")
     if most < math.inf:
         wanted = f"{what} from {least:g} to {most:g}"
@@ -97,18 +97,18 @@ def number(
 
 
 def choice(*words: str) -> OptionType:
-    """One of a few words."""
+    """Return a type of values that are one of a few words."""
     metavar = f"[{'|'.join(words)}]"
     return OptionType(wanted=f"one of {', '.join(words)}", metavar=metavar, accepts=words.__contains__, choices=words)
 
 
 def text(metavar: str = "TEXT") -> OptionType:
-    """Any text."""
+    """Return a type of any text."""
     return OptionType(wanted="a text", metavar=metavar, accepts=lambda value: isinstance(value, str))
 
 
 def texts(metavar: str) -> OptionType:
-    """Several texts: a repeated option, a TOML list, or one variable with commas between them."""
+    """Return a type of several texts: a repeated option, a TOML list, or one variable with commas between them."""
     return OptionType(
         wanted="a list of texts",
         metavar=metavar,
@@ -121,7 +121,7 @@ def texts(metavar: str) -> OptionType:
 
 
 def path(metavar: str = "PATH") -> OptionType:
-    """A path of a file or a folder."""
+    """Return a type of paths of files or folders."""
     return OptionType(
         wanted="a path",
         metavar=metavar,
@@ -387,7 +387,7 @@ _DECLARED = (
 
 
 def _default(field: str | None, factor: int | None) -> Any:
-    """The default of a field of `limits`, `processes` or `record`, in the option's unit."""
+    """Return the default of a field of `limits`, `processes` or `record`, in the option's unit."""
     record, _, name = (field or "").rpartition(".")
     if not record or field == "record.folder":
         return None
@@ -396,7 +396,7 @@ def _default(field: str | None, factor: int | None) -> Any:
 
 
 def _bounds() -> tuple[Option, ...]:
-    """The bounds of `Limits` that no option above sets."""
+    """Return options for the bounds of `Limits` that no option above sets."""
     named = {option.field for option in _DECLARED}
     found = []
     for field in dataclasses.fields(Limits):

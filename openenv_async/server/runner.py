@@ -105,7 +105,7 @@ class Retires(Drains, Protocol):
     """An `app.server` whose episodes may continue while the server is being replaced."""
 
     async def retire(self, grace_s: float) -> None:
-        """As `drain`, but let episodes in progress continue for that time."""
+        """Drain, but let episodes in progress continue for that time."""
 
 
 class Stop(asyncio.Event):

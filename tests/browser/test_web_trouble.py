@@ -129,7 +129,7 @@ def test_a_page_that_nobody_uses_gives_its_session_back(site: Sites, visit: Open
     limits = Limits(page_idle_timeout_s=0.6)
     page = visit(site(lambda: app(EchoEnvironment, limits=limits)).url + "/web").page
     state(page, "asleep")
-    expect(page.locator("#notices")).to_contain_text("The session was given back")
+    expect(page.locator("#notices")).to_contain_text("The session was closed")
     expect(page.locator("#capacity")).to_have_text("0 of 1024 sessions")
     page.locator("#reset").click()
     expect(page.locator("#timeline .call")).to_have_count(1)

@@ -1,4 +1,4 @@
-// What the environment says of itself: its name, its README, its schemas.
+// The environment's description: its name, its README, its schemas.
 
 import { byId, h, put } from "./dom.js";
 import { write } from "./json.js";
@@ -6,7 +6,7 @@ import { markdown } from "./markdown.js";
 
 const NAMES = { action: "Action", observation: "Observation", state: "State", reset: "Arguments of reset" };
 
-/** Show what is known before there is a session. */
+/** Show what is known before a session is open. */
 export function showAbout(about) {
   document.title = about.title;
   put(byId("title"), about.title);
@@ -16,7 +16,7 @@ export function showAbout(about) {
       h("pre", { tabindex: "0" }, write(schema, 2)))));
 }
 
-/** Show what the environment itself said, in a session. */
+/** Show the environment's metadata, received in a session. */
 export function showMetadata(metadata, about) {
   if (!metadata) return;
   put(byId("about"), metadata.description ?? "");

@@ -1,10 +1,10 @@
-// How the page reaches its server: addresses relative to its own, so that it works under any prefix, and the token.
+// Access to the server: addresses relative to the page's own, so that it works under any prefix, and the token.
 
 import { read } from "./json.js";
 
 const KEY = "openenv token";
 
-/** The server wants a token, or another one. */
+/** The server needs a token, or another one. */
 export class Locked extends Error {}
 
 let token = remembered();
@@ -13,7 +13,7 @@ function remembered() {
   try {
     return sessionStorage.getItem(KEY) ?? "";
   } catch {
-    return ""; // in a frame that may keep nothing
+    return ""; // in a frame without storage
   }
 }
 
@@ -25,7 +25,7 @@ export function useToken(value) {
   try {
     sessionStorage.setItem(KEY, value);
   } catch {
-    // It is asked for again after a reload.
+    // The user is asked for it again after a reload.
   }
 }
 
@@ -38,7 +38,7 @@ export async function ask(path, options = {}) {
   try {
     value = read(text);
   } catch {
-    // A proxy's page, most likely.
+    // Probably a proxy's page.
   }
   if (answer.status === 401) throw new Locked(value?.detail ?? "this server needs a token");
   if (!answer.ok || value === null) throw new Error(value?.detail ?? `the server answered ${answer.status} to ${path}`);
@@ -46,8 +46,9 @@ export async function ask(path, options = {}) {
 }
 
 /**
- * Open the WebSocket. Browsers send no token with one: a ticket, good for half a minute, goes in its place. It is asked
- * for without a token too: a server that lets this page in nowhere says why, and no WebSocket does.
+ * Open the WebSocket. Browsers cannot send a token with one, so a ticket, valid for half a minute, replaces it. The
+ * page requests one without a token too: if the server refuses the page, this request returns the reason, which a
+ * WebSocket does not.
  */
 export async function socket() {
   const { ticket } = await ask("ticket", { method: "POST" });

@@ -39,10 +39,10 @@ export const byId = (id) => document.getElementById(id);
 
 let names = 0;
 
-/** A name that no other element has, for labels. */
+/** A unique id, for labels. */
 export const fresh = (what) => `${what}-${++names}`;
 
-/** Say something to the user. `kind` is error, warning or info; `action` is [label, function]. */
+/** Show a message to the user. `kind` is error, warning or info; `action` is [label, function]. */
 export function notice(kind, text, { key, action } = {}) {
   const shown = h("div", { class: "notice", "data-kind": kind, "data-key": key, role: kind === "error" ? "alert" : null },
     h("p", {}, text),
@@ -54,7 +54,7 @@ export function notice(kind, text, { key, action } = {}) {
   place.append(shown);
 }
 
-/** Take back what was said under a key. */
+/** Remove the message of a key. */
 export function dismiss(key) {
   for (const shown of [...byId("notices").children]) if (shown.dataset.key === key) shown.remove();
 }

@@ -1,4 +1,4 @@
-// What was played, as a record: one entry per call, written as and read from JSONL. The server records in the same format.
+// A record of the episode: one entry per call, written as and read from JSONL. The server records in the same format.
 
 import { read, write } from "./json.js";
 import { unmarked } from "./marked.js";
@@ -40,7 +40,7 @@ export class Episode {
     return `${lines.map((line) => write(line)).join("\n")}\n`;
   }
 
-  /** Read a recording; lines of unknown types are passed over. Throws Error with a sentence. */
+  /** Read a recording; lines of unknown types are ignored. Throws Error with a sentence. */
   static parse(text, source) {
     let episode = null;
     text.split("\n").forEach((line, index) => {

@@ -1,5 +1,5 @@
-// Inputs for single values. Each is `{node, read, write, focus}`: `read` gives the value, undefined where it is left out,
-// and throws Problem for what is no value; `write` shows one.
+// Inputs for single values. Each is `{node, read, write, focus}`: `read` returns the value, undefined where it is left
+// out, and throws Problem for an invalid one; `write` shows a value.
 
 import { fresh, h } from "./dom.js";
 import { read as readJson, write as writeJson } from "./json.js";
@@ -13,7 +13,7 @@ export class Problem extends Error {
   }
 }
 
-/** A label, what the schema says, and the input, or what it stands in. `asked`: {schema, label, required, nullable}. */
+/** A label, the schema's description, and the input or its container. `asked`: {schema, label, required, nullable}. */
 export function labelled(asked, input, ...shown) {
   input.id ||= fresh("field");
   const hint = asked.schema.description ? h("p", { class: "hint", id: `${input.id}-hint` }, asked.schema.description) : null;
@@ -22,7 +22,7 @@ export function labelled(asked, input, ...shown) {
   return h("div", { class: "field" }, h("label", { for: input.id }, asked.label, mark(asked)), hint, shown.length ? shown : input);
 }
 
-/** What stands behind a label. */
+/** The text behind a label. */
 export const mark = (asked) => (asked.required ? null : h("span", { class: "quiet" }, " optional"));
 
 const optional = (asked) => !asked.required || asked.nullable;
@@ -126,7 +126,7 @@ export function choiceField(asked) {
   };
 }
 
-/** A value that the schema fixes: shown, not asked. */
+/** A value that the schema fixes: shown, not an input. */
 export function fixedField(value) {
   return { node: document.createDocumentFragment(), focus: null, write() {}, read: () => value };
 }
@@ -179,7 +179,7 @@ export function bytesField(asked) {
   };
 }
 
-/** Bytes that travel as text: written, or read from a file. */
+/** Bytes that are sent as text: typed, or read from a file. */
 export function fileTextField(asked) {
   const text = textField(asked, true);
   const input = h("input", { type: "file", "aria-label": `${asked.label} from a file` });

@@ -1,4 +1,4 @@
-// A form for whatever a JSON Schema describes, with the same value as plain JSON beside it.
+// A form made from a JSON Schema, with the same value as plain JSON beside it.
 
 import { h, put } from "./dom.js";
 import { Problem, booleanField, bytesField, choiceField, fileTextField, fixedField, jsonField, numberField, textField } from "./fields.js";
@@ -15,7 +15,7 @@ export function control(asked) {
   const group = GROUPS[found.kind];
   if (group === undefined) return single(found.kind, all);
   if (asked.depth > DEEPEST) return jsonField(all);
-  // A recursive schema ends where something may be left out: its inputs are made when they are asked for.
+  // A recursive schema ends at optional values: their inputs are made when the user adds them.
   const spared = (!asked.required || found.nullable) && asked.depth > 0;
   if (!spared || (found.kind === "array" && !found.nullable) || (found.kind === "map" && !found.nullable)) return group(all);
   return optionalGroup(all, group);
@@ -56,19 +56,19 @@ export class Form {
 
   _draw(value) {
     const { kind } = shape(this._schema, this._schema);
-    const schema = kind === "any" ? { type: "object" } : this._schema; // whatever it is, it is an object
+    const schema = kind === "any" ? { type: "object" } : this._schema; // an action is always an object
     const asked = { schema, root: this._schema, name: "", label: this._label, required: true, depth: 0 };
     this._control = this.raw ? jsonField({ ...asked, schema: { type: "object" }, bare: true }, 10) : control(asked);
     put(this._place, this._control.node);
     if (value !== undefined) this._control.write(value);
   }
 
-  /** Whether there is anything to fill in. */
+  /** Whether there are inputs. */
   get isEmpty() {
     return this._place.querySelector("input, textarea, select, button") === null;
   }
 
-  /** Give the value, or null after saying what is wrong with it; `whole`: with what is as it is anyway. */
+  /** Return the value, or null after showing what is wrong with it; `whole`: default values included. */
   read(whole = false) {
     this._place.querySelectorAll(".problem").forEach((shown) => shown.remove());
     this._place.querySelectorAll("[aria-invalid]").forEach((input) => input.removeAttribute("aria-invalid"));
@@ -89,7 +89,7 @@ export class Form {
     this._control.write(value);
   }
 
-  /** Go over to JSON, or back, with the value as it is. False where it is none. */
+  /** Switch to JSON or back, keeping the value. Return false if the value is invalid. */
   toggle() {
     let value = this.read(true);
     if (value === null) {

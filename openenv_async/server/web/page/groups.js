@@ -1,5 +1,5 @@
-// Inputs for values made of others: objects, lists, maps, unions. The contract is that of `fields`; of a
-// whole action what is as the environment takes it anyway is left out, unless `read(whole)` is to give everything.
+// Inputs for values made of others: objects, lists, maps, unions. The contract is that of `fields`; values
+// equal to the environment's defaults are left out, unless `read(whole)` asks for everything.
 
 import { fresh, h, put } from "./dom.js";
 import { Problem, mark } from "./fields.js";
@@ -14,7 +14,7 @@ function framed(asked, ...inside) {
   return h("fieldset", {}, h("legend", {}, asked.label, mark(asked)), hintOf(asked), ...inside);
 }
 
-/** Something that may be left out: its inputs are made when it is wanted. */
+/** An optional value: its inputs are made when the user adds it. */
 export function optionalGroup(asked, make) {
   const box = h("input", { type: "checkbox", id: fresh("field") });
   const place = h("div", { class: "inside" });
@@ -43,7 +43,7 @@ export function optionalGroup(asked, make) {
 export function objectField(asked) {
   const { schema, root, depth } = asked;
   const required = new Set(schema.required ?? []);
-  // OpenEnv's actions all may carry `metadata`; whoever wants it writes the action as JSON.
+  // All of OpenEnv's actions may have `metadata`; to set it, write the action as JSON.
   const fields = Object.entries(schema.properties).filter(([name, property]) => name !== "metadata" || required.has(name) || shape(property, root).kind !== "any");
   const parts = fields.map(([name, property]) =>
     [name, control({ schema: property, root, name, label: name, required: required.has(name), depth: depth + 1 })]);
@@ -54,7 +54,7 @@ export function objectField(asked) {
     write(value) {
       if (!isObject(value)) return;
       for (const [name, part] of parts) part.write(value[name]);
-      // What the form has no field for is kept, so that nothing is lost between the form and JSON.
+      // Values without a field in the form are kept, so that nothing is lost between the form and JSON.
       const shown = new Set(parts.map(([name]) => name));
       beside = Object.fromEntries(Object.entries(value).filter(([name]) => !shown.has(name)));
     },
@@ -69,7 +69,7 @@ export function objectField(asked) {
   };
 }
 
-/** Whether a value is what the environment takes anyway. */
+/** Whether a value is the environment's default. */
 function isDefault(value, property, root) {
   const { default: taken } = resolve(property, root);
   return taken !== undefined && writeJson(taken) === writeJson(value);

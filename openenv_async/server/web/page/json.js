@@ -5,7 +5,7 @@ const keepLarge = (_, value, context) =>
     ? BigInt(context.source)
     : value;
 
-// What Python writes and JSON has no word for. Only outside of strings, which the first alternative passes over.
+// Constants that Python writes and JSON does not have. Only outside of strings, which the first alternative skips.
 const BEYOND = /"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/g;
 const lenient = (text) => text.replace(BEYOND, (found) => (found.startsWith('"') ? found : "null"));
 

@@ -1,9 +1,9 @@
-// The page's session: one WebSocket, requests answered in order. Says at all times how it stands with the server.
+// The page's session: one WebSocket, requests answered in order, and the state of the connection.
 
 import { Locked, socket } from "./access.js";
 import { read, write } from "./json.js";
 
-/** What the server refused, in its own words. */
+/** A refusal, with the server's message. */
 export class ServerError extends Error {
   constructor(data) {
     super(data.message || data.code || "the server refused without a word");
@@ -12,7 +12,7 @@ export class ServerError extends Error {
   }
 }
 
-/** The connection went before the answer came. */
+/** The connection was lost before the answer came. */
 export class Gone extends Error {}
 
 const REFUSALS = ["CAPACITY_REACHED", "FACTORY_ERROR", "SERVER_CLOSING"];
@@ -20,8 +20,8 @@ const LONGEST_PAUSE_MS = 10_000;
 
 export class Link {
   /**
-   * States: connecting, ready, busy, lost (it comes back by itself), refused (likewise), asleep (until somebody wants it),
-   * locked (until there is a token). `changed(state, why)` hears of each.
+   * States: connecting, ready, busy, lost (it reconnects by itself), refused (likewise), asleep (until the user acts),
+   * locked (until there is a token). `changed(state, why)` is called for each change.
    */
   constructor(changed) {
     this.state = "connecting";
@@ -39,7 +39,7 @@ export class Link {
     return this.state === "ready";
   }
 
-  /** Connect now, whatever was planned. */
+  /** Connect now, without waiting for the next attempt. */
   async connect() {
     clearTimeout(this._timer);
     if (this._socket || this._opening) return;
@@ -68,7 +68,7 @@ export class Link {
           this._refusal = error;
           return;
         }
-        this.metadata = null; // it failed at describing itself; it may play all the same
+        this.metadata = null; // describing itself failed; playing may still work
       }
       this._attempt = 0;
       this.sessions += 1;
@@ -123,12 +123,12 @@ export class Link {
     });
   }
 
-  /** Wait no longer for what was asked: the session ends with its connection, and another one is opened. */
+  /** Stop waiting for the answer: the session ends with its connection, and another one is opened. */
   giveUp() {
     this._socket?.close();
   }
 
-  /** Ask one thing and wait for the answer. Throws ServerError or Gone. */
+  /** Send one request and wait for the answer. Throws ServerError or Gone. */
   async request(type, data) {
     if (this.state === "ready") this._become("busy");
     try {

@@ -1,4 +1,4 @@
-// Puts the page together: who hears of what, and what is shown when.
+// Puts the page together: connects its parts, and decides what is shown.
 
 import { showAbout, showMetadata } from "./about.js";
 import { Locked, ask, hasToken, useToken } from "./access.js";
@@ -29,7 +29,7 @@ const link = new Link((state, why) => {
   if (state !== "busy") capacity.look();
 });
 
-/** A server that came back may serve something else: its author has changed it. */
+/** After a reconnect the server may serve another environment: its author may have changed it. */
 async function renew() {
   const found = await ask("about.json").catch(() => about);
   if (write(found) === write(about)) return;

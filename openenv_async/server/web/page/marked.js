@@ -1,4 +1,4 @@
-// Values of a recording that JSON has no word for: objects with one key, `$bytes` and the like, as the server writes them.
+// Values of a recording that JSON cannot express: objects with one key, `$bytes` and the like, as the server writes them.
 
 import { isObject } from "./schema.js";
 
@@ -18,7 +18,7 @@ const MARKS = {
   $map: (pairs) => Object.fromEntries(pairs.map(([key, value]) => [typeof key === "string" ? key : JSON.stringify(key), unmarked(value)])),
 };
 
-/** Give a value with everything in it that is marked as what it stands for; what cannot be read stays as it is. */
+/** Return a value with the marked objects in it replaced by their values; unreadable ones stay as they are. */
 export function unmarked(value) {
   if (Array.isArray(value)) return value.map(unmarked);
   if (!isObject(value)) return value;

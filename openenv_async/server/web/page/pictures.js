@@ -7,13 +7,13 @@ const DATA_URL = /^data:image\/(?:png|jpeg|gif|webp|bmp|avif|svg\+xml)[;,]/i;
 const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/;
 const SMALLEST = 48;
 
-/** Whether a text is bytes in base64, as far as one can tell. */
+/** Whether a text looks like bytes in base64. */
 export const isBase64 = (text, least = SMALLEST) => text.length >= least && text.length % 4 === 0 && BASE64.test(text);
 
 /** How many bytes a base64 text holds. */
 export const bytesIn = (text) => Math.floor((text.length * 3) / 4) - (text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0);
 
-/** An `<img>` of a text that is an image, or null. An image never runs anything. */
+/** An `<img>` of a text that is an image, or null. An image cannot run scripts. */
 export function pictureOf(text, name = "image") {
   let source = null;
   if (DATA_URL.test(text)) source = text;

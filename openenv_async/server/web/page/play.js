@@ -1,4 +1,4 @@
-// The Play tab: forms and buttons on one side, the moment and the episode on the other.
+// The Play tab: forms and buttons on one side, the selected entry and the episode on the other.
 
 import { drawChart, figure } from "./chart.js";
 import { byId, h, notice, put } from "./dom.js";
@@ -86,7 +86,7 @@ export class Play {
     return await call();
   }
 
-  /** The server came back with another environment, or with another version of it. */
+  /** After a reconnect the server has another environment, or another version of it. */
   renew(about) {
     this._player.about = about;
     this._action = new Form(byId("fields"), about.schemas.action, "Action");
@@ -107,12 +107,12 @@ export class Play {
     this._waiting(state);
     const gone = state === "lost" || state === "refused" || state === "asleep";
     if (gone && this._player.lose(why)) {
-      notice("warning", `${ended(why || "The session was given back, as nobody used it")} The episode is over: Reset begins another.`, { key: "episode" });
+      notice("warning", `${ended(why || "The session was closed, as it was not used")} The episode is over: Reset begins another.`, { key: "episode" });
     } else if (gone && state !== "asleep") {
       const words = state === "refused" ? `${ended(why)} It is tried again from time to time.` : why;
       notice(state === "refused" ? "error" : "warning", words, { key: "link", action: ["Try now", () => this._link.connect()] });
     } else if (state === "asleep") {
-      notice("info", `${ended(why || "The session was given back, as nobody used it")} Reset begins another.`, { key: "link" });
+      notice("info", `${ended(why || "The session was closed, as it was not used")} Reset begins another.`, { key: "link" });
     }
     if (state === "ready" && this._wanted) {
       this._wanted = false;
@@ -130,7 +130,7 @@ export class Play {
     this._selected = Math.max(0, Math.min(index, this._episode.entries.length - 1));
     this._show();
     const entry = this._episode.entries[this._selected];
-    // What a recording does not hold, the environment draws again.
+    // The environment draws again what a recording does not hold.
     if (this._recording && this._canPlay && entry?.observation !== undefined && entry.html === undefined) {
       this._player.draw(entry).then(() => this._show());
     }

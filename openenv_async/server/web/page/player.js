@@ -1,11 +1,11 @@
-// Plays: reset, step, state and replay, each an entry of the episode. Knows the link and the record, and no elements.
+// Plays: reset, step, state and replay, each an entry of the episode. Uses the link and the record, and no elements.
 
 import { Episode, difference, observed } from "./episode.js";
 import { brief } from "./json.js";
 import { Gone, ServerError } from "./link.js";
 
 export class Player {
-  /** `changed()` hears of every change of what was played. */
+  /** `changed()` is called for every change of the episode. */
   constructor(link, about, changed) {
     this._link = link;
     this.about = about;
@@ -21,7 +21,7 @@ export class Player {
     return new Episode({ session_id: `web-${random[0].toString(16)}${random[1].toString(16)}`, environment: this.about.name, started_at: Date.now() / 1000 });
   }
 
-  /** The episode went with its session. */
+  /** The episode was lost with its session. */
   lose(why) {
     if (this.began) this.episode.ended = why;
     const lost = this.began;
@@ -67,7 +67,7 @@ export class Player {
     return entry;
   }
 
-  /** Have the environment draw an observation, and offer actions. */
+  /** Let the environment draw an observation and offer actions. */
   async draw(entry) {
     if (!this.about.draws || entry.html !== undefined || entry.observation === undefined) return;
     entry.html = null;
@@ -77,12 +77,12 @@ export class Player {
       entry.html = data.html;
       entry.actions = data.actions;
     } catch (error) {
-      // The call itself went well; what could not be drawn is said beside it.
+      // The call itself succeeded; the error of drawing is shown beside it.
       entry.warnings = [...(entry.warnings ?? []), `render_web or web_actions: ${error.message}`];
     }
   }
 
-  /** Play the calls of a recording again. Gives a sentence about how it went. */
+  /** Play the calls of a recording again. Returns a sentence about the result. */
   async replay(recording) {
     const calls = recording.entries.filter((entry) => entry.type !== "state");
     this.replaying = true;

@@ -32,7 +32,7 @@ export class Sandbox {
     this._frame.contentWindow.postMessage({ html: this._html, theme: dark ? "dark" : "light" }, "*");
   }
 
-  /** The page became light or dark. */
+  /** The page changed to light or dark. */
   repaint() {
     this._send();
   }

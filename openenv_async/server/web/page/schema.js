@@ -1,6 +1,6 @@
-// What a JSON Schema asks for, reduced to the few shapes that a form has inputs for.
+// Reduces a JSON Schema to the few shapes for which a form has inputs.
 
-/** Follow `$ref` and merge `allOf`; what stands beside them counts over what they say. */
+/** Follow `$ref` and merge `allOf`; keys beside them override theirs. */
 export function resolve(schema, root, depth = 0) {
   if (schema === true || schema === undefined || schema === null || depth > 20) return {};
   let found = schema;
@@ -31,7 +31,7 @@ function lookup(ref, root) {
 const LONG = 300;
 const LONG_NAMES = /(^|_)(code|text|prompt|script|source|body|content|query|patch|diff|essay|markdown)$/i;
 
-/** Say what a schema is: `{kind, schema, nullable}`, for a union with `variants`. */
+/** Return what a schema is: `{kind, schema, nullable}`, for a union with `variants`. */
 export function shape(given, root, name = "") {
   const schema = resolve(given, root);
   const options = (schema.anyOf ?? schema.oneOf)?.map((option) => resolve(option, root));
@@ -94,14 +94,14 @@ function objectKind(schema) {
 /** The constant that a schema allows, if it is one. */
 export const constant = (schema) => ("const" in schema ? schema.const : schema.enum?.[0]);
 
-/** What to call one variant of a union. */
+/** The name of one variant of a union. */
 export function variantName(variant, key, index) {
   const tag = key && variant.properties?.[key];
   const said = tag ? constant(tag) : undefined;
   return String(said ?? variant.title ?? (typeof variant.type === "string" ? variant.type : undefined) ?? `Variant ${index + 1}`);
 }
 
-/** The property by whose value one tells a union's variants apart, named or found. */
+/** The property whose value distinguishes a union's variants, declared or found. */
 export function discriminator(schema, variants) {
   if (schema.discriminator?.propertyName) return schema.discriminator.propertyName;
   const names = Object.keys(variants[0].properties ?? {});

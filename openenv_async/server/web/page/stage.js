@@ -1,4 +1,4 @@
-// The moment that is looked at: its observation or state, what the environment draws of it, and what went wrong.
+// The selected entry: its observation or state, the environment's rendering of it, and errors.
 
 import { figure } from "./chart.js";
 import { byId, h, put } from "./dom.js";
@@ -44,7 +44,7 @@ export class Stage {
     }
     put(this._title, titleOf(entry));
     put(this._facts, ...this._figures(entry, index, episode));
-    // Whoever corrects a call that failed sees what it was to follow.
+    // After a failed call the user sees what came before it.
     const before = entry.error ? lastSeen(episode.entries, index) : null;
     const { html } = before ?? entry;
     this._sandbox.show(!this.raw && typeof html === "string" && html !== "" ? html : null);
@@ -97,7 +97,7 @@ function lastSeen(entries, index) {
   return null;
 }
 
-/** What is shown elsewhere, or says nothing. */
+/** Fields that are shown elsewhere or are empty. */
 const leftOut = ({ observation, metadata }) =>
   BESIDE.filter((name) => name !== "metadata" || metadata !== undefined || Object.keys(observation.metadata ?? {}).length === 0);
 

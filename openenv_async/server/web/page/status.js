@@ -1,4 +1,4 @@
-// How it stands with the server: the connection, and how full it is. Always to be seen.
+// The server's status: the connection, and how full the server is. Always visible.
 
 import { Locked, ask } from "./access.js";
 import { byId } from "./dom.js";
@@ -17,7 +17,7 @@ export function showLink(state) {
   pill.querySelector(".words").textContent = WORDS[state];
 }
 
-/** Show how full the server is, now and from time to time while somebody looks. */
+/** Show how full the server is, now and from time to time while the page is visible. */
 export class Capacity {
   constructor() {
     this._timer = 0;

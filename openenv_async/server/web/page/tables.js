@@ -15,7 +15,7 @@ export function isTable(rows) {
 
 const columnsOf = (rows) => [...new Set(rows.slice(0, MOST_ROWS).flatMap((row) => Object.keys(row).slice(0, MOST_COLUMNS + 1)))];
 
-/** Draw the table; `cell(value, name)` draws what stands in it. */
+/** Draw the table; `cell(value, name)` draws a cell. */
 export function drawTable(rows, cell) {
   const names = columnsOf(rows);
   const left = rows.length - MOST_ROWS;

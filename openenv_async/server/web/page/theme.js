@@ -1,4 +1,4 @@
-// Light or dark: what the system says, until somebody chooses otherwise.
+// Light or dark: the system's setting, until the user chooses.
 
 const KEY = "openenv theme";
 
@@ -7,11 +7,11 @@ function stored(value) {
     if (value !== undefined) localStorage.setItem(KEY, value);
     return localStorage.getItem(KEY);
   } catch {
-    return null; // in a frame that may keep nothing
+    return null; // in a frame without storage
   }
 }
 
-/** Make a button change it; `changed()` hears of each change. */
+/** Make a button change it; `changed()` is called for each change. */
 export function theme(button, changed) {
   const system = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (document.documentElement.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";

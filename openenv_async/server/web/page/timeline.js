@@ -8,7 +8,7 @@ import { isObject } from "./schema.js";
 const WINDOW = 200;
 
 export class Timeline {
-  /** `choose(index)` hears of every choice. */
+  /** `choose(index)` is called for every choice. */
   constructor(choose) {
     this._choose = choose;
     this._list = byId("timeline");
@@ -22,7 +22,7 @@ export class Timeline {
     this._slider.value = String(Math.max(0, selected));
     this._slider.disabled = entries.length < 2;
     this._slider.setAttribute("aria-valuetext", entries[selected] ? titleOf(entries[selected]) : "nothing yet");
-    // Of a long episode the part around the moment; the slider reaches the rest.
+    // Of a long episode the part around the selected entry; the slider reaches the rest.
     const from = Math.max(0, Math.min(selected - WINDOW / 2, entries.length - WINDOW));
     put(this._list, entries.slice(from, from + WINDOW).map((entry, at) => this._row(entry, from + at, selected)));
     this._scroll();
@@ -54,7 +54,7 @@ export class Timeline {
   }
 }
 
-/** What was asked, on one line: an action of one field is that field. */
+/** The request on one line: an action of one field is that field. */
 function summary({ type, request }) {
   if (!isObject(request)) return request === undefined ? "" : brief(request, 120);
   const fields = Object.entries(request);
@@ -62,7 +62,7 @@ function summary({ type, request }) {
   return brief(fields.map(([name, value]) => `${name} ${typeof value === "string" ? value : write(value)}`).join(", "), 120);
 }
 
-/** What an entry is called. */
+/** The name of an entry. */
 export function titleOf(entry) {
   if (entry.type === "reset") return "Reset";
   if (entry.type === "state") return "State";

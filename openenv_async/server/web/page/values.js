@@ -1,4 +1,4 @@
-// Observations and states, each value drawn as what it is. Text is text: nothing in a value becomes markup.
+// Observations and states, each value drawn by its kind. Text stays text: nothing in a value becomes markup.
 
 import { h } from "./dom.js";
 import { brief } from "./json.js";
@@ -52,7 +52,7 @@ function drawText(text, at) {
   const media = kind?.schema.contentMediaType ?? "";
   if (media === "text/markdown" || MARKDOWN_NAMES.test(at.name ?? "") || (!media && looksLikeMarkdown(text))) return eitherWay(shown);
   const cut = rest > 0 ? h("p", { class: "quiet" }, `and ${rest.toLocaleString("en")} characters more: see JSON`) : null;
-  // Boards and code line up in columns; a sentence does not have to.
+  // Boards and code need a fixed-width font; a sentence does not.
   if (/[\n\t]| {3}/.test(text)) return h("div", {}, h("pre", { tabindex: "0" }, shown), cut);
   return h("div", { class: "sentence" }, shown, cut);
 }
