@@ -1,6 +1,6 @@
 """docs/packaging.md: every command is run, and prints what the page says.
 
-`python tests/guide/test_guide_packaging.py FOLDER` writes the page anew, in an empty folder.
+`PYTHONPATH=tests python tests/guide/test_guide_packaging.py FOLDER` writes the page anew, in an empty folder.
 """
 
 from __future__ import annotations
