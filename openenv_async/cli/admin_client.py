@@ -40,13 +40,6 @@ def token_option(command: F) -> F:
     return click.option("--token", envvar="OPENENV_TOKEN", show_envvar=True, help="The server's token.")(command)
 
 
-def _credentials(url: str, token: str | None) -> dict[str, str]:
-    if token:
-        return {"Authorization": f"Bearer {token}"}
-    key = find_key(url)
-    return {HEADER: key} if key else {}
-
-
 class Operator:
     """A client of one server's operator routes. Use it in a `with` block.
 
@@ -70,11 +63,21 @@ class Operator:
         direct = target.unix_path is not None or is_loopback(urlsplit(target.url).hostname or "")
         self._http = httpx.Client(
             base_url=target.url.removesuffix("ws"),
-            headers=_credentials(self.url, token),
+            headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=timeout_s,
             transport=transport,
             trust_env=not direct,
         )
+        self._has_token = bool(token)
+        self._find_key()
+
+    def _find_key(self) -> bool:
+        """Use the key that the server has now; return whether it is another one than before."""
+        key = None if self._has_token else find_key(self.url)
+        if key is None or self._http.headers.get(HEADER) == key:
+            return False
+        self._http.headers[HEADER] = key
+        return True
 
     def sessions(self, *, limit: int, sort: str, offset: int = 0) -> dict[str, Any]:
         """Return the list of sessions; see docs/recording.md.
@@ -105,6 +108,9 @@ class Operator:
         extra: dict[str, Any] = {} if timeout_s is None else {"timeout": timeout_s}
         try:
             answer = self._http.request(method, path, params=query, **extra)
+            # The server may have been restarted, or have published its key after this request was sent.
+            if answer.status_code == 403 and self._find_key():
+                answer = self._http.request(method, path, params=query, **extra)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             why = str(error) or type(error).__name__
             raise Unreachable(f"nothing answers at {self.url} ({why}): is the server running there?") from error
