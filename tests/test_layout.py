@@ -37,11 +37,11 @@ ELSEWHERE: dict[str, str] = {
     "openenv_async/cli/project.py": "cli/test_init_project.py",
     "openenv_async/cli/scaffolding.py": "cli/test_init_*.py",
     "openenv_async/client/channel.py": "client/test_client_native.py",
+    "openenv_async/client/codecs.py": "client/test_env_typed.py",
     "openenv_async/client/json.py": "wires/test_*.py",
     "openenv_async/client/launch.py": "providers/test_providers_*.py",
     "openenv_async/client/options.py": "client/test_env_rules.py",
     "openenv_async/client/tracing.py": "observe/test_spans.py",
-    "openenv_async/codec/annotations.py": "codec/test_codec_kinds.py",
     "openenv_async/codec/encoding.py": "codec/test_codec_values.py",
     "openenv_async/codec/factory.py": "codec/test_codec_kinds.py",
     "openenv_async/codec/hooks.py": "codec/test_codec_values.py",
@@ -105,12 +105,10 @@ ELSEWHERE: dict[str, str] = {
     "openenv_async/server/settings.py": "cli/test_serve*.py",
     "openenv_async/server/telemetry.py": "cli/test_serve_observing.py",
     "openenv_async/server/web": "server/web/test_web_routes.py",
-    "openenv_async/transport/frame_stream.py": "transport/test_link_contract.py",
     "openenv_async/transport/in_process.py": "transport/test_link_contract.py",
     "openenv_async/transport/proxy_client.py": "transport/test_link_contract.py",
     "openenv_async/transport/ws_client.py": "transport/test_link_contract.py",
     "openenv_async/transport/ws_server.py": "transport/test_link_contract.py",
-    "openenv_async/transport/tls.py": "server/test_tls_served.py",
 }
 """Modules and packages that are tested together with others, and where in `tests`."""
 
