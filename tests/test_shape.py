@@ -16,7 +16,6 @@ from requirements import requirement
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path for name in ("openenv_async", "openenv_sync") for path in (ROOT / name).rglob("*.py"))
 MOST_LINES = 600
-UNFINISHED = pytest.mark.xfail(strict=False, reason="the tree is on its way there")
 
 RANKS = [
     ("errors", "results", "limits", "environment", "tracing"),
@@ -135,7 +134,6 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
     return sorted(list(group) for group in groups if len(group) > 1)
 
 
-@UNFINISHED
 def test_no_imports_in_a_circle() -> None:
     modules = {module_name(path): path for path in SOURCES}
     # The package's front lends names of every layer, each when it is asked for.
@@ -172,7 +170,6 @@ SPLIT: set[str] = set()
 """Classes that are one base and one subclass in two files, each with its reason. None today."""
 
 
-@UNFINISHED
 def test_no_class_is_split_over_files() -> None:
     """A base that one class alone inherits from, in another file, is the rest of that class."""
     known = classes()
@@ -218,7 +215,6 @@ TWINS = {
 """Classes of one name in two files: the same thing on both sides, or the other project's name for it."""
 
 
-@UNFINISHED
 def test_a_class_name_is_used_once() -> None:
     assert {name for name, places in classes().items() if len(places) > 1} <= TWINS
 
@@ -239,7 +235,6 @@ LOOKED_UP: set[str] = {
 """`file: attribute` of a `getattr` that no Protocol can replace, each with its reason beside it."""
 
 
-@UNFINISHED
 @pytest.mark.parametrize("package", ["runtime", "server", "client", "transport", "protocol"])
 def test_abilities_are_in_the_protocol(package: str) -> None:
     found = set()

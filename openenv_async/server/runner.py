@@ -93,6 +93,13 @@ class HasLimits(Protocol):
 
 
 @runtime_checkable
+class HasOperators(Protocol):
+    """What `app.server` has where operators may list and end its sessions."""
+
+    operator_key: OperatorKey
+
+
+@runtime_checkable
 class Drains(Protocol):
     """An `app.server` whose environments are closed before the sockets."""
 
@@ -237,15 +244,16 @@ async def _end(
 
 @contextlib.contextmanager
 def _operator_key(app: ASGIApp, urls: list[str]) -> Iterator[None]:
-    """Publish the operator key while the server listens."""
-    key = getattr(getattr(app, "server", None), "operator_key", None)
-    if isinstance(key, OperatorKey):
-        key.publish(urls)
+    """Publish the key of the app's operators while the server listens."""
+    core = _core(app)
+    if not isinstance(core, HasOperators):
+        yield
+        return
+    core.operator_key.publish(urls)
     try:
         yield
     finally:
-        if isinstance(key, OperatorKey):
-            key.withdraw()
+        core.operator_key.withdraw()
 
 
 async def _despite_cancellation(ending: Coroutine[Any, Any, None]) -> None:
