@@ -108,18 +108,15 @@ class Guard:
             if self._origin_fits(scope, shown.rstrip("/").lower(), host):
                 return None
             return f"pages of {shown} may not use this server; allow them with --allow-origin {shown}"
-        # A browser sends no Origin with a GET of an image, a script or a page; Sec-Fetch-Site says which site asks.
+        # A browser sends no Origin with a GET that opens an image, a script or a page; but it says whose page asks.
         if scope["type"] == "websocket" or path in OPEN_PATHS:
             return None
-        site = headers.get(b"sec-fetch-site", b"none")
-        if site not in (b"none", b"same-origin"):
+        if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
             return "pages of other sites may not use this server; allow one with --allow-origin ORIGIN"
-        if self._trusts_host(scope, host):
+        if scope["method"] not in ("GET", "HEAD") or self._trusts_host(scope, host):
             return None
-        shown = safe_text(host)
-        return (
-            f"this server does not answer as {shown}: give it a token, or allow its pages with --allow-origin {shown}"
-        )
+        shown = safe_text(f"{scope.get('scheme', 'http')}://{host}")
+        return f"pages of {shown} may not use this server; allow them with --allow-origin {shown}, or give it a token"
 
     def _origin_fits(self, scope: Any, origin: str, host: str) -> bool:
         if origin in self._origins or (self._pattern is not None and self._pattern.fullmatch(origin)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,10 @@ def settle(
         "otel": otel,
         "interface": interface,
     }
-    given = {option.name: _settled(option, _own(option, arguments, records)) for option in OPTIONS if option.field}
+    whole = () if processes is None else ("processes",)
+    given = {
+        option.name: _settled(option, _own(option, arguments, records, whole)) for option in OPTIONS if option.field
+    }
     given["max_sessions"] = _sessions(env, max_concurrent_envs, records["limits"])
     values = {name: each.value for name, each in given.items()}
     origins = values["allow_origin"] or ()
@@ -127,8 +130,13 @@ def _settled(option: Option, own: Given | None) -> Given:
     return combined(option, first, own, last) or Given(option.value, DEFAULT)
 
 
-def _own(option: Option, arguments: Mapping[str, Any], records: Mapping[str, Any]) -> Given | None:
-    """Return what the author gave for an option: an argument, or a field of a record that is not its default."""
+def _own(
+    option: Option, arguments: Mapping[str, Any], records: Mapping[str, Any], whole: Collection[str] = ()
+) -> Given | None:
+    """Return what the author gave for an option: an argument, or a field of a record that is not its default.
+
+    Of the records that `whole` names each field counts as given.
+    """
     record, _, field = str(option.field).rpartition(".")
     if not record:
         return _by_author(arguments[field])
@@ -136,7 +144,7 @@ def _own(option: Option, arguments: Mapping[str, Any], records: Mapping[str, Any
         return None
     value = getattr(records[record], field)
     value = value / option.factor if option.factor else value
-    return None if value == option.value else Given(value, APP)
+    return None if value == option.value and record not in whole else Given(value, APP)
 
 
 def _sessions(env: Callable[[], Any], asked: int | None, limits: Limits) -> Given:
