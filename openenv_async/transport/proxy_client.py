@@ -47,11 +47,11 @@ class ProxyLink:
         self._closed: LinkClosed | None = None
         self._holder: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[None] | None = None
-        self._receiver: asyncio.Task[object] | None = None
+        self._receiving: asyncio.Task[wsproto.events.Event] | None = None
         self._heard = False
 
     async def send(self, message: Message) -> None:
-        """See `Link.send`. A cancelled call goes on sending: nothing could follow half a message."""
+        """Send one message; see `Link.send`. A cancelled call goes on sending: nothing could follow half a message."""
         if self._sending is not None and not self._sending.done():
             await asyncio.wait([self._sending])
         if self._closed is not None:
@@ -70,15 +70,18 @@ class ProxyLink:
 
     async def receive(self) -> Message:
         """See `Link.receive`."""
-        if self._closed is not None:
-            raise self._closed
-        self._receiver = asyncio.current_task()
+        if self._receiving is None:
+            if self._closed is not None:
+                raise self._closed
+            # A task of its own: when the caller is cancelled in the turn in which a message arrives, anyio's stream
+            # would lose it. The next call takes what this task brings.
+            self._receiving = asyncio.ensure_future(self._session.receive())
+            self._receiving.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.wait([self._receiving])
+        receiving, self._receiving = self._receiving, None
         try:
-            event = await self._session.receive()
+            event = receiving.result()
         except asyncio.CancelledError:
-            # Either whoever called gave up, or _wake_receiver says that nothing will come.
-            if self._receiver is not None or _uncancel() > 0:
-                raise
             raise self._closed or LinkClosed() from None
         except httpx_ws.WebSocketDisconnect as exc:
             self._closed = self._closed or LinkClosed(exc.reason or "the server closed the connection", exc.code)
@@ -87,8 +90,6 @@ class ProxyLink:
             raise self._closed from exc
         except (httpx_ws.HTTPXWSException, anyio.EndOfStream, anyio.ClosedResourceError) as exc:
             raise self._lost(exc) from exc
-        finally:
-            self._receiver = None
         self._heard = True
         if isinstance(event, wsproto.events.BytesMessage):
             # A message that arrived in one piece is still wsproto's bytearray.
@@ -140,14 +141,8 @@ class ProxyLink:
     def _wake_receiver(self, holder: asyncio.Task[None]) -> None:
         # httpx-ws leaves a receive waiting when its connection is left while the peer says nothing.
         self._closed = self._closed or LinkClosed("the connection broke")
-        receiver, self._receiver = self._receiver, None
-        if receiver is not None:
-            receiver.cancel()
-
-
-def _uncancel() -> int:
-    task = asyncio.current_task()
-    return 0 if task is None else task.uncancel()
+        if self._receiving is not None:
+            self._receiving.cancel()
 
 
 async def open_proxy_link(address: Address) -> ProxyLink:

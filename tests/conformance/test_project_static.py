@@ -80,7 +80,8 @@ def test_the_project_file(tmp_path: Path, old: str, new: str, result: str, words
         ("EXPOSE 8000", "EXPOSE 8000\nENV MAX_TOKENS=5 TOKENIZERS_PARALLELISM=false", "ok", "no secrets"),
         ("EXPOSE 8000", "EXPOSE 8000\nARG HF_TOKEN", "warned", "ARG HF_TOKEN"),
         ("EXPOSE 8000", "EXPOSE 8000\nRUN --mount=type=cache,target=/c true", "warned", "RUN --mount"),
-        ('"0.0.0.0"', '"127.0.0.1"', "failed", "inside the container only"),
+        ("OPENENV_HOST=0.0.0.0", "OPENENV_HOST=127.0.0.1", "failed", "inside the container only"),
+        ('"serve", ', '"serve", "--host", "127.0.0.1", ', "failed", "inside the container only"),
         ("EXPOSE 8000", "EXPOSE 8000\nRUN echo -----BEGIN PRIVATE KEY-----", "failed", "a private key"),
     ],
 )

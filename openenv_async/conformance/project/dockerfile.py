@@ -16,6 +16,7 @@ _SECRET = re.compile(
 _PAIR = re.compile(r"""([A-Za-z_]\w*)=("(?:[^"\\]|\\.)*"|'[^']*'|\S*)""")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+))")
 _LOOPBACK = re.compile(r"--host[\s=\",']+(?:127\.0\.0\.1|localhost)")
+_LOOPBACK_HOST = re.compile(r"\bOPENENV_HOST[= ]\s*\"?(?:127\.|localhost\b|::1)")
 
 
 def find_dockerfile(folder: Path) -> str | None:
@@ -109,10 +110,13 @@ class _DockerfileCheck:
 
     def _starts(self) -> None:
         last = next((e for e in reversed(self._dockerfile.instructions) if e.word in ("CMD", "ENTRYPOINT")), None)
-        if last is not None and _LOOPBACK.search(last.rest):
-            self._found.failed(
-                "the server listens inside the container only", (last.line, 1), "let it listen with --host 0.0.0.0"
-            )
+        host = next(
+            (e for e in self._dockerfile.instructions if e.word == "ENV" and _LOOPBACK_HOST.search(e.rest)), None
+        )
+        wrong = last if last is not None and _LOOPBACK.search(last.rest) else host
+        if wrong is not None:
+            hint = "let it listen with --host 0.0.0.0 or ENV OPENENV_HOST=0.0.0.0"
+            self._found.failed("the server listens inside the container only", (wrong.line, 1), hint)
 
     def _buildkit(self) -> None:
         from openenv_async.images.buildkit import needs_buildkit
