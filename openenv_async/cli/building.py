@@ -19,7 +19,7 @@ from openenv_async import __version__
 from openenv_async.cli.errors import BadInput, CommandFailed
 from openenv_async.cli.keyvalues import key_values
 from openenv_async.cli.manifest import read_manifest, shown
-from openenv_async.cli.scaffolding import template_folder
+from openenv_async.cli.scaffolding import image_settings, template_folder
 from openenv_async.cli.wheel import DISTRIBUTION, build_wheel
 from openenv_async.conformance.project.manifest import Manifest
 from openenv_async.hub.secret_scan import named_like_a_secret
@@ -197,6 +197,7 @@ def _dockerfile(options: BuildOptions, manifest: Manifest, folder: Path) -> _Fou
     if manifest.name.isidentifier() and (manifest.folder / "server" / "app.py").is_file() and options.context is None:
         text = _read(template_folder() / "server" / "Dockerfile").decode()
         text = text.replace("__ENV_NAME__", manifest.name).replace("__ENV_IMAGE__", default_name(manifest.name))
+        text = text.replace("__IMAGE_SETTINGS__", image_settings())
         return _Found(Dockerfile(text), _ELSEWHERE, "with the template's Dockerfile, as it has none", True)
     raise CommandFailed(
         f"{shown(manifest.folder)} has no Dockerfile, neither in server/ nor at its root: write one (`openenv init` "
