@@ -12,7 +12,6 @@ import logging
 import os
 import secrets
 import stat
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -107,11 +106,13 @@ def _folder() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and Path(runtime).is_dir():
         return Path(runtime) / "openenv"
-    return Path(tempfile.gettempdir()) / f"openenv-{os.getuid()}"
+    # Not the folder for temporary files, which environments watch and share.
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "openenv-operators"
 
 
 def _private_folder() -> Path:
     folder = _folder()
+    folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or not _is_private(found):
